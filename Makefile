@@ -1,0 +1,45 @@
+# Every command of the project. `make help` lists them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve train test lint format test-container clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# A stamp for each set of packages: installed again only when what it is made from has changed.
+$(VENV)/serve.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/serve.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/dev.stamp ## install everything: serving, training, tests
+
+serve: $(VENV)/serve.stamp ## serve the shipped model on port 8000 (SINE_PORT and SINE_HOST move it)
+	@exec $(BIN)/python -m app
+
+train: $(VENV)/dev.stamp ## train the default model anew and write model/artifacts/sine.pt
+	$(BIN)/python -m training
+
+test: $(VENV)/dev.stamp ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove the environment and everything that commands wrote
+	rm -rf $(VENV) .venv-* runs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What training and serving share: the network, the artifact, and the runtimes that execute it."""

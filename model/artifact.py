@@ -1,0 +1,162 @@
+"""The artifact: one TorchScript file with its metadata and golden rollouts inside and its sha256 beside it.
+
+Loading TorchScript runs code from the file, so the digest is checked first, over the same bytes that are then loaded.
+The digest file has the format of `sha256sum`: `sha256sum -c sine.pt.sha256` checks it too.
+
+    ArtifactError
+    ├── ArtifactMissing      no such file, no digest beside it, or neither can be read
+    ├── ArtifactForeign      something else: not TorchScript, or TorchScript that is not one of our artifacts
+    ├── ArtifactTruncated    the end is missing
+    ├── ArtifactDamaged      bytes inside have changed by accident: a checksum of the container fails
+    └── ArtifactTampered     a sound file, but not the one whose digest was recorded
+"""
+
+import hashlib
+import io
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from model.metadata import Golden, Metadata
+from model.network import Network
+
+METADATA, GOLDEN = "metadata.json", "golden.json"
+DEFAULT_ARTIFACT = Path(__file__).parent / "artifacts" / "sine.pt"
+
+
+class ArtifactError(Exception):
+    """The artifact cannot be served; the message says why."""
+
+
+class ArtifactMissing(ArtifactError): ...
+
+
+class ArtifactForeign(ArtifactError): ...
+
+
+class ArtifactTruncated(ArtifactError): ...
+
+
+class ArtifactDamaged(ArtifactError): ...
+
+
+class ArtifactTampered(ArtifactError): ...
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact, its module not yet loaded: `load_module` does that for a device."""
+
+    content: bytes
+    digest: str
+    """sha256 of `content`, in hexadecimal."""
+
+    metadata: Metadata
+    golden: Golden
+
+
+def digest_path(path: Path) -> Path:
+    """Where the digest of the artifact at `path` stands."""
+    return path.with_name(path.name + ".sha256")
+
+
+def save_artifact(network: Network, metadata: Metadata, golden: Golden, path: Path) -> str:
+    """Write the artifact and its digest, and return the digest.
+
+    Both are written beside their place and moved into it, so that an interrupted save leaves the old ones alone.
+    """
+    exported = io.BytesIO()
+    with _torchscript_deprecation_ignored():
+        script = torch.jit.script(network.cpu().eval())
+        extra = {METADATA: metadata.model_dump_json(indent=1), GOLDEN: golden.model_dump_json()}
+        torch.jit.save(script, exported, _extra_files=extra)
+    content = _without_debug_records(exported.getvalue())
+    digest = hashlib.sha256(content).hexdigest()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for target, data in ((path, content), (digest_path(path), f"{digest}  {path.name}\n".encode())):
+        partial = target.with_name(target.name + ".partial")
+        partial.write_bytes(data)
+        partial.replace(target)
+    return digest
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read and verify an artifact without running anything from it.
+
+    Raises:
+        ArtifactError: one of the kinds above.
+    """
+    try:
+        content = path.read_bytes()
+        recorded = digest_path(path).read_text("ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactMissing(f"{path}: the artifact or its .sha256 cannot be read: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if not recorded or recorded[0].lower() != digest:
+        raise _why_the_digest_differs(path, content, digest)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            extra = {Path(name).name: name for name in archive.namelist() if Path(name).parent.name == "extra"}
+            metadata = Metadata.model_validate_json(archive.read(extra[METADATA]))
+            golden = Golden.model_validate_json(archive.read(extra[GOLDEN]))
+    except (zipfile.BadZipFile, KeyError, ValidationError) as error:
+        raise ArtifactForeign(
+            f"{path}: not an artifact of this project: it has no readable {METADATA} and {GOLDEN}. "
+            f"`python -m training` makes one."
+        ) from error
+    return Artifact(content, digest, metadata, golden)
+
+
+def load_module(artifact: Artifact, device: torch.device) -> torch.jit.ScriptModule:
+    """The artifact's TorchScript module, on `device`. This runs code from the file: only after `read_artifact`."""
+    try:
+        with _torchscript_deprecation_ignored():
+            module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(artifact.content), map_location=device)  # type: ignore[no-untyped-call]
+            return module.eval()
+    except RuntimeError as error:
+        raise ArtifactForeign(f"torch {torch.__version__} cannot load this TorchScript: {error}") from error
+
+
+def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> ArtifactError:
+    if not content.startswith(b"PK\x03\x04"):
+        return ArtifactForeign(f"{path}: not a TorchScript file")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            broken = archive.testzip()
+    except zipfile.BadZipFile as error:
+        if b"PK\x05\x06" not in content[-1024:]:  # the record that ends every zip file
+            return ArtifactTruncated(f"{path}: the file is truncated: its end is missing")
+        return ArtifactDamaged(f"{path}: the file is damaged: {error}")
+    if broken is not None:
+        return ArtifactDamaged(f"{path}: the file is damaged: the checksum of {broken} is wrong")
+    return ArtifactTampered(
+        f"{path}: the file is not the one whose sha256 was recorded: its own is {digest}. If you replaced it on "
+        f"purpose, write the new digest to {digest_path(path).name}"
+    )
+
+
+def _without_debug_records(content: bytes) -> bytes:
+    """The archive less its `.debug_pkl` entries: they hold source paths of whoever trained, which no one should get."""
+    kept = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(kept, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                target.writestr(entry, source.read(entry))
+    return kept.getvalue()
+
+
+@contextmanager
+def _torchscript_deprecation_ignored() -> Iterator[None]:
+    """TorchScript is what the service is asked to load; PyTorch's advice to move on is for another day.
+
+    See docs/decisions/torchscript.md.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
+        yield

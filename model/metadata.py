@@ -1,0 +1,66 @@
+"""What an artifact says about itself, as it is written into the file and shown by `GET /model`.
+
+Nothing here needs torch, so that a client can read a description without it.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Architecture(_Record):
+    """What has to be known to build the network's modules."""
+
+    cell: Literal["rnn"] = "rnn"
+    """The kind of recurrent cell: `rnn`, the tanh cell of `model/cell.py`."""
+
+    hidden: int = Field(default=64, ge=1)
+    """Hidden units of each layer."""
+
+    layers: int = Field(default=1, ge=1)
+    """Recurrent layers on top of each other."""
+
+
+class Metadata(_Record):
+    """The description of one trained model."""
+
+    name: str
+    version: str
+    """Chosen by whoever trained it; a new version for every change of weights."""
+
+    architecture: Architecture
+    normalisation: Literal["max_abs"] = "max_abs"
+    """How a sequence becomes the network's input: `max_abs`, divided by its largest absolute value."""
+
+    data: dict[str, JsonValue]
+    """What it was trained on."""
+
+    training: dict[str, JsonValue]
+    """The settings it was trained with."""
+
+    errors: dict[str, float]
+    """Errors on held-out waves, as fractions of the amplitude."""
+
+    torch_version: str
+    created: str
+    """Date of the training, ISO 8601."""
+
+
+class GoldenCase(_Record):
+    """One rollout that a runtime has to reproduce before it may serve."""
+
+    sequence: list[float]
+    """In the caller's units."""
+
+    values: list[float]
+    """What follows, computed in double precision by the unfolded loop: a reference that no runtime shares code with."""
+
+
+class Golden(_Record):
+    """The rollouts that an artifact carries as proof of its own behaviour."""
+
+    cases: list[GoldenCase] = Field(min_length=1)

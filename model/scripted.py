@@ -1,0 +1,53 @@
+"""The runtime that executes the artifact's TorchScript module itself, on CPU or CUDA, for a batch at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model.metadata import Architecture
+from model.runtime import State
+
+
+class ScriptedRuntime:
+    """TorchScript on `device`. Rows of a batch do not see each other: padding never reaches a state."""
+
+    name = "torchscript"
+
+    def __init__(self, module: torch.jit.ScriptModule, architecture: Architecture, device: torch.device) -> None:
+        self.device = device.type
+        self._module = module
+        self._place = device
+        self._state_shape = (architecture.layers, architecture.hidden)
+        with torch.inference_mode():
+            self._fold = module.fold()
+
+    @torch.inference_mode()
+    def encode(self, sequences: Sequence[Sequence[float]]) -> list[State]:
+        """See `Runtime.encode`."""
+        lengths = [len(sequence) for sequence in sequences]
+        padded_BT = np.zeros((len(sequences), max(lengths)))
+        for row, sequence in zip(padded_BT, sequences, strict=True):
+            row[: len(sequence)] = sequence
+        x_BT = torch.from_numpy(padded_BT).to(self._place)
+        scale_B = self._module.scale(x_BT)
+        normalised_BT = self._module.normalise(x_BT, scale_B)
+        layers, hidden = self._state_shape
+        zero_LBH = normalised_BT.new_zeros(layers, len(sequences), hidden)
+        h_LBH = self._module.encode(normalised_BT, torch.tensor(lengths, device=self._place), zero_LBH)
+        return _states(h_LBH, scale_B.tolist())
+
+    @torch.inference_mode()
+    def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
+        """See `Runtime.rollout`."""
+        h_LBH = torch.from_numpy(np.stack([state.hidden_LH for state in states], axis=1)).to(self._place)
+        y_BS, h_LBH = self._module.rollout(h_LBH, steps, self._fold)
+        scales = [state.scale for state in states]
+        values_BS = y_BS.cpu().numpy().astype(np.float64) * np.array(scales)[:, None]
+        return values_BS, _states(h_LBH, scales)
+
+
+def _states(h_LBH: torch.Tensor, scales: Sequence[float]) -> list[State]:
+    hidden_BLH = h_LBH.transpose(0, 1).contiguous().cpu().numpy()
+    return [State(hidden_LH, scale) for hidden_LH, scale in zip(hidden_BLH, scales, strict=True)]
