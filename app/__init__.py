@@ -1,0 +1,1 @@
+"""The forecasting service: FastAPI over the runtimes of `model/`."""

@@ -27,7 +27,6 @@ from model.metadata import Golden, Metadata
 from model.network import Network
 
 METADATA, GOLDEN = "metadata.json", "golden.json"
-DEFAULT_ARTIFACT = Path(__file__).parent / "artifacts" / "sine.pt"
 
 
 class ArtifactError(Exception):

@@ -1,0 +1,76 @@
+"""The application: `create_app(settings)` puts it together, its lifespan loads the model."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import torch
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from app import errors
+from app.dependencies import Served
+from app.forecaster import Forecaster
+from app.limits import BodyLimitMiddleware
+from app.metrics import Metrics, MetricsMiddleware
+from app.routes import forecast, service
+from app.schemas import ModelInfo
+from app.settings import Settings
+from model.artifact import read_artifact
+from model.runtime import open_runtime
+
+log = logging.getLogger("uvicorn.error")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service as an ASGI application. Nothing is loaded before its lifespan starts."""
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.served = load(settings)
+        yield
+        current, app.state.served = app.state.served, None
+        current.forecaster.close()
+
+    # Its own copies of the documentation pages' scripts: they work without an internet connection.
+    app = FastAPIOffline(
+        title="Sine RNN server",
+        summary="The next value of a sequence, and its continuation, from a recurrent network.",
+        version="1",
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.include_router(forecast.router(settings))
+    app.include_router(service.routes)
+    errors.install(app)
+    app.state.metrics = Metrics()
+    # The last one added is the outermost: whatever is answered is counted.
+    app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, routes=tuple(app.openapi()["paths"]))
+    return app
+
+
+def load(settings: Settings) -> Served:
+    """Verify, load and warm up the model.
+
+    Raises:
+        ArtifactError: the artifact cannot be trusted or does not do what it says.
+        DeviceUnavailable: the device that was asked for is not there.
+    """
+    # A step of a small network is far shorter than handing it to another thread, and threads of every worker would
+    # fight for the same cores.
+    torch.set_num_threads(1)
+    artifact = read_artifact(settings.model)
+    runtime = open_runtime(artifact, settings.device)
+    log.info(
+        "Serving %s %s (%s) with the %s runtime on %s",
+        artifact.metadata.name,
+        artifact.metadata.version,
+        artifact.digest[:12],
+        runtime.name,
+        runtime.device,
+    )
+    described = artifact.metadata.model_dump()
+    info = ModelInfo(**described, digest=artifact.digest, runtime=runtime.name, device=runtime.device)
+    return Served(info, Forecaster(runtime))

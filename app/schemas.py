@@ -1,0 +1,120 @@
+"""The wire contract, and nothing else: what clients send and what they get.
+
+It needs neither torch nor the service's own state, so that a client can share it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
+
+from model.metadata import Metadata
+
+LARGEST_VALUE = 1e6
+"""The largest magnitude of a value in a sequence, in the caller's units."""
+
+Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
+
+_SINE = [0.0, 0.3090, 0.5878, 0.8090, 0.9511, 1.0, 0.9511, 0.8090, 0.5878, 0.3090]
+_EXAMPLE = [*_SINE, *(0.0 - value for value in _SINE), *_SINE]
+"""A period and a half of a sine of 20 samples a period."""
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class PredictRequest(_Message):
+    """Values observed so far."""
+
+    sequence: Annotated[list[Value], FailFast()] = Field(min_length=1, examples=[_EXAMPLE])
+    """The values so far, oldest first, evenly spaced in time, in any unit."""
+
+
+class GenerateRequest(PredictRequest):
+    """Values observed so far, and how many to continue them by."""
+
+    steps: int = Field(strict=True, ge=1, examples=[20])
+    """How many values to generate."""
+
+
+class PredictResponse(_Message):
+    """The value that follows."""
+
+    prediction: float = Field(examples=[0.5878])
+    """The next value, in the unit of the sequence."""
+
+
+class GenerateResponse(_Message):
+    """The values that follow."""
+
+    values: list[float] = Field(examples=[[0.5878, 0.8090, 0.9511]])
+    """The next values, in the unit of the sequence. The first is what `/predict` answers."""
+
+    finish_reason: Literal["length", "diverged"]
+    """`length`: all steps are there. `diverged`: the rollout stopped being finite, and ends before that."""
+
+
+class ModelInfo(Metadata):
+    """The model that is being served."""
+
+    digest: str
+    """sha256 of the artifact, hexadecimal."""
+
+    runtime: str
+    """What executes the model."""
+
+    device: str
+    """Where it is executed."""
+
+
+class Health(_Message):
+    """The status code is the answer; this is for people."""
+
+    status: str
+
+
+class FieldError(_Message):
+    """One thing that is wrong with a request."""
+
+    pointer: str = Field(examples=["/sequence/2"])
+    """Where in the body, as a JSON Pointer (RFC 6901); empty for the body as a whole."""
+
+    detail: str = Field(examples=["input should be a valid number"])
+    """What is allowed there."""
+
+
+class ProblemDetails(_Message):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Unprocessable Entity"])
+    """The meaning of the status code."""
+
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["/sequence/2: input should be a valid number"])
+    """What was wrong and what is allowed. It never repeats what was sent."""
+
+    errors: list[FieldError] | None = None
+    """For 422: each thing that is wrong."""
+
+
+def limited(max_sequence: int, max_steps: int) -> tuple[type[PredictRequest], type[GenerateRequest]]:
+    """The two requests with a server's own limits, which validation and the OpenAPI document then both know."""
+    sequence: Any = Annotated[list[Value], FailFast(), Field(max_length=max_sequence)]
+    steps: Any = Annotated[int, Field(le=max_steps)]
+    fields = GenerateRequest.model_fields
+    return (
+        create_model(
+            "PredictRequest",
+            __base__=PredictRequest,
+            __doc__=PredictRequest.__doc__,
+            sequence=(sequence, fields["sequence"]),
+        ),
+        create_model(
+            "GenerateRequest",
+            __base__=GenerateRequest,
+            __doc__=GenerateRequest.__doc__,
+            sequence=(sequence, fields["sequence"]),
+            steps=(steps, fields["steps"]),
+        ),
+    )

@@ -1,0 +1,61 @@
+"""The service's settings: environment variables `SINE_*`, or the flags of `python -m app`, which win."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model import DEFAULT_ARTIFACT
+
+_PREFIX = "SINE_"
+
+
+class Settings(BaseSettings):
+    """Serve the next value and the rollout of a recurrent network over HTTP.
+
+    Every option is an environment variable too: --max-steps is SINE_MAX_STEPS.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        cli_prog_name="python -m app",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every interface."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """TCP port; 0 for any free one, which the log then names."""
+
+    model: Path = DEFAULT_ARTIFACT
+    """The artifact to serve, with its .sha256 beside it."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs. auto takes CUDA where there is one; cuda refuses to start where there is none."""
+
+    max_sequence: int = Field(default=4096, ge=1, le=1_000_000)
+    """The most values a sequence may have."""
+
+    max_steps: int = Field(default=10_000, ge=1, le=10_000_000)
+    """The most values a rollout may be asked for."""
+
+    grace_period_s: int = Field(default=20, ge=0)
+    """Seconds that requests in flight have to finish after SIGTERM."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log lines that are written."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """What a request body may weigh: no way of writing a number that a client would choose takes 64 bytes."""
+        return 4096 + 64 * self.max_sequence
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables that make another process read these same settings."""
+        return {_PREFIX + name.upper(): str(value) for name, value in self.model_dump().items() if value is not None}
