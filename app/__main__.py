@@ -1,6 +1,7 @@
 """`python -m app`: read the settings, then serve."""
 
 import os
+import signal
 import sys
 
 import uvicorn
@@ -19,6 +20,8 @@ def main() -> None:
             name = "_".join(str(part) for part in entry["loc"]).upper()
             print(f"SINE_{name}: {entry['msg']}, not {entry['input']!r}", file=sys.stderr)
         sys.exit(2)
+    # Uvicorn shuts down in order and then raises the signal again, for its caller: here that is a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(settings.as_environment())  # the application reads its settings where it is created
     uvicorn.run(
         "app.main:create_app",

@@ -129,7 +129,7 @@ def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> Artifact
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             broken = archive.testzip()
     except zipfile.BadZipFile as error:
-        if b"PK\x05\x06" not in content[-1024:]:  # the record that ends every zip file
+        if not content[-22:].startswith(b"PK\x05\x06"):  # the record of 22 bytes that ends every zip file
             return ArtifactTruncated(f"{path}: the file is truncated: its end is missing")
         return ArtifactDamaged(f"{path}: the file is damaged: {error}")
     if broken is not None:

@@ -1,0 +1,119 @@
+"""POST /predict and POST /generate on a real server: the contract, with the shipped model."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from model.artifact import read_artifact
+from model.runtime import open_runtime
+
+pytestmark = pytest.mark.anyio
+
+
+def sine(length: int, period: float = 25, amplitude: float = 1, start: int = 0) -> list[float]:
+    return [amplitude * math.sin(2 * math.pi * t / period + 0.7) for t in range(start, start + length)]
+
+
+async def predict(client: httpx.AsyncClient, sequence: list[float]) -> float:
+    response = await client.post("/predict", json={"sequence": sequence})
+    assert response.status_code == 200, response.text
+    prediction: float = response.json()["prediction"]
+    return prediction
+
+
+async def generate(client: httpx.AsyncClient, sequence: list[float], steps: int) -> list[float]:
+    response = await client.post("/generate", json={"sequence": sequence, "steps": steps})
+    assert response.status_code == 200, response.text
+    assert response.json()["finish_reason"] == "length"
+    values: list[float] = response.json()["values"]
+    assert len(values) == steps
+    return values
+
+
+@pytest.mark.parametrize("period", [10, 17.3, 33, 50])
+@pytest.mark.parametrize("amplitude", [1e-3, 1, 5e5])
+async def test_the_next_value_of_a_sine_is_right_within_one_percent(
+    client: httpx.AsyncClient, period: float, amplitude: float
+) -> None:
+    (truth,) = sine(1, period, amplitude, start=64)
+    assert abs(await predict(client, sine(64, period, amplitude)) - truth) < 0.01 * amplitude
+
+
+async def test_a_rollout_follows_the_wave(client: httpx.AsyncClient) -> None:
+    values = await generate(client, sine(64), 100)
+    error = math.sqrt(sum((a - b) ** 2 for a, b in zip(values, sine(100, start=64), strict=True)) / 100)
+    assert error < 0.1
+
+
+async def test_the_prediction_is_the_first_value_of_the_rollout(client: httpx.AsyncClient) -> None:
+    assert (await generate(client, sine(64), 5))[0] == await predict(client, sine(64))
+
+
+async def test_the_service_answers_what_the_runtime_does(client: httpx.AsyncClient) -> None:
+    runtime = open_runtime(read_artifact(Settings().model), "cpu")
+    values_BS, _ = runtime.rollout(runtime.encode([sine(64)]), 1000)
+    values = await generate(client, sine(64), 1000)
+    assert values == pytest.approx(values_BS[0].tolist(), abs=1e-3)
+    assert values[0] == pytest.approx(values_BS[0][0], abs=1e-6)
+
+
+async def test_twice_the_input_gives_twice_the_output(client: httpx.AsyncClient) -> None:
+    once = await generate(client, sine(64), 20)
+    assert await generate(client, [2 * value for value in sine(64)], 20) == [2 * value for value in once]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"sequence":[1]}', b'{"sequence":[0]}', b'{"sequence":[1e6,-1E6,1,-0.0]}', b'{"sequence":[1]}\n']
+)
+async def test_the_limits_themselves_are_allowed(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 200
+    assert math.isfinite(response.json()["prediction"])
+
+
+async def test_the_longest_sequence_and_rollout_are_answered_and_one_more_is_not(client: httpx.AsyncClient) -> None:
+    limits = Settings()
+    longest = sine(limits.max_sequence)
+    assert len(await generate(client, longest, limits.max_steps)) == limits.max_steps
+    too_long = await client.post("/predict", json={"sequence": [*longest, 0.0]})
+    assert too_long.status_code == 422
+    assert too_long.json()["errors"][0]["pointer"] == "/sequence"
+    assert "at most 4096" in too_long.json()["detail"]
+    too_far = await client.post("/generate", json={"sequence": [1.0], "steps": limits.max_steps + 1})
+    assert too_far.status_code == 422
+    assert too_far.json()["errors"] == [{"pointer": "/steps", "detail": "input should be less than or equal to 10000"}]
+
+
+async def test_a_body_over_the_limit_is_413_announced_or_not(client: httpx.AsyncClient) -> None:
+    large = b" " * (Settings().max_body_bytes + 1)
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        yield large
+
+    for content in (large, unannounced()):
+        response = await client.post("/predict", content=content, headers={"content-type": "application/json"})
+        assert response.status_code == 413
+        assert response.headers["content-type"] == "application/problem+json"
+        assert str(Settings().max_body_bytes) in response.json()["detail"]
+    assert await predict(client, sine(8))
+
+
+async def test_a_short_request_does_not_wait_for_long_rollouts(client: httpx.AsyncClient) -> None:
+    long = [asyncio.create_task(generate(client, sine(64), 10_000)) for _ in range(4)]
+    await asyncio.sleep(0.02)
+    await predict(client, sine(64))
+    assert not any(task.done() for task in long)
+    for values in await asyncio.gather(*long):
+        assert len(values) == 10_000
+
+
+async def test_many_clients_at_once_each_get_their_own_answer(client: httpx.AsyncClient) -> None:
+    periods = [10 + i for i in range(32)]
+    alone = [await generate(client, sine(64, period), 50) for period in periods]
+    together = await asyncio.gather(*(generate(client, sine(64, period), 50) for period in periods))
+    for one, other in zip(alone, together, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)

@@ -1,0 +1,173 @@
+"""The endpoints about the service itself, its documentation, and its start and end."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+import torch
+
+from app.settings import Settings
+from model.artifact import digest_path, read_artifact
+from model.network import Network
+from tests.artifacts import MakeArtifact
+from tests.server import Server, serve, start
+
+needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="torch finds a CUDA device")
+
+
+def test_health_is_200_once_the_model_serves(server: Server) -> None:
+    for path in ("/livez", "/readyz"):
+        assert httpx.get(server.url + path).status_code == 200
+
+
+def test_model_describes_the_artifact_that_is_served(server: Server) -> None:
+    artifact = read_artifact(Settings().model)
+    info = httpx.get(f"{server.url}/model").json()
+    assert info["digest"] == artifact.digest
+    assert info["architecture"] == artifact.metadata.architecture.model_dump()
+    assert info["errors"]
+    assert info["data"]
+    assert info["device"] == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert info["runtime"]
+
+
+def test_metrics_count_requests_by_route_and_status(server: Server) -> None:
+    def count(route: str, status: int) -> float:
+        text = httpx.get(f"{server.url}/metrics").text
+        line = re.search(rf'^sine_requests_total{{route="{route}",status="{status}"}} (\S+)$', text, re.MULTILINE)
+        return float(line[1]) if line else 0.0
+
+    good, bad, unknown = count("/predict", 200), count("/predict", 422), count("other", 404)
+    httpx.post(f"{server.url}/predict", json={"sequence": [1, 2]})
+    httpx.post(f"{server.url}/predict", json={"sequence": []})
+    httpx.get(f"{server.url}/no-such-page")
+    assert (count("/predict", 200), count("/predict", 422), count("other", 404)) == (good + 1, bad + 1, unknown + 1)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/predict", 405)])
+def test_other_refusals_are_problems_too(server: Server, method: str, path: str, status: int) -> None:
+    response = httpx.request(method, server.url + path)
+    assert response.status_code == response.json()["status"] == status
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_documentation_page_needs_nothing_from_elsewhere(server: Server) -> None:
+    page = httpx.get(f"{server.url}/docs").text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert any(source.endswith(".js") for source in sources)
+    for source in sources:
+        assert urljoin(server.url, source).startswith(server.url), source
+        assert httpx.get(urljoin(server.url, source)).status_code == 200
+
+
+def test_the_openapi_document_has_limits_examples_and_every_refusal(server: Server) -> None:
+    document = httpx.get(f"{server.url}/openapi.json").json()
+    for path in ("/predict", "/generate"):
+        operation = document["paths"][path]["post"]
+        body = operation["requestBody"]["content"]["application/json"]["schema"]
+        assert body["properties"]["sequence"]["maxItems"] == Settings().max_sequence
+        example = {name: field["examples"][0] for name, field in body["properties"].items()}
+        assert httpx.post(server.url + path, json=example).status_code == 200
+        assert {"200", "413", "422", "503"} <= operation["responses"].keys()
+        for status, response in operation["responses"].items():
+            assert list(response["content"]) == ["application/json" if status == "200" else "application/problem+json"]
+    for reference in re.findall(
+        r'"\$ref": ?"#/components/schemas/(\w+)"', httpx.get(f"{server.url}/openapi.json").text
+    ):
+        assert reference in document["components"]["schemas"]
+
+
+def test_limits_are_settings(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    with serve(tmp_path, model=make_artifact(), max_sequence=3, max_steps=2) as small:
+        assert httpx.post(f"{small.url}/generate", json={"sequence": [1, 2, 3], "steps": 2}).status_code == 200
+        assert httpx.post(f"{small.url}/generate", json={"sequence": [1, 2, 3, 4], "steps": 2}).status_code == 422
+        assert httpx.post(f"{small.url}/generate", json={"sequence": [1, 2, 3], "steps": 3}).status_code == 422
+
+
+def test_a_rollout_that_stops_being_finite_ends_there_and_says_so(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    # With a readout this large, an input of 1 gives more than single precision can hold, one of 0.001 does not.
+    def explosive(network: Network) -> None:
+        for weight in network.parameters():
+            weight.zero_()
+        network.weights(0)[0].fill_(1.0)
+        network.readout.weight.fill_(3e37)
+
+    model = make_artifact(hidden=32, prepare=explosive, golden=[[0.0]])
+    with serve(tmp_path, model=model) as server:
+        response = httpx.post(f"{server.url}/generate", json={"sequence": [1.0, 0.001], "steps": 5})
+        assert response.json()["finish_reason"] == "diverged"
+        assert response.json()["values"] == pytest.approx([32 * 3e37 * 0.001])
+        refused = httpx.post(f"{server.url}/predict", json={"sequence": [1.0]})
+        assert refused.status_code == 422
+        assert "finite" in refused.json()["detail"]
+
+
+def test_sigterm_ends_the_server_cleanly(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    with serve(tmp_path, model=make_artifact()) as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        assert "Application shutdown complete" in server.log.read_text()
+
+
+def fails_to_start(folder: Path, **settings: object) -> tuple[int, str]:
+    process, log = start(folder, **settings)
+    try:
+        status = process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return status, log.read_text()
+
+
+def test_a_truncated_artifact_stops_the_start(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    path = make_artifact()
+    path.write_bytes(path.read_bytes()[:-100])
+    status, log = fails_to_start(tmp_path, model=path)
+    assert status != 0
+    assert "the file is truncated" in log
+
+
+def test_a_tampered_artifact_stops_the_start_before_its_code_runs(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    path = make_artifact()
+    digest = digest_path(path).read_text()
+    make_artifact(hidden=4)
+    digest_path(path).write_text(digest)
+    status, log = fails_to_start(tmp_path, model=path)
+    assert status != 0
+    assert "not the one whose sha256 was recorded" in log
+
+
+def test_an_artifact_that_misses_its_golden_rollouts_stops_the_start(
+    tmp_path: Path, make_artifact: MakeArtifact
+) -> None:
+    path = make_artifact(spoil=lambda network: network.readout.weight.mul_(1.01))
+    status, log = fails_to_start(tmp_path, model=path)
+    assert status != 0
+    assert "does not reproduce golden rollout" in log
+
+
+@needs_no_cuda
+def test_cuda_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    status, log = fails_to_start(tmp_path, device="cuda")
+    assert status != 0
+    assert "torch finds no CUDA device" in log
+
+
+@pytest.mark.parametrize(("name", "value"), [("port", "eighty"), ("max_steps", 0), ("device", "tpu")])
+def test_a_wrong_setting_is_named_and_stops_the_start(tmp_path: Path, name: str, value: object) -> None:
+    status, log = fails_to_start(tmp_path, **{name: value})
+    assert status == 2
+    assert log.startswith(f"SINE_{name.upper()}: ")
+    assert len(log.splitlines()) == 1
+
+
+def test_help_lists_every_setting_with_its_default() -> None:
+    shown = subprocess.run([sys.executable, "-m", "app", "--help"], capture_output=True, check=True, text=True).stdout
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')} " in shown
+    assert shown.count("(default:") + shown.count("(default:\n") >= len(Settings.model_fields)

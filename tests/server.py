@@ -1,0 +1,71 @@
+"""A real `python -m app` in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+_STARTUP_LIMIT_S = 60
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that is ready."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    startup_s: float
+    """From the start of the process to the first 200 of /readyz."""
+
+
+def start(folder: Path, **settings: object) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start `python -m app` on a free port, with `settings` as SINE_* variables, its log in `folder`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SINE_")}
+    environment |= {"SINE_PORT": "0"} | {f"SINE_{name.upper()}": str(value) for name, value in settings.items()}
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"], env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+        )
+    return process, log
+
+
+@contextmanager
+def serve(folder: Path, **settings: object) -> Iterator[Server]:
+    """A ready server, stopped at the end whatever happens."""
+    began = time.monotonic()
+    process, log = start(folder, **settings)
+    try:
+        url = _wait_until_ready(process, log, began + _STARTUP_LIMIT_S)
+        yield Server(url, process, log, time.monotonic() - began)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, deadline: float) -> str:
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with status {process.returncode}:\n{log.read_text()}")
+        address = re.search(r"running on (http://[\d.]+:\d+)", log.read_text())
+        if address is not None:
+            try:
+                if httpx.get(f"{address[1]}/readyz").status_code == httpx.codes.OK:
+                    return address[1]
+            except httpx.TransportError:
+                pass
+        time.sleep(0.02)
+    raise TimeoutError(f"the server was not ready in {_STARTUP_LIMIT_S} s:\n{log.read_text()}")
