@@ -62,15 +62,23 @@ def load(settings: Settings) -> Served:
     # fight for the same cores.
     torch.set_num_threads(1)
     artifact = read_artifact(settings.model)
-    runtime = open_runtime(artifact, settings.device)
+    opened = open_runtime(artifact, settings.device, settings.engine)
+    runtime = opened.runtime
     log.info(
-        "Serving %s %s (%s) with the %s runtime on %s",
+        "Serving %s %s (%s) with the %s runtime on %s: %s",
         artifact.metadata.name,
         artifact.metadata.version,
         artifact.digest[:12],
         runtime.name,
         runtime.device,
+        opened.reason,
     )
     described = artifact.metadata.model_dump()
-    info = ModelInfo(**described, digest=artifact.digest, runtime=runtime.name, device=runtime.device)
+    info = ModelInfo(
+        **described,
+        digest=artifact.digest,
+        runtime=runtime.name,
+        runtime_reason=opened.reason,
+        device=runtime.device,
+    )
     return Served(info, Forecaster(runtime))

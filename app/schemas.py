@@ -63,6 +63,9 @@ class ModelInfo(Metadata):
     runtime: str
     """What executes the model."""
 
+    runtime_reason: str
+    """Why it is this runtime; where the fast one could not be had, what prevented it."""
+
     device: str
     """Where it is executed."""
 

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs. auto takes CUDA where there is one; cuda refuses to start where there is none."""
 
+    engine: Literal["auto", "fused", "torchscript"] = "auto"
+    """What executes the model. auto takes the fused kernel on a CPU, and TorchScript on CUDA."""
+
     max_sequence: int = Field(default=4096, ge=1, le=1_000_000)
     """The most values a sequence may have."""
 

@@ -4,6 +4,7 @@ A runtime turns sequences into states (`encode`) and states into values (`rollou
 leaves behind: going on from it is exactly going on from the sequence.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -15,10 +16,13 @@ import torch
 from model.artifact import Artifact, load_module
 
 Device = Literal["auto", "cpu", "cuda"]
+Engine = Literal["auto", "fused", "torchscript"]
+
+log = logging.getLogger(__name__)
 
 
 class DeviceUnavailable(Exception):
-    """The device that was asked for is not there."""
+    """The device, or the runtime, that was asked for cannot be had here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +39,74 @@ class State:
 class Runtime(Protocol):
     """Executes one artifact on one device."""
 
-    name: str
-    """For logs and `GET /model`."""
+    @property
+    def name(self) -> str:
+        """For logs and `GET /model`."""
 
-    device: str
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+
+    @property
+    def batches(self) -> bool:
+        """Whether a batch costs less than its rows one by one."""
 
     def encode(self, sequences: Sequence[Sequence[float]]) -> list[State]:
         """The state after each sequence. Each has at least one value, all finite; lengths may differ."""
-        ...
 
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         """The next `steps` values of each, [B, S] in the caller's units, and the states after them."""
-        ...
 
 
-def open_runtime(artifact: Artifact, device: Device = "auto") -> Runtime:
+@dataclass(frozen=True)
+class Opened:
+    """A runtime that has reproduced the golden rollouts."""
+
+    runtime: Runtime
+    reason: str
+    """Why it is this one, for logs and `GET /model`."""
+
+
+def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "auto") -> Opened:
     """The runtime for an artifact, checked against its golden rollouts.
 
+    `auto` takes CUDA where there is one, and on a CPU the fused kernel where it compiles.
+
     Raises:
-        DeviceUnavailable: `cuda` was asked for and there is none. `auto` takes what is there.
+        DeviceUnavailable: `cuda` or `fused` was asked for and cannot be had.
         ArtifactError: torch cannot load the artifact, or the runtime does not reproduce its golden rollouts.
     """
-    from model.golden import check_golden
-    from model.scripted import ScriptedRuntime
-
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailable("device cuda was asked for, but torch finds no CUDA device; use cpu or auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = torch.device(device)
-    runtime = ScriptedRuntime(load_module(artifact, place), artifact.metadata.architecture, place)
-    check_golden(runtime, artifact.golden)
-    return runtime
+    if engine == "fused" and device == "cuda":
+        raise DeviceUnavailable("the fused runtime is for the CPU; on CUDA use torchscript or auto")
+    opened = _open(artifact, torch.device(device), engine)
+    # The check is also the warm-up: TorchScript optimises a module in its first calls.
+    from model.golden import check_golden
+
+    check_golden(opened.runtime, artifact.golden)
+    return opened
+
+
+def _open(artifact: Artifact, device: torch.device, engine: Engine) -> Opened:
+    # Imported where they are chosen: either is half a second that the other does without.
+    from model.scripted import ScriptedRuntime
+
+    module, architecture = load_module(artifact, device), artifact.metadata.architecture
+    scripted = ScriptedRuntime(module, architecture, device)
+    if engine == "torchscript":
+        return Opened(scripted, "it was asked for")
+    if device.type == "cuda":
+        return Opened(scripted, "the device is CUDA")
+    try:
+        from model.fused import FusedRuntime
+
+        return Opened(FusedRuntime(module, architecture), "the device is a CPU, and the kernel is compiled for it")
+    except Exception as error:  # whatever a compiler may raise; slow is better than not at all, but never in silence
+        reason = f"the fused kernel failed to compile: {type(error).__name__}: {error}"
+        if engine == "fused":
+            raise DeviceUnavailable(reason) from error
+        log.warning("Serving with the slower TorchScript runtime: %s", reason)
+        return Opened(scripted, reason)

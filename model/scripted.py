@@ -14,6 +14,7 @@ class ScriptedRuntime:
     """TorchScript on `device`. Rows of a batch do not see each other: padding never reaches a state."""
 
     name = "torchscript"
+    batches = True
 
     def __init__(self, module: torch.jit.ScriptModule, architecture: Architecture, device: torch.device) -> None:
         self.device = device.type

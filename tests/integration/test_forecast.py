@@ -54,7 +54,7 @@ async def test_the_prediction_is_the_first_value_of_the_rollout(client: httpx.As
 
 
 async def test_the_service_answers_what_the_runtime_does(client: httpx.AsyncClient) -> None:
-    runtime = open_runtime(read_artifact(Settings().model), "cpu")
+    runtime = open_runtime(read_artifact(Settings().model)).runtime
     values_BS, _ = runtime.rollout(runtime.encode([sine(64)]), 1000)
     values = await generate(client, sine(64), 1000)
     assert values == pytest.approx(values_BS[0].tolist(), abs=1e-3)

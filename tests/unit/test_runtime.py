@@ -7,21 +7,25 @@ import pytest
 import torch
 
 from model.artifact import read_artifact
-from model.golden import GoldenMismatch
-from model.runtime import Device, DeviceUnavailable, Runtime, open_runtime
+from model.golden import GoldenMismatch, tolerance
+from model.kernel import _tanh
+from model.runtime import Device, DeviceUnavailable, Engine, Runtime, open_runtime
 from tests.artifacts import MakeArtifact
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=needs_cuda)])
-def device(request: pytest.FixtureRequest) -> Device:
+@pytest.fixture(
+    params=[("cpu", "fused"), ("cpu", "torchscript"), pytest.param(("cuda", "torchscript"), marks=needs_cuda)]
+)
+def choice(request: pytest.FixtureRequest) -> tuple[Device, Engine]:
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=[1, 2], ids=lambda layers: f"{layers} layers")
-def runtime(request: pytest.FixtureRequest, device: Device, make_artifact: MakeArtifact) -> Runtime:
-    return open_runtime(read_artifact(make_artifact(layers=request.param)), device)
+@pytest.fixture(params=[(16, 1), (10, 2)], ids=["16 units", "2 layers of 10 units"])
+def runtime(request: pytest.FixtureRequest, choice: tuple[Device, Engine], make_artifact: MakeArtifact) -> Runtime:
+    hidden, layers = request.param
+    return open_runtime(read_artifact(make_artifact(hidden=hidden, layers=layers)), *choice).runtime
 
 
 def rollout(runtime: Runtime, sequence: Sequence[float], steps: int) -> list[float]:
@@ -82,7 +86,7 @@ def test_asking_for_cuda_where_there_is_none_is_an_error(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceUnavailable, match="cuda"):
         open_runtime(artifact, "cuda")
-    assert open_runtime(artifact, "auto").device == "cpu"
+    assert open_runtime(artifact, "auto").runtime.device == "cpu"
 
 
 def test_a_runtime_that_misses_its_golden_rollouts_does_not_open(make_artifact: MakeArtifact) -> None:
@@ -95,3 +99,52 @@ def test_a_runtime_that_is_not_finite_does_not_open(make_artifact: MakeArtifact)
     path = make_artifact(spoil=lambda network: network.readout.weight.fill_(torch.nan))
     with pytest.raises(GoldenMismatch, match="nan of the scale"):
         open_runtime(read_artifact(path), "cpu")
+
+
+@pytest.mark.parametrize(("hidden", "layers"), [(1, 1), (16, 1), (20, 1), (32, 2), (64, 1), (128, 1), (7, 3)])
+def test_the_fused_runtime_equals_torchscript(hidden: int, layers: int, make_artifact: MakeArtifact) -> None:
+    artifact = read_artifact(make_artifact(hidden=hidden, layers=layers))
+    fused = open_runtime(artifact, "cpu", "fused").runtime
+    scripted = open_runtime(artifact, "cpu", "torchscript").runtime
+    for length in (1, 2, 64, 500):
+        ours, theirs = rollout(fused, wave(length), 200), rollout(scripted, wave(length), 200)
+        assert abs(ours[0] - theirs[0]) <= 1e-5
+        assert np.all(np.abs(np.subtract(ours, theirs)) <= tolerance(200))
+
+
+def test_the_fused_runtime_answers_bit_for_bit_the_same_alone_in_a_batch_and_in_chunks(
+    make_artifact: MakeArtifact,
+) -> None:
+    fused = open_runtime(read_artifact(make_artifact(hidden=20)), "cpu", "fused").runtime
+    sequences = [wave(length, amplitude=length) for length in range(1, 66)]
+    together_BS, _ = fused.rollout(fused.encode(sequences), 50)
+    for values_S, sequence in zip(together_BS, sequences, strict=True):
+        assert values_S.tolist() == rollout(fused, sequence, 50)
+        states = fused.encode([sequence])
+        chunks: list[float] = []
+        for steps in (1, 7, 30, 12):
+            chunk_BS, states = fused.rollout(states, steps)
+            chunks += chunk_BS[0].tolist()
+        assert chunks == values_S.tolist()
+
+
+def test_tanh_of_the_fused_kernel_is_tanh_in_single_precision() -> None:
+    for x in np.concatenate([np.linspace(-20, 20, 4001), np.logspace(-30, 0, 300)]).astype(np.float32):
+        ours = float(_tanh.py_func(x))  # type: ignore[no-untyped-call]
+        assert abs(ours - np.tanh(np.float64(x))) <= 4e-7 * min(1.0, abs(float(x)))
+
+
+def test_a_kernel_that_does_not_compile_is_said_so_and_replaced(
+    make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(hidden: int, layers: int) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr("model.fused.compile_kernels", broken)
+    artifact = read_artifact(make_artifact())
+    opened = open_runtime(artifact, "cpu")
+    assert opened.runtime.name == "torchscript"
+    assert "RuntimeError: no compiler" in opened.reason
+    assert "RuntimeError: no compiler" in caplog.text
+    with pytest.raises(DeviceUnavailable, match="no compiler"):
+        open_runtime(artifact, "cpu", "fused")

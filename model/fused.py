@@ -1,0 +1,83 @@
+"""The CPU runtime: encode and folded rollout as compiled loops, with the same mathematics as `model/network.py`.
+
+PyTorch spends 97 % of a small network's rollout on dispatching its operations; `model/kernel.py` has none to dispatch.
+A row of a batch is computed on its own, always by the same instructions: an answer cannot depend on its neighbours.
+
+Shape suffixes: L layers, H hidden units, W hidden units padded to whole vectors, T time, S steps of a rollout.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model.kernel import compile_kernels, padded_width
+from model.metadata import Architecture
+from model.runtime import State
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+
+class FusedRuntime:
+    """The compiled loops with the weights of a TorchScript module. Immutable, so any number of threads may share it."""
+
+    name = "fused"
+    device = "cpu"
+    batches = False
+
+    def __init__(self, module: torch.jit.ScriptModule, architecture: Architecture) -> None:
+        hidden, layers = architecture.hidden, architecture.layers
+        width = padded_width(hidden)
+        weights = {name: value.numpy() for name, value in module.state_dict().items()}
+
+        def padded(array: Float32, *shape: int) -> Float32:
+            whole = np.zeros(shape, np.float32)
+            whole[tuple(slice(size) for size in array.shape)] = array
+            return whole
+
+        from_below_LWW = np.zeros((layers, width, width), np.float32)
+        recurrent_LWW = np.zeros_like(from_below_LWW)
+        bias_LW = np.zeros((layers, width), np.float32)
+        for layer in range(layers):
+            if layer > 0:
+                from_below_LWW[layer] = padded(weights[f"rnn.weight_ih_l{layer}"].T, width, width)
+            recurrent_LWW[layer] = padded(weights[f"rnn.weight_hh_l{layer}"].T, width, width)
+            bias_LW[layer] = padded(weights[f"rnn.bias_ih_l{layer}"] + weights[f"rnn.bias_hh_l{layer}"], width)
+        input_W = padded(weights["rnn.weight_ih_l0"][:, 0], width)
+        readout_W = padded(weights["readout.weight"][0], width)
+        self._encode_weights = (input_W, from_below_LWW, recurrent_LWW, bias_LW)
+
+        # The lowest layer of a rollout reads the top one through the feedback matrix. A single layer is both.
+        with torch.inference_mode():
+            feedback_HH, folded_H = module.fold()
+        feedback_WW = padded(feedback_HH.numpy().T, width, width)
+        closed_from_below_LWW, closed_recurrent_LWW = from_below_LWW.copy(), recurrent_LWW.copy()
+        (closed_recurrent_LWW if layers == 1 else closed_from_below_LWW)[0] += feedback_WW
+        closed_bias_LW = bias_LW.copy()
+        closed_bias_LW[0] = padded(folded_H.numpy(), width)
+        bias = np.float32(weights["readout.bias"][0])
+        self._rollout_weights = (closed_from_below_LWW, closed_recurrent_LWW, closed_bias_LW, readout_W, bias)
+
+        self._state_shape = (layers, hidden)
+        self._kernels = compile_kernels(hidden, layers)
+
+    def encode(self, sequences: Sequence[Sequence[float]]) -> list[State]:
+        """See `Runtime.encode`."""
+        return [self._encode_one(sequence) for sequence in sequences]
+
+    def rollout(self, states: Sequence[State], steps: int) -> tuple[Float64, list[State]]:
+        """See `Runtime.rollout`."""
+        values_BS = np.empty((len(states), steps))
+        after = []
+        for values_S, state in zip(values_BS, states, strict=True):
+            h_LH = state.hidden_LH.copy()
+            self._kernels.rollout(h_LH, values_S, state.scale, *self._rollout_weights)
+            after.append(State(h_LH, state.scale))
+        return values_BS, after
+
+    def _encode_one(self, sequence: Sequence[float]) -> State:
+        x_T = np.array(sequence, dtype=np.float64)
+        h_LH = np.zeros(self._state_shape, np.float32)
+        return State(h_LH, self._kernels.encode(h_LH, x_T, *self._encode_weights))

@@ -1,0 +1,166 @@
+"""The loops of the fused runtime, compiled by Numba for one hidden size and layer count.
+
+Both are constants to the compiler, which unrolls and vectorises for them. Three things make its work come out as fast
+as hand-written C (docs/decisions/fused-kernel.md has the measurements):
+
+- Working arrays live on the stack, so that the compiler knows that writing one changes no other.
+- A matrix times a vector adds eight columns at a time: one pass over the sums where there would be eight.
+- tanh is a ratio of polynomials, which vectorises; the C library's function would be called once for each unit.
+
+What is in here runs as machine code: Numba infers the types, mypy does not look.
+
+Shape suffixes: L layers, H hidden units, W hidden units padded to a multiple of 16 (the padding stays 0), T time,
+S steps of a rollout. Matrices are stored transposed, so that a column, which is what is added, is contiguous.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_VECTOR = 16
+"""Floats in the widest vector registers (AVX-512)."""
+
+_COLUMNS = 8
+"""Columns of a matrix that are added at a time."""
+
+# tanh x = x P(x²) / Q(x²), lowest power first. Within 4e-7 of tanh everywhere, in single precision;
+# `python -m benchmarks.tanh_fit` finds these numbers.
+_P = tuple(np.float32(c) for c in (0.999999979, 0.133810139, 0.00349557414, 2.06088541e-05, 1.33543544e-08))
+_Q = tuple(np.float32(c) for c in (1.0, 0.467143295, 0.025876929, 0.000328561199, 7.77643042e-07))
+_SATURATED = np.float32(9)
+"""tanh 9 is 1 in single precision."""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The compiled loops for one architecture. They hold no lock and no state: any number of threads may run them."""
+
+    encode: Callable[..., float]
+    """(h_LH, x_T, input_W, from_below_LWW, recurrent_LWW, bias_LW): advances `h_LH` over `x_T`; returns the scale."""
+
+    rollout: Callable[..., None]
+    """(h_LH, values_S, scale, from_below_LWW, recurrent_LWW, bias_LW, readout_W, readout_bias): fills `values_S`,
+    and advances `h_LH` by as many steps."""
+
+
+def padded_width(hidden: int) -> int:
+    """`hidden`, rounded up to whole vectors."""
+    return -(-hidden // _VECTOR) * _VECTOR
+
+
+@intrinsic(prefer_literal=True)
+def _stack(typing_context, size):
+    """A pointer to `size` (a constant) floats on the stack, which Numba has no name for."""
+
+    def generate(context, builder, signature, arguments):
+        count = ir.Constant(ir.IntType(64), size.literal_value)
+        array = cgutils.alloca_once(builder, ir.FloatType(), size=count)
+        array.align = 4 * _VECTOR
+        return array
+
+    return types.CPointer(types.float32)(size), generate
+
+
+_inlined = numba.njit(inline="always", fastmath=True, error_model="numpy")
+
+
+@_inlined
+def _tanh(x):
+    x = min(max(x, -_SATURATED), _SATURATED)
+    s = x * x
+    above = (((_P[4] * s + _P[3]) * s + _P[2]) * s + _P[1]) * s + _P[0]
+    below = (((_Q[4] * s + _Q[3]) * s + _Q[2]) * s + _Q[1]) * s + _Q[0]
+    return x * above / below
+
+
+@_inlined
+def _add_product(sum_W, transposed_WW, h_W):
+    """sum += matrix · h."""
+    m = transposed_WW
+    for j in range(0, len(h_W), _COLUMNS):
+        h0, h1, h2, h3 = h_W[j], h_W[j + 1], h_W[j + 2], h_W[j + 3]
+        h4, h5, h6, h7 = h_W[j + 4], h_W[j + 5], h_W[j + 6], h_W[j + 7]
+        for i in range(len(sum_W)):
+            first = (m[j, i] * h0 + m[j + 1, i] * h1) + (m[j + 2, i] * h2 + m[j + 3, i] * h3)
+            second = (m[j + 4, i] * h4 + m[j + 5, i] * h5) + (m[j + 6, i] * h6 + m[j + 7, i] * h7)
+            sum_W[i] += first + second
+
+
+_ARRAYS = "float32[:,:,::1], float32[:,:,::1], float32[:,::1]"
+"""From below, recurrent, bias."""
+
+
+def compile_kernels(hidden: int, layers: int) -> Kernels:
+    """The kernels for an architecture: compiled, or from Numba's cache on disk when it has been compiled before."""
+    width = padded_width(hidden)
+    floats = layers * width
+    compiled = {"fastmath": True, "nogil": True, "error_model": "numpy", "cache": True}
+
+    @numba.njit(f"float64(float32[:,::1], float64[::1], float32[::1], {_ARRAYS})", **compiled)
+    def encode(h_LH, x_T, input_W, below_LWW, recurrent_LWW, bias_LW):
+        h_LW = numba.carray(_stack(floats), (layers, width))
+        sum_W = numba.carray(_stack(width), (width,))
+        for layer in range(layers):
+            for i in range(width):
+                h_LW[layer, i] = h_LH[layer, i] if i < hidden else np.float32(0)
+        scale = 0.0
+        for x in x_T:
+            scale = max(scale, abs(x))
+        inverse = 0.0 if scale == 0.0 else 1.0
+        for t in range(len(x_T)):
+            x = np.float32(inverse * x_T[t] / (scale if scale > 0.0 else 1.0))
+            for layer in range(layers):
+                if layer == 0:
+                    for i in range(width):
+                        sum_W[i] = bias_LW[0, i] + input_W[i] * x
+                else:
+                    for i in range(width):
+                        sum_W[i] = bias_LW[layer, i]
+                    _add_product(sum_W, below_LWW[layer], h_LW[layer - 1])
+                _add_product(sum_W, recurrent_LWW[layer], h_LW[layer])
+                for i in range(width):
+                    h_LW[layer, i] = _tanh(sum_W[i])
+        for layer in range(layers):
+            for i in range(hidden):
+                h_LH[layer, i] = h_LW[layer, i]
+        return scale
+
+    @numba.njit(f"void(float32[:,::1], float64[::1], float64, {_ARRAYS}, float32[::1], float32)", **compiled)
+    def rollout(
+        h_LH,
+        values_S,
+        scale,
+        below_LWW,
+        recurrent_LWW,
+        bias_LW,
+        readout_W,
+        readout_bias,
+    ):
+        h_LW = numba.carray(_stack(floats), (layers, width))
+        sum_W = numba.carray(_stack(width), (width,))
+        for layer in range(layers):
+            for i in range(width):
+                h_LW[layer, i] = h_LH[layer, i] if i < hidden else np.float32(0)
+        for t in range(len(values_S)):
+            y = readout_bias
+            for i in range(width):
+                y += readout_W[i] * h_LW[layers - 1, i]
+            values_S[t] = scale * y
+            for layer in range(layers):
+                for i in range(width):
+                    sum_W[i] = bias_LW[layer, i]
+                if layers > 1:  # a constant: one layer has no matrix from below
+                    _add_product(sum_W, below_LWW[layer], h_LW[layer - 1])
+                _add_product(sum_W, recurrent_LWW[layer], h_LW[layer])
+                for i in range(width):
+                    h_LW[layer, i] = _tanh(sum_W[i])
+        for layer in range(layers):
+            for i in range(hidden):
+                h_LH[layer, i] = h_LW[layer, i]
+
+    return Kernels(encode, rollout)
