@@ -103,7 +103,7 @@ def run(
         )
         command = [program, f"-t{threads}", f"-c{connections}", f"-d{seconds}s", f"--timeout={timeout_s}s"]
         try:
-            finished = subprocess.run(
+            finished = subprocess.run(  # noqa: S603
                 [*command, "-s", str(script_path), url],
                 capture_output=True,
                 text=True,
