@@ -76,8 +76,8 @@ def run(
 ) -> WrkResult:
     """Sends the same request over `connections` connections for `seconds` seconds.
 
-    `threads` of wrk is 1 up to 16 connections and 2 above, unless given: a second thread takes a core from the server,
-    which costs it more than it gives wrk until there are many sockets to read. A request that takes longer than
+    `threads` of wrk is 1 up to 16 connections and 2 above, unless given, since wrk shares the
+    cores with the server. A request that takes longer than
     `timeout_s` seconds counts as an error.
 
     Raises ValueError for an address that is not this machine's own, WrkError when wrk cannot be run.

@@ -1,6 +1,6 @@
 """Finds and ends every process that a server left, by what only its own processes share.
 
-A process group is not enough: Ray, HAProxy and Triton's stubs start sessions of their own, and a parent that dies first
+A process group is not enough: a server may start sessions of its own, and a parent that dies first
 leaves children that nobody waits for. So a server is started with a token in its environment, which all that it starts
 inherit, and a process counts as its own when it has that token, or is in the session that was started for it, or
 descends from one that does. A process is known by its id and start time, so a number that is used again is never hit.
