@@ -1,6 +1,7 @@
 """BentoML: one worker for each core, and a coroutine that calls the network on the event loop.
 
-A coroutine saves the hand-over to a thread. Adaptive batching is off: it has not been compared yet. Metrics and access log are off.
+A coroutine saves the hand-over to a thread. Adaptive batching is off: it has not been compared yet. Metrics and
+access log are off.
 """
 
 # mypy: ignore-missing-imports, allow-subclassing-any, allow-untyped-decorators
