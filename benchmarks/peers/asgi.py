@@ -1,0 +1,27 @@
+"""How every ASGI peer is run: uvicorn as its own page on deployment advises, one worker for each core."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import uvicorn
+
+
+def serve(factory: str) -> None:
+    """Serves `module:function` on 127.0.0.1, on the port that is the command's only argument.
+
+    uvloop and httptools are the fast choices of `uvicorn[standard]`; the access log is off, since no other peer is
+    asked to write one. `BENCH_WORKERS` is the number of processes.
+    """
+    uvicorn.run(
+        factory,
+        factory=True,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        workers=int(os.environ["BENCH_WORKERS"]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )
