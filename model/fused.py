@@ -63,9 +63,18 @@ class FusedRuntime:
         self._state_shape = (layers, hidden)
         self._kernels = compile_kernels(hidden, layers)
 
-    def encode(self, sequences: Sequence[Sequence[float]]) -> list[State]:
+    def start(self, sequence: Sequence[float]) -> State:
+        """See `Runtime.start`."""
+        return State(np.zeros(self._state_shape, np.float32), float(np.abs(sequence).max()))
+
+    def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
         """See `Runtime.encode`."""
-        return [self._encode_one(sequence) for sequence in sequences]
+        if states is None:
+            return [self._encode_one(sequence, np.zeros(self._state_shape, np.float32), -1.0) for sequence in sequences]
+        return [
+            self._encode_one(sequence, state.hidden_LH.copy(), state.scale)
+            for sequence, state in zip(sequences, states, strict=True)
+        ]
 
     def rollout(self, states: Sequence[State], steps: int) -> tuple[Float64, list[State]]:
         """See `Runtime.rollout`."""
@@ -77,7 +86,7 @@ class FusedRuntime:
             after.append(State(h_LH, state.scale))
         return values_BS, after
 
-    def _encode_one(self, sequence: Sequence[float]) -> State:
+    def _encode_one(self, sequence: Sequence[float], h_LH: Float32, scale: float) -> State:
+        """`h_LH` is changed in place. A scale below zero stands for the sequence's own."""
         x_T = np.array(sequence, dtype=np.float64)
-        h_LH = np.zeros(self._state_shape, np.float32)
-        return State(h_LH, self._kernels.encode(h_LH, x_T, *self._encode_weights))
+        return State(h_LH, self._kernels.encode(h_LH, x_T, scale, *self._encode_weights))

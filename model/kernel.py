@@ -41,7 +41,8 @@ class Kernels:
     """The compiled loops for one architecture. They hold no lock and no state: any number of threads may run them."""
 
     encode: Callable[..., float]
-    """(h_LH, x_T, input_W, from_below_LWW, recurrent_LWW, bias_LW): advances `h_LH` over `x_T`; returns the scale."""
+    """(h_LH, x_T, scale, input_W, from_below_LWW, recurrent_LWW, bias_LW): advances `h_LH` over `x_T` and returns the
+    scale; one below zero stands for the largest absolute value of `x_T`."""
 
     rollout: Callable[..., None]
     """(h_LH, values_S, scale, from_below_LWW, recurrent_LWW, bias_LW, readout_W, readout_bias): fills `values_S`,
@@ -66,7 +67,11 @@ def _stack(typing_context, size):
     return types.CPointer(types.float32)(size), generate
 
 
-_inlined = numba.njit(inline="always", fastmath=True, error_model="numpy")
+# Sums in any order, fused multiply-add, no signed zeros. But not "no NaN, no infinity": a rollout that diverges has to
+# come out as one.
+_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+
+_inlined = numba.njit(inline="always", fastmath=_FAST, error_model="numpy")
 
 
 @_inlined
@@ -99,21 +104,20 @@ def compile_kernels(hidden: int, layers: int) -> Kernels:
     """The kernels for an architecture: compiled, or from Numba's cache on disk when it has been compiled before."""
     width = padded_width(hidden)
     floats = layers * width
-    compiled = {"fastmath": True, "nogil": True, "error_model": "numpy", "cache": True}
+    compiled = {"fastmath": _FAST, "nogil": True, "error_model": "numpy", "cache": True}
 
-    @numba.njit(f"float64(float32[:,::1], float64[::1], float32[::1], {_ARRAYS})", **compiled)
-    def encode(h_LH, x_T, input_W, below_LWW, recurrent_LWW, bias_LW):
+    @numba.njit(f"float64(float32[:,::1], float64[::1], float64, float32[::1], {_ARRAYS})", **compiled)
+    def encode(h_LH, x_T, scale, input_W, below_LWW, recurrent_LWW, bias_LW):
         h_LW = numba.carray(_stack(floats), (layers, width))
         sum_W = numba.carray(_stack(width), (width,))
         for layer in range(layers):
             for i in range(width):
                 h_LW[layer, i] = h_LH[layer, i] if i < hidden else np.float32(0)
-        scale = 0.0
-        for x in x_T:
-            scale = max(scale, abs(x))
-        inverse = 0.0 if scale == 0.0 else 1.0
+        if scale < 0.0:
+            for x in x_T:
+                scale = max(scale, abs(x))
         for t in range(len(x_T)):
-            x = np.float32(inverse * x_T[t] / (scale if scale > 0.0 else 1.0))
+            x = np.float32(x_T[t] / scale if scale > 0.0 else 0.0)
             for layer in range(layers):
                 if layer == 0:
                     for i in range(width):

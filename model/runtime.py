@@ -51,8 +51,14 @@ class Runtime(Protocol):
     def batches(self) -> bool:
         """Whether a batch costs less than its rows one by one."""
 
-    def encode(self, sequences: Sequence[Sequence[float]]) -> list[State]:
-        """The state after each sequence. Each has at least one value, all finite; lengths may differ."""
+    def start(self, sequence: Sequence[float]) -> State:
+        """The state before the first value of a sequence that will be encoded in parts: zero, at its scale."""
+
+    def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
+        """The state after each sequence, from the start or from `states`, whose scale then holds.
+
+        Each sequence has at least one value, all finite; lengths may differ.
+        """
 
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         """The next `steps` values of each, [B, S] in the caller's units, and the states after them."""

@@ -24,29 +24,40 @@ class ScriptedRuntime:
         with torch.inference_mode():
             self._fold = module.fold()
 
+    def start(self, sequence: Sequence[float]) -> State:
+        """See `Runtime.start`."""
+        scale_B = self._module.scale(torch.tensor([sequence], dtype=torch.float64))
+        return State(np.zeros(self._state_shape, np.float32), float(scale_B))
+
     @torch.inference_mode()
-    def encode(self, sequences: Sequence[Sequence[float]]) -> list[State]:
+    def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
         """See `Runtime.encode`."""
         lengths = [len(sequence) for sequence in sequences]
         padded_BT = np.zeros((len(sequences), max(lengths)))
         for row, sequence in zip(padded_BT, sequences, strict=True):
             row[: len(sequence)] = sequence
         x_BT = torch.from_numpy(padded_BT).to(self._place)
-        scale_B = self._module.scale(x_BT)
-        normalised_BT = self._module.normalise(x_BT, scale_B)
         layers, hidden = self._state_shape
-        zero_LBH = normalised_BT.new_zeros(layers, len(sequences), hidden)
-        h_LBH = self._module.encode(normalised_BT, torch.tensor(lengths, device=self._place), zero_LBH)
+        if states is None:
+            scale_B = self._module.scale(x_BT)
+            h_LBH = torch.zeros(layers, len(sequences), hidden, device=self._place)
+        else:
+            scale_B = torch.tensor([state.scale for state in states], dtype=torch.float64, device=self._place)
+            h_LBH = self._stacked(states)
+        length_B = torch.tensor(lengths, device=self._place)
+        h_LBH = self._module.encode(self._module.normalise(x_BT, scale_B), length_B, h_LBH)
         return _states(h_LBH, scale_B.tolist())
 
     @torch.inference_mode()
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         """See `Runtime.rollout`."""
-        h_LBH = torch.from_numpy(np.stack([state.hidden_LH for state in states], axis=1)).to(self._place)
-        y_BS, h_LBH = self._module.rollout(h_LBH, steps, self._fold)
+        y_BS, h_LBH = self._module.rollout(self._stacked(states), steps, self._fold)
         scales = [state.scale for state in states]
         values_BS = y_BS.cpu().numpy().astype(np.float64) * np.array(scales)[:, None]
         return values_BS, _states(h_LBH, scales)
+
+    def _stacked(self, states: Sequence[State]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([state.hidden_LH for state in states], axis=1)).to(self._place)
 
 
 def _states(h_LBH: torch.Tensor, scales: Sequence[float]) -> list[State]:

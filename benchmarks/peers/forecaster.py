@@ -22,7 +22,7 @@ class Forecaster:
 
     def __init__(self, path: str | None = None) -> None:
         torch.set_num_threads(1)
-        self._module = torch.jit.load(path or os.environ["BENCH_MODEL"], map_location="cpu").eval()
+        self._module = torch.jit.load(path or os.environ["BENCH_MODEL"], map_location="cpu").eval()  # type: ignore[no-untyped-call]
         # The profiling executor specialises a graph in its first calls; a client must not pay for that.
         for size in (1, 1, 1, 2, 8, 32, 1):
             self.predict_batch(np.ones((size, 50), dtype=np.float32))

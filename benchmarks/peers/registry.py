@@ -297,7 +297,7 @@ def expected_prediction(model: Path, values: Sequence[float]) -> float:
         scale = float(x_T.abs().max())
         if scale == 0.0:
             return 0.0
-        y_BT, _ = torch.jit.load(str(model), map_location="cpu").eval()((x_T / scale)[None])
+        y_BT, _ = torch.jit.load(str(model), map_location="cpu").eval()((x_T / scale)[None])  # type: ignore[no-untyped-call]
         return scale * float(y_BT[0, -1])
 
 

@@ -54,6 +54,16 @@ def test_a_rollout_goes_on_from_its_state(runtime: Runtime) -> None:
     np.testing.assert_allclose([*first_BS[0], *second_BS[0]], rollout(runtime, wave(50), 20), atol=1e-6)
 
 
+def test_a_sequence_can_be_encoded_in_parts(runtime: Runtime) -> None:
+    sequence = wave(50, amplitude=7)
+    states = [runtime.start(sequence)]
+    for part in (sequence[:1], sequence[1:20], sequence[20:]):
+        states = runtime.encode([part], states)
+    (whole,) = runtime.encode([sequence])
+    assert states[0].scale == whole.scale == max(map(abs, sequence))
+    np.testing.assert_allclose(states[0].hidden_LH, whole.hidden_LH, atol=1e-6)
+
+
 def test_a_state_is_not_changed_by_going_on_from_it(runtime: Runtime) -> None:
     states = runtime.encode([wave(50)])
     before = states[0].hidden_LH.copy()
