@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp
 
 from app.settings import Settings
+from app.workers import shared_metrics, worker_count
 
 
 def main() -> None:
@@ -23,16 +24,18 @@ def main() -> None:
     # Uvicorn shuts down in order and then raises the signal again, for its caller: here that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(settings.as_environment())  # the application reads its settings where it is created
-    uvicorn.run(
-        "app.main:create_app",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        log_level=settings.log_level,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=settings.grace_period_s,
-    )
+    with shared_metrics():
+        uvicorn.run(
+            "app.main:create_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=worker_count(settings),
+            log_level=settings.log_level,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.grace_period_s,
+        )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.datastructures import State
 
 from app.errors import NotReady
 from app.forecaster import Forecaster
@@ -18,20 +19,23 @@ class Served:
     forecaster: Forecaster
 
 
-def served(request: Request) -> Served:
-    """The model in service, or NotReady."""
-    current: Served | None = getattr(request.app.state, "served", None)
+def served(state: State) -> Served:
+    """The model that the application with this state serves. Raises NotReady before and after it does."""
+    current: Served | None = getattr(state, "served", None)
     if current is None:
         raise NotReady("The service is starting or stopping.")
     return current
 
 
-CurrentModel = Annotated[Served, Depends(served)]
+def _current(request: Request) -> Served:
+    return served(request.app.state)
 
 
-def forecaster(current: CurrentModel) -> Forecaster:
-    """The forecaster of the model in service."""
+CurrentModel = Annotated[Served, Depends(_current)]
+
+
+def _forecaster(current: CurrentModel) -> Forecaster:
     return current.forecaster
 
 
-CurrentForecaster = Annotated[Forecaster, Depends(forecaster)]
+CurrentForecaster = Annotated[Forecaster, Depends(_forecaster)]

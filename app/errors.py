@@ -4,14 +4,19 @@
     ├── InvalidRequest      422  the body is not what the contract says
     ├── Diverged            422  the model has no finite answer to it
     ├── BodyTooLarge        413
-    └── NotReady            503  the service is starting or stopping
+    ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
+    ├── NotReady            503  the service is starting or stopping
+    ├── Overloaded          503  more work is waiting than can be done in time
+    └── DeadlineExceeded    504  it was not done in time
 
 What FastAPI and Starlette refuse by themselves (404, 405) gets the same form. An unexpected error is a 500 without
 its message: that goes to the log. Nothing that a client sent is ever repeated to it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -27,9 +32,10 @@ MEDIA_TYPE = "application/problem+json"
 class Problem(Exception):
     """A refusal. `detail` is written for the client."""
 
-    status: HTTPStatus
+    status: int
+    title: str
     errors: Sequence[FieldError] | None = None
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -37,7 +43,8 @@ class Problem(Exception):
 
 
 class InvalidRequest(Problem):
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    status = 422
+    title = "Unprocessable Content"
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.pointer or 'body'}: {error.detail}" for error in errors))
@@ -45,31 +52,61 @@ class InvalidRequest(Problem):
 
 
 class Diverged(Problem):
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    status = 422
+    title = "Unprocessable Content"
 
 
 class BodyTooLarge(Problem):
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    status = 413
+    title = "Content Too Large"
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(f"A request body has at most {max_body_bytes} bytes.")
 
 
+class ClientGone(Problem):
+    status = 499  # what nginx logs for it; HTTP has no name
+    title = "Client Closed Request"
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection before the answer was there.")
+
+
 class NotReady(Problem):
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    headers = {"Retry-After": "1"}  # noqa: RUF012 - a Mapping, which nobody can change
+    status = 503
+    title = "Service Unavailable"
+    headers = MappingProxyType({"Retry-After": "1"})
+
+
+class Overloaded(Problem):
+    status = 503
+    title = "Service Unavailable"
+
+    def __init__(self, excess_s: float) -> None:
+        """`excess_s` is how long the work that is waiting takes to shrink by as much as this request is too much."""
+        retry_after_s = max(1, math.ceil(excess_s))
+        super().__init__(f"Too much work is waiting. This request could be admitted in {retry_after_s} s.")
+        self.headers = {"Retry-After": str(retry_after_s)}
+
+
+class DeadlineExceeded(Problem):
+    status = 504
+    title = "Gateway Timeout"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"The forecast was not done in {timeout_s:g} s, and was given up.")
 
 
 def problem_response(problem: Problem) -> Response:
     """The HTTP form of a refusal."""
-    return _response(problem.status, problem.detail, problem.errors, problem.headers)
+    return _response(problem.status, problem.title, problem.detail, problem.errors, problem.headers)
 
 
 def declared(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
     """The OpenAPI description of the refusals that an endpoint can answer."""
     return {
-        kind.status.value: {
-            "description": kind.status.phrase,
+        kind.status: {
+            "description": kind.title,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
         }
         for kind in kinds
@@ -104,18 +141,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        return _response(status, status.description or status.phrase, None, error.headers or {})
+        return _response(status, status.phrase, status.description or status.phrase, None, error.headers or {})
 
     @app.exception_handler(Exception)
     async def on_error(_: Request, __: Exception) -> Response:
-        status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return _response(status, "The service failed; its log says why.", None, {})
+        return _response(500, "Internal Server Error", "The service failed; its log says why.", None, {})
 
 
 def _response(
-    status: HTTPStatus, detail: str, errors: Sequence[FieldError] | None, headers: Mapping[str, str]
+    status: int, title: str, detail: str, errors: Sequence[FieldError] | None, headers: Mapping[str, str]
 ) -> Response:
-    body = ProblemDetails(
-        title=status.phrase, status=status, detail=detail, errors=None if errors is None else [*errors]
-    )
+    body = ProblemDetails(title=title, status=status, detail=detail, errors=None if errors is None else [*errors])
     return Response(body.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)

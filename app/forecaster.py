@@ -1,66 +1,182 @@
-"""What a request costs and where it runs: everything between a validated request and its answer."""
+"""What a request costs, where it runs, and when it is refused: everything between a validated request and its values.
+
+The cost of a request is known on arrival: `len(sequence) + steps` steps of the network, at a price that is measured
+when the model is loaded. A request of little work is computed at once, on the event loop, where that is the runtime's
+cheapest way; everything else goes through the scheduler, a chunk at a time, on the model's own thread.
+"""
 
 import asyncio
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from app.errors import Diverged
-from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
+from app.errors import ClientGone, DeadlineExceeded, Overloaded
+from app.scheduler import Job, Scheduler, advance
 from model.runtime import Runtime
 
-T = TypeVar("T")
+INLINE_S = 300e-6
+"""The longest that a request may hold the event loop: about what parsing and answering a large one takes anyway."""
 
-CHUNK_STEPS = 256
-"""Steps of a rollout that run at a time, so that a long rollout lets others in between: about 1 ms of work."""
+CHUNK_S = 1e-3
+"""How long the model's thread works on one batch before it looks for new and cancelled work."""
+
+_SMALLEST_CHUNK, _LARGEST_CHUNK = 16, 4096
+_MAX_BATCH = 64
+"""Rows at a time, for a runtime that gains from batches."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is admitted."""
+
+    max_pending_s: float
+    """Seconds of work that may be waiting. One request is always admitted to an idle service."""
+
+    timeout_s: float
+    """Seconds after which a request is given up; a request may ask for less."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The values of a rollout, in parts, and whether it ended before its last step."""
+
+    chunks: Sequence[npt.NDArray[np.float64]]
+    diverged: bool
 
 
 class Forecaster:
-    """Answers requests with one runtime.
+    """Answers requests with one runtime. Belongs to one event loop."""
 
-    The model runs on one thread of its own, never on the event loop. Its queue is first in, first out, and a rollout
-    goes to the end of it after each chunk: a short request waits for at most one chunk of each rollout in progress.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        limits: Limits,
+        count_steps: Callable[[int], object] = lambda executed: None,
+        show_pending: Callable[[int], object] = lambda steps: None,
+    ) -> None:
+        """`count_steps` is told of each piece of work that is done, `show_pending` of what is waiting."""
         self.runtime = runtime
+        self._pending_steps = 0
+        self._show_pending = show_pending
+        self._step_s = _price(runtime)
+        self._limits = limits
+        self._count_steps = count_steps
+        self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._step_s)
+        self._chunk_steps = min(max(int(CHUNK_S / self._step_s), _SMALLEST_CHUNK), _LARGEST_CHUNK)
+        # Without a gain from batching, the jobs of a batch would only wait for each other.
+        self._scheduler = Scheduler(_MAX_BATCH if runtime.batches else 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._answers: dict[Job, asyncio.Future[None]] = {}
+        self._running: asyncio.Task[None] | None = None
 
-    async def predict(self, request: PredictRequest) -> PredictResponse:
-        """The next value.
+    async def forecast(
+        self,
+        sequence: Sequence[float],
+        steps: int,
+        timeout_s: float | None = None,
+        client_gone: Callable[[], Awaitable[object]] | None = None,
+    ) -> Forecast:
+        """The `steps` values that follow `sequence`, in its unit.
+
+        Args:
+            sequence: at least one value, all finite.
+            steps: at least one.
+            timeout_s: give up after this many seconds, if the service does not sooner.
+            client_gone: returns when nobody waits for the answer any more. Awaited only for work that takes long.
 
         Raises:
-            Diverged: it is not finite.
+            Overloaded: too much work is waiting, or it could not be done in time.
+            DeadlineExceeded: it was not done in time.
+            ClientGone: nobody waits for it any more.
         """
-        values, diverged = await self._forecast(request.sequence, 1)
-        if diverged:
-            raise Diverged("The model has no finite prediction for this sequence.")
-        return PredictResponse(prediction=values[0])
+        job = Job(sequence, steps)
+        cost = len(sequence) + steps
+        if cost <= self._inline_steps:
+            values_BS, _ = self.runtime.rollout(self.runtime.encode([sequence]), steps)
+            job.take(values_BS[0])
+            self._count_steps(cost)
+        else:
+            await self._queued(job, cost, min(timeout_s or math.inf, self._limits.timeout_s), client_gone)
+        return Forecast(job.chunks, job.diverged)
 
-    async def generate(self, request: GenerateRequest) -> GenerateResponse:
-        """The next `steps` values, or those before the first that is not finite."""
-        values, diverged = await self._forecast(request.sequence, request.steps)
-        return GenerateResponse(values=values, finish_reason="diverged" if diverged else "length")
+    async def _queued(
+        self, job: Job, cost: int, timeout_s: float, client_gone: Callable[[], Awaitable[object]] | None
+    ) -> None:
+        excess_s = (self._pending_steps + cost) * self._step_s - min(self._limits.max_pending_s, timeout_s)
+        if self._pending_steps > 0 and excess_s > 0:
+            raise Overloaded(excess_s)
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pend(cost)
+        self._answers[job] = answer
+        self._scheduler.add(job)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        try:
+            await _first(answer, client_gone, timeout_s)
+        finally:
+            job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
+            self._pend(-cost)
+            del self._answers[job]
 
-    async def _forecast(self, sequence: list[float], steps: int) -> tuple[list[float], bool]:
-        """The values, and whether they stopped being finite."""
-        (state,) = await self._run(lambda: self.runtime.encode([sequence]))
-        values: list[float] = []
-        while len(values) < steps:
-            chunk = min(CHUNK_STEPS, steps - len(values))
-            (chunk_S,), (state,) = await self._run(lambda: self.runtime.rollout([state], chunk))  # noqa: B023 - awaited
-            finite_S = np.isfinite(chunk_S)
-            if not finite_S.all():
-                values += chunk_S[: int(finite_S.argmin())].tolist()
-                return values, True
-            values += chunk_S.tolist()
-        return values, False
+    def _pend(self, steps: int) -> None:
+        self._pending_steps += steps
+        self._show_pending(self._pending_steps)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def _run(self) -> None:
+        """Work until the queue is empty."""
+        loop = asyncio.get_running_loop()
+        while batch := self._scheduler.next_batch():
+            began = time.perf_counter()
+            try:
+                executed = await loop.run_in_executor(self._thread, advance, self.runtime, batch, self._chunk_steps)
+            except Exception as error:  # the requests of this batch fail; the others go on
+                for job in batch:
+                    if job in self._answers:
+                        self._answers[job].set_exception(error)
+                continue
+            self._count_steps(executed)
+            # What a step costs under this load: batching makes it less, a busy machine more.
+            self._step_s += 0.1 * ((time.perf_counter() - began) / executed - self._step_s)
+            for job in self._scheduler.put_back(batch):
+                if job in self._answers:
+                    self._answers[job].set_result(None)
+        self._running = None
 
     def close(self) -> None:
         """Wait for the model's thread to finish what it has begun."""
         self._thread.shutdown(cancel_futures=True)
+
+
+def _price(runtime: Runtime, steps: int = 512) -> float:
+    """Seconds that a step of one sequence takes, measured; warm-up on the way."""
+    durations = []
+    for _ in range(5):
+        began = time.perf_counter()
+        runtime.rollout(runtime.encode([[0.5, 1.0]]), steps)
+        durations.append(time.perf_counter() - began)
+    return min(durations) / steps
+
+
+async def _first(
+    answer: asyncio.Future[None], client_gone: Callable[[], Awaitable[object]] | None, timeout_s: float
+) -> None:
+    """Wait for the answer, or raise what came before it."""
+    gone = asyncio.ensure_future(client_gone()) if client_gone is not None else None
+    try:
+        awaited: set[asyncio.Future[Any]] = {answer} if gone is None else {answer, gone}
+        await asyncio.wait(awaited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if gone is not None:
+            gone.cancel()
+    if answer.done():
+        answer.result()
+    elif gone is not None and gone.done():
+        raise ClientGone
+    else:
+        raise DeadlineExceeded(timeout_s)

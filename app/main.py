@@ -10,7 +10,9 @@ from fastapi_offline import FastAPIOffline
 
 from app import errors
 from app.dependencies import Served
-from app.forecaster import Forecaster
+from app.endpoints import endpoints
+from app.forecaster import Forecaster, Limits
+from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
 from app.metrics import Metrics, MetricsMiddleware
 from app.routes import forecast, service
@@ -25,10 +27,12 @@ log = logging.getLogger("uvicorn.error")
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service as an ASGI application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.served = load(settings)
+        metrics.worker_started()
+        app.state.served = load(settings, metrics)
         yield
         current, app.state.served = app.state.served, None
         current.forecaster.close()
@@ -41,24 +45,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(forecast.router(settings))
+    predict, generate = endpoints(settings)
+    app.include_router(forecast.router(predict, generate))
     app.include_router(service.routes)
     errors.install(app)
-    app.state.metrics = Metrics()
-    # The last one added is the outermost: whatever is answered is counted.
+    app.state.metrics = metrics
+
+    # From the innermost to the outermost; both ways to an answer pass through what is outside of the hot path.
+    if settings.hot_path:
+        app.add_middleware(HotPath, state=app.state, endpoints=(predict, generate))
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
-    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, routes=tuple(app.openapi()["paths"]))
+    app.add_middleware(MetricsMiddleware, metrics=metrics, routes=tuple(app.openapi()["paths"]))
     return app
 
 
-def load(settings: Settings) -> Served:
+def load(settings: Settings, metrics: Metrics) -> Served:
     """Verify, load and warm up the model.
 
     Raises:
         ArtifactError: the artifact cannot be trusted or does not do what it says.
         DeviceUnavailable: the device that was asked for is not there.
     """
-    # A step of a small network is far shorter than handing it to another thread, and threads of every worker would
+    # A step of a small network is far shorter than handing it to another thread, and the threads of all workers would
     # fight for the same cores.
     torch.set_num_threads(1)
     artifact = read_artifact(settings.model)
@@ -81,4 +89,5 @@ def load(settings: Settings) -> Served:
         runtime_reason=opened.reason,
         device=runtime.device,
     )
-    return Served(info, Forecaster(runtime))
+    limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
+    return Served(info, Forecaster(runtime, limits, metrics.steps.inc, metrics.pending_steps.set))

@@ -29,6 +29,9 @@ class PredictRequest(_Message):
     sequence: Annotated[list[Value], FailFast()] = Field(min_length=1, examples=[_EXAMPLE])
     """The values so far, oldest first, evenly spaced in time, in any unit."""
 
+    timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0)
+    """Give up after this many seconds, if the service does not sooner."""
+
 
 class GenerateRequest(PredictRequest):
     """Values observed so far, and how many to continue them by."""
@@ -90,7 +93,7 @@ class ProblemDetails(_Message):
     """Why a request was refused (RFC 9457)."""
 
     type: str = "about:blank"
-    title: str = Field(examples=["Unprocessable Entity"])
+    title: str = Field(examples=["Unprocessable Content"])
     """The meaning of the status code."""
 
     status: int = Field(examples=[422])

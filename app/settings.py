@@ -48,6 +48,18 @@ class Settings(BaseSettings):
     max_steps: int = Field(default=10_000, ge=1, le=10_000_000)
     """The most values a rollout may be asked for."""
 
+    timeout_s: float = Field(default=30, gt=0)
+    """Seconds after which a request is given up; a request may ask for less."""
+
+    max_pending_s: float = Field(default=5, gt=0)
+    """Seconds of work that may be waiting; what comes on top of it is refused with 503 and Retry-After."""
+
+    hot_path: bool = True
+    """Answer /predict and /generate in front of FastAPI's routing, which does the same three times slower."""
+
+    workers: int | None = Field(default=None, ge=1, le=1024)
+    """Processes that serve. By default as many as the CPUs that the service may use, and 1 on CUDA."""
+
     grace_period_s: int = Field(default=20, ge=0)
     """Seconds that requests in flight have to finish after SIGTERM."""
 

@@ -7,13 +7,15 @@ leaves behind: going on from it is exactly going on from the sequence.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from model.artifact import Artifact, load_module
+if TYPE_CHECKING:  # what only passes states around needs no torch
+    import torch
+
+    from model.artifact import Artifact
 
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["auto", "fused", "torchscript"]
@@ -73,7 +75,7 @@ class Opened:
     """Why it is this one, for logs and `GET /model`."""
 
 
-def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "auto") -> Opened:
+def open_runtime(artifact: "Artifact", device: Device = "auto", engine: Engine = "auto") -> Opened:
     """The runtime for an artifact, checked against its golden rollouts.
 
     `auto` takes CUDA where there is one, and on a CPU the fused kernel where it compiles.
@@ -82,6 +84,10 @@ def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "
         DeviceUnavailable: `cuda` or `fused` was asked for and cannot be had.
         ArtifactError: torch cannot load the artifact, or the runtime does not reproduce its golden rollouts.
     """
+    import torch
+
+    from model.golden import check_golden
+
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailable("device cuda was asked for, but torch finds no CUDA device; use cpu or auto")
     if device == "auto":
@@ -89,15 +95,12 @@ def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "
     if engine == "fused" and device == "cuda":
         raise DeviceUnavailable("the fused runtime is for the CPU; on CUDA use torchscript or auto")
     opened = _open(artifact, torch.device(device), engine)
-    # The check is also the warm-up: TorchScript optimises a module in its first calls.
-    from model.golden import check_golden
-
     check_golden(opened.runtime, artifact.golden)
     return opened
 
 
-def _open(artifact: Artifact, device: torch.device, engine: Engine) -> Opened:
-    # Imported where they are chosen: either is half a second that the other does without.
+def _open(artifact: "Artifact", device: "torch.device", engine: Engine) -> Opened:
+    from model.artifact import load_module
     from model.scripted import ScriptedRuntime
 
     module, architecture = load_module(artifact, device), artifact.metadata.architecture

@@ -1,33 +1,37 @@
-"""POST /predict and POST /generate."""
+"""POST /predict and POST /generate, as FastAPI sees them. What they do is in `app/endpoints.py`."""
 
-from typing import Annotated
+from fastapi import APIRouter, Request, Response
 
-from fastapi import APIRouter, Depends
-
+from app.body import disconnected, documented_body, read_body
 from app.dependencies import CurrentForecaster
-from app.errors import BodyTooLarge, InvalidRequest, NotReady, declared
-from app.parse import documented_body, json_body
-from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse, limited
-from app.settings import Settings
+from app.endpoints import Endpoint
+from app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest, Overloaded, declared
+from app.forecaster import Forecaster
+from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
 
-def router(settings: Settings) -> APIRouter:
-    """The two endpoints, with the limits of `settings`."""
-    predict_model, generate_model = limited(settings.max_sequence, settings.max_steps)
-    routes = APIRouter(tags=["forecast"], responses=declared(InvalidRequest, BodyTooLarge, NotReady))
+def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoint[GenerateRequest]) -> APIRouter:
+    """Both endpoints."""
+    refusals = declared(InvalidRequest, BodyTooLarge, Overloaded, DeadlineExceeded)
+    routes = APIRouter(tags=["forecast"], responses=refusals)
 
-    @routes.post("/predict", openapi_extra=documented_body(predict_model))
-    async def predict(
-        request: Annotated[PredictRequest, Depends(json_body(predict_model))], forecaster: CurrentForecaster
-    ) -> PredictResponse:
+    @routes.post("/predict", response_model=PredictResponse, openapi_extra=documented_body(predict_endpoint.model))
+    async def predict(request: Request, forecaster: CurrentForecaster) -> Response:
         """The value that follows a sequence."""
-        return await forecaster.predict(request)
+        return await _respond(predict_endpoint, request, forecaster)
 
-    @routes.post("/generate", openapi_extra=documented_body(generate_model))
-    async def generate(
-        request: Annotated[GenerateRequest, Depends(json_body(generate_model))], forecaster: CurrentForecaster
-    ) -> GenerateResponse:
+    @routes.post("/generate", response_model=GenerateResponse, openapi_extra=documented_body(generate_endpoint.model))
+    async def generate(request: Request, forecaster: CurrentForecaster) -> Response:
         """The values that follow a sequence: each prediction becomes the next input."""
-        return await forecaster.generate(request)
+        return await _respond(generate_endpoint, request, forecaster)
 
     return routes
+
+
+async def _respond(
+    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, forecaster: Forecaster
+) -> Response:
+    body = await read_body(request.receive)
+    content_type = request.headers.get("content-type", "")
+    content = await endpoint.respond(content_type, body, forecaster, lambda: disconnected(request.receive))
+    return Response(content, media_type="application/json")

@@ -1,19 +1,37 @@
-"""From the bytes of a body to a validated request: one parser, whichever way a request came in.
+"""From the body of a request to a validated request: one reader and one parser, whichever way a request came in.
 
-It is pydantic's, in Rust, over the raw bytes. FastAPI's own way goes through `json.loads`, which reads NaN, UTF-16 and
-1e400 as if they were JSON, and would then have to agree with a second parser on what is wrong with them.
+The parser is pydantic's, in Rust, over the raw bytes. FastAPI's own way goes through `json.loads`, which reads NaN,
+UTF-16 and 1e400 as if they were JSON, and would then have to agree with a second parser on what is wrong with them.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.types import Receive
 
-from app.errors import InvalidRequest
+from app.errors import ClientGone, InvalidRequest
 from app.schemas import FieldError
 
 T = TypeVar("T", bound=BaseModel)
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body of a request. Raises ClientGone if it ends before its end."""
+    parts: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone. Only after the body has been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def parse(model: type[T], content_type: str, body: bytes) -> T:
@@ -31,17 +49,8 @@ def parse(model: type[T], content_type: str, body: bytes) -> T:
         raise InvalidRequest(_field_errors(model, error)) from None  # the cause holds the input
 
 
-def json_body(model: type[T]) -> Callable[[Request], Awaitable[T]]:
-    """A FastAPI dependency that parses the request's body."""
-
-    async def parsed(request: Request) -> T:
-        return parse(model, request.headers.get("content-type", ""), await request.body())
-
-    return parsed
-
-
 def documented_body(model: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI description of a body that `json_body` parses: FastAPI does not see it as a parameter."""
+    """The OpenAPI description of a body that is parsed here: FastAPI does not see it as a parameter."""
     content = {"application/json": {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
 

@@ -1,0 +1,114 @@
+"""Which work runs next: iteration-level scheduling, with no torch and no I/O in it.
+
+A rollout of any length is served a chunk at a time. Each iteration takes the jobs at the front of the queue as one
+batch, moves each of them on by at most a chunk, and puts the unfinished ones back at the end. So whatever arrives joins
+the next iteration (a new job goes before those that have had a turn), a short job never waits for a long one to end,
+and finished and cancelled jobs leave at once. The idea of scheduling iterations, not requests, is that of Orca (Yu et
+al., OSDI 2022).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from model.runtime import Runtime, State
+
+
+@dataclass(eq=False)
+class Job:
+    """One forecast: encode a sequence, then roll out `steps` values."""
+
+    sequence: Sequence[float]
+    steps: int
+    state: State | None = None
+    """After what has been encoded and rolled out so far; None before the first turn."""
+
+    encoded: int = 0
+    """Values of the sequence that the state has seen."""
+
+    chunks: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    """The values of the rollout so far, in the caller's units."""
+
+    produced: int = 0
+    cancelled: bool = False
+    diverged: bool = False
+    """The rollout has stopped being finite, and ended before that."""
+
+    @property
+    def finished(self) -> bool:
+        return self.diverged or self.produced == self.steps
+
+    @property
+    def remaining(self) -> int:
+        """Steps that are left to execute, encoding included."""
+        return len(self.sequence) - self.encoded + self.steps - self.produced
+
+    def take(self, values_S: npt.NDArray[np.float64]) -> None:
+        """Add the next values of the rollout, as many as are wanted and finite."""
+        values_S = values_S[: self.steps - self.produced]
+        finite_S = np.isfinite(values_S)
+        if not finite_S.all():
+            values_S = values_S[: int(finite_S.argmin())]
+            self.diverged = True
+        self.chunks.append(values_S)
+        self.produced += len(values_S)
+
+
+class Scheduler:
+    """The queue of jobs. It is not thread-safe: one thread adds to it and takes from it."""
+
+    def __init__(self, max_batch: int) -> None:
+        self._max_batch = max_batch
+        self._new: deque[Job] = deque()
+        self._begun: deque[Job] = deque()
+
+    def add(self, job: Job) -> None:
+        """Queue a job for the next iteration that has room for it."""
+        self._new.append(job)
+
+    def next_batch(self) -> list[Job]:
+        """The jobs of the next iteration, taken out of the queue; none when it is empty."""
+        batch: list[Job] = []
+        for queue in (self._new, self._begun):
+            while queue and len(batch) < self._max_batch:
+                job = queue.popleft()
+                if not job.cancelled:
+                    batch.append(job)
+        return batch
+
+    def put_back(self, batch: Sequence[Job]) -> list[Job]:
+        """Queue the unfinished jobs of a batch again, and return the finished ones."""
+        self._begun.extend(job for job in batch if not job.finished and not job.cancelled)
+        return [job for job in batch if job.finished]
+
+
+def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> int:
+    """Move each job of a batch on by at most `chunk_steps`, and return the steps executed, over all jobs.
+
+    A job whose sequence is encoded within this iteration rolls out in it as well: on an idle server a short request is
+    a single iteration.
+    """
+    executed = 0
+    encoding = [job for job in batch if job.encoded < len(job.sequence)]
+    # A sequence that fits into the chunk needs no state to begin from; a longer one begins at the scale of its whole.
+    whole = [job for job in encoding if len(job.sequence) <= chunk_steps]
+    in_parts = [job for job in encoding if len(job.sequence) > chunk_steps]
+    before = [job.state or runtime.start(job.sequence) for job in in_parts]
+    for jobs, states in ((whole, None), (in_parts, before)):
+        parts = [job.sequence[job.encoded : job.encoded + chunk_steps] for job in jobs]
+        for job, part, state in zip(jobs, parts, runtime.encode(parts, states) if parts else [], strict=True):
+            job.state, job.encoded = state, job.encoded + len(part)
+            executed += len(part)
+
+    rolling = [(job, job.state) for job in batch if job.state is not None and job.encoded == len(job.sequence)]
+    if rolling:
+        steps = min(chunk_steps, max(job.steps - job.produced for job, _ in rolling))
+        values_BS, after = runtime.rollout([state for _, state in rolling], steps)
+        for (job, _), values_S, state in zip(rolling, values_BS, after, strict=True):
+            job.state = state
+            job.take(values_S)
+        executed += steps * len(rolling)
+    return executed

@@ -1,0 +1,49 @@
+"""How many processes serve, and what they share: the folder in which each keeps its part of the metrics."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.settings import Settings
+
+
+def worker_count(settings: Settings) -> int:
+    """The processes to start: what was asked for, or 1 on CUDA and one for each usable CPU otherwise.
+
+    A CUDA device is shared best by one process, which batches what arrives for it.
+    """
+    if settings.workers is not None:
+        return settings.workers
+    return 1 if settings.device == "cuda" or (settings.device == "auto" and _cuda_is_available()) else usable_cpus()
+
+
+def usable_cpus(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The CPUs that this process may use: its affinity, or its container's quota where that is less; at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        limit_us, period_us = quota.read_text().split()
+        return max(1, min(allowed, int(limit_us) // int(period_us)))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return allowed
+
+
+def _cuda_is_available() -> bool:
+    # torch takes a second and 200 MB, which the supervising process can do without where there is no device at all.
+    if not Path("/dev/nvidiactl").exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@contextmanager
+def shared_metrics() -> Iterator[None]:
+    """A new, empty folder for the metrics of all workers, known to prometheus_client by its environment variable.
+
+    To be entered before prometheus_client is imported, which reads the variable then.
+    """
+    with tempfile.TemporaryDirectory(prefix="sine-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
