@@ -30,6 +30,9 @@ train: $(VENV)/dev.stamp ## train the default model anew and write model/artifac
 test: $(VENV)/dev.stamp ## run all tests
 	$(BIN)/python -m pytest
 
+test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
+	$(BIN)/python -m pytest tests/container
+
 lint: $(VENV)/dev.stamp ## check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,1 +1,2 @@
-"""Three tiers: `unit` (functions and the model), `integration` (a real server), `e2e` (what the README promises)."""
+"""Four tiers: `unit` (functions and the model), `integration` (a real server), `e2e` (what the README promises),
+`container` (the images; `make test-container`)."""

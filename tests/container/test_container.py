@@ -1,0 +1,200 @@
+"""The containers of docker-compose.yml, for real: built, brought up, asked, looked into and stopped.
+
+`make test-container` runs this; it needs a Docker engine. The GPU's container has the same tests as the CPU's, and they
+are skipped where the engine cannot hand a GPU to a container.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from model import DEFAULT_ARTIFACT
+from model.artifact import read_artifact
+from model.golden import tolerance
+from model.runtime import open_runtime
+
+_ROOT = Path(__file__).parents[2]
+_HEALTHY_LIMIT_S = 120
+
+_EVERY_PROCESS = """
+import json, pathlib
+statuses = [path.read_text() for path in pathlib.Path("/proc").glob("[0-9]*/status")]
+print(json.dumps([dict(line.split(":", 1) for line in status.splitlines()) for status in statuses]))
+"""
+
+_WRITABLE_FOLDERS = """
+import json, os
+folders = (folder for folder, _, _ in os.walk("/") if not folder.startswith(("/proc", "/sys")))
+print(json.dumps([folder for folder in folders if os.access(folder, os.W_OK)]))
+"""
+
+_ROOT_IS_READ_ONLY = 'import os; print("true" if os.statvfs("/").f_flag & os.ST_RDONLY else "false")'
+
+
+@dataclass(frozen=True)
+class Compose:
+    """Compose, with a project of the tests' own."""
+
+    command: list[str]
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str) -> str:
+        """Run it, with its messages in the test's captured output, and return what it prints."""
+        return _output(*self.command, *arguments, environment=self.environment)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A service that is up."""
+
+    compose: Compose
+    service: str
+    id: str
+    url: str
+
+    def inspect(self) -> dict[str, Any]:
+        """What the engine knows about it."""
+        (description,) = json.loads(_docker("inspect", self.id))
+        return dict(description)
+
+    def run(self, code: str) -> Any:
+        """What Python code prints as JSON in there."""
+        return json.loads(_docker("exec", self.id, "python", "-c", code))
+
+    def wait_until_healthy(self) -> None:
+        """Wait for the engine's own health check.
+
+        Raises:
+            AssertionError: with the container's log.
+        """
+        deadline = time.monotonic() + _HEALTHY_LIMIT_S
+        state = self.inspect()["State"]
+        while state["Health"]["Status"] != "healthy":
+            assert state["Status"] == "running", self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.2)
+            state = self.inspect()["State"]
+
+    def log(self) -> str:
+        """What it has printed."""
+        return self.compose("logs", "--no-color", self.service)
+
+
+@pytest.fixture(scope="module")
+def compose() -> Compose:
+    """Whichever Compose is there, with settings of its own."""
+    if not _works("docker", "info"):
+        pytest.fail("this needs the docker command and an engine that it reaches: `docker info` fails", pytrace=False)
+    commands = [command for command in (["docker", "compose"], ["docker-compose"]) if _works(*command, "version")]
+    if not commands:
+        pytest.fail("this needs `docker compose` or `docker-compose`, and neither is there", pytrace=False)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("SINE_", "COMPOSE_"))}
+    own |= {"SINE_HOST": "127.0.0.1", "SINE_PORT": str(_free_port()), "SINE_GPU_PORT": str(_free_port())}
+    project = f"sine-test-{uuid.uuid4().hex[:8]}"
+    # With the profile named, `down` finds the GPU's container too.
+    options = ["--file", "docker-compose.yml", "--project-name", project, "--profile", "gpu"]
+    return Compose([*commands[0], *options], own)
+
+
+@pytest.fixture(scope="module", params=["serve", "gpu"])
+def container(compose: Compose, request: pytest.FixtureRequest) -> Iterator[Container]:
+    """A container that was built and brought up for these tests, and is healthy."""
+    service: str = request.param
+    if service == "gpu" and "nvidia" not in json.loads(_docker("info", "--format", "{{json .Runtimes}}")):
+        pytest.skip("the engine has no NVIDIA runtime, so it cannot hand a GPU to a container")
+    try:
+        compose("up", "--detach", "--build", service)
+        port = compose.environment["SINE_PORT" if service == "serve" else "SINE_GPU_PORT"]
+        running = Container(compose, service, compose("ps", "--quiet", service).strip(), f"http://127.0.0.1:{port}")
+        running.wait_until_healthy()
+        yield running
+    finally:
+        compose("down", "--volumes", "--rmi", "local")
+
+
+def test_it_serves_the_artifact_of_this_checkout(container: Container) -> None:
+    model = httpx.get(f"{container.url}/model").json()
+    assert model["digest"] == read_artifact(DEFAULT_ARTIFACT).digest
+    # The fused runtime writes compiled code to a cache, and gives way to TorchScript where it cannot.
+    expected = {"serve": ("cpu", "fused"), "gpu": ("cuda", "torchscript")}
+    assert (model["device"], model["runtime"]) == expected[container.service], model["runtime_reason"]
+
+
+def test_it_answers_what_the_model_answers_here(container: Container) -> None:
+    sequence, steps = (3 * np.sin(np.arange(64) / 4)).tolist(), 100
+    runtime = open_runtime(read_artifact(DEFAULT_ARTIFACT), "cpu").runtime
+    (expected_S,), _ = runtime.rollout(runtime.encode([sequence]), steps)
+    # Both may be as far from the truth as the golden check allows, each to its own side.
+    allowed_S = 2 * tolerance(steps) * np.abs(sequence).max()
+
+    predicted = httpx.post(f"{container.url}/predict", json={"sequence": sequence})
+    assert predicted.status_code == 200
+    assert abs(predicted.json()["prediction"] - expected_S[0]) <= allowed_S[0]
+
+    generated = httpx.post(f"{container.url}/generate", json={"sequence": sequence, "steps": steps})
+    assert generated.status_code == 200
+    assert generated.json()["finish_reason"] == "length"
+    assert (np.abs(generated.json()["values"] - expected_S) <= allowed_S).all()
+
+
+def test_no_process_is_root_or_can_become_it(container: Container) -> None:
+    processes = container.run(_EVERY_PROCESS)
+    assert len(processes) >= 2  # the service, and the one that looks
+    for process in processes:
+        assert "0" not in process["Uid"].split(), process["Name"]
+        assert "0" not in process["Gid"].split(), process["Name"]
+        assert process["NoNewPrivs"].strip() == "1", process["Name"]
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(process[kind], 16) == 0, (process["Name"], kind)
+
+
+def test_nothing_but_memory_can_be_written(container: Container) -> None:
+    assert container.run(_ROOT_IS_READ_ONLY)
+    writable = container.run(_WRITABLE_FOLDERS)
+    assert "/tmp" in writable  # noqa: S108 - the container's own, which is in memory
+    assert all(folder.startswith(("/tmp", "/dev/")) for folder in writable), writable  # noqa: S108
+
+
+def test_it_stops_in_order_and_long_before_it_would_be_killed(container: Container) -> None:
+    began = time.monotonic()
+    container.compose("stop", container.service)
+    took_s = time.monotonic() - began
+    try:
+        description = container.inspect()
+        assert description["State"]["ExitCode"] == 0, container.log()
+        assert took_s < description["Config"]["StopTimeout"] / 3
+        assert "Application shutdown complete" in container.log()
+    finally:  # the other tests find it as this one did
+        container.compose("start", container.service)
+        container.wait_until_healthy()
+
+
+def _docker(*arguments: str) -> str:
+    return _output("docker", *arguments)
+
+
+def _output(*command: str, environment: dict[str, str] | None = None) -> str:
+    return subprocess.run(command, env=environment, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def _works(*command: str) -> bool:
+    return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
