@@ -1,0 +1,142 @@
+"""Long rollouts: nobody waits for them, they end when nobody wants them, and there is a bound on them.
+
+With both runtimes: the fused one advances one job at a time, TorchScript a batch. A hidden size of 256 makes a step
+slow enough (microseconds) for a rollout to be long.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from tests.artifacts import make_small_artifact
+from tests.server import Server, serve
+
+pytestmark = pytest.mark.anyio
+
+LONG = 1_000_000
+"""Steps that take seconds."""
+
+
+@pytest.fixture(scope="module", params=["fused", "torchscript"])
+def slow_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("slow")
+    model = make_small_artifact(folder, hidden=256)
+    with serve(folder, model=model, engine=request.param, workers=1, max_steps=LONG, max_pending_s=30) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(slow_server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=slow_server.url, timeout=60) as client:
+        yield client
+
+
+async def generate(client: httpx.AsyncClient, steps: int, **fields: object) -> httpx.Response:
+    return await client.post("/generate", json={"sequence": [0.0, 0.5, 1.0], "steps": steps, **fields})
+
+
+async def metric(client: httpx.AsyncClient, name: str) -> float:
+    text = (await client.get("/metrics")).text
+    line = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(line[1]) if line else 0.0
+
+
+async def steps_after_they_stop_rising(client: httpx.AsyncClient) -> float:
+    deadline = time.monotonic() + 5
+    before = -1.0
+    while before != (now := await metric(client, "sine_steps_total")):
+        assert time.monotonic() < deadline, "steps are executed for nobody"
+        before = now
+        await asyncio.sleep(0.2)
+    return now
+
+
+async def begun(client: httpx.AsyncClient) -> float:
+    """Wait until a long rollout runs, and return the steps executed so far."""
+    first = await metric(client, "sine_steps_total")
+    while (now := await metric(client, "sine_steps_total")) == first:  # noqa: ASYNC110 - it is in another process
+        await asyncio.sleep(0.005)
+    return now
+
+
+async def test_a_short_request_does_not_wait_for_long_rollouts(client: httpx.AsyncClient) -> None:
+    long = [asyncio.create_task(generate(client, 100_000)) for _ in range(3)]
+    await begun(client)
+    for _ in range(5):
+        assert (await generate(client, 1)).status_code == 200
+    assert not any(task.done() for task in long)
+    for response in await asyncio.gather(*long):
+        assert len(response.json()["values"]) == 100_000
+
+
+async def test_a_long_and_a_short_rollout_of_the_same_sequence_agree(client: httpx.AsyncClient) -> None:
+    alone = (await generate(client, 3000)).json()["values"]
+    together = await asyncio.gather(generate(client, 20_000), generate(client, 3000), generate(client, 10))
+    for response in together:
+        values = response.json()["values"]
+        assert values[:10] == pytest.approx(alone[:10], abs=1e-5)
+        assert values[:3000] == pytest.approx(alone[: len(values)], abs=1e-2)
+
+
+async def test_work_stops_when_the_client_has_gone(client: httpx.AsyncClient, slow_server: Server) -> None:
+    before = await metric(client, "sine_steps_total")
+    async with httpx.AsyncClient(base_url=slow_server.url) as leaving:
+        task = asyncio.create_task(generate(leaving, LONG))
+        await begun(client)
+        task.cancel()
+        await asyncio.wait([task])
+    assert await steps_after_they_stop_rising(client) - before < LONG / 2
+    assert await metric(client, "sine_pending_steps") == 0
+    assert await metric(client, 'sine_requests_total{route="/generate",status="499"}') >= 1
+
+
+async def test_work_stops_at_the_deadline_of_the_request(client: httpx.AsyncClient) -> None:
+    before = await metric(client, "sine_steps_total")
+    response = await generate(client, LONG, timeout_s=0.1)
+    assert response.status_code == 504
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "0.1 s" in response.json()["detail"]
+    assert await steps_after_they_stop_rising(client) - before < LONG / 2
+    assert await metric(client, "sine_pending_steps") == 0
+
+
+async def test_what_cannot_be_done_in_time_is_refused_at_the_door(client: httpx.AsyncClient) -> None:
+    long = asyncio.create_task(generate(client, LONG, timeout_s=2))
+    await begun(client)
+    began = time.monotonic()
+    response = await generate(client, LONG, timeout_s=0.5)
+    assert time.monotonic() - began < 0.4
+    assert response.status_code == 503
+    retry_after_s = int(response.headers["retry-after"])
+    assert retry_after_s >= 1
+    assert f"{retry_after_s} s" in response.json()["detail"]
+    assert (await generate(client, 1)).status_code == 200
+    await long
+
+
+@pytest.mark.parametrize("engine", ["fused", "torchscript"])
+async def test_the_work_that_is_admitted_is_bounded_and_the_time_to_retry_is_true(
+    tmp_path_factory: pytest.TempPathFactory, engine: str
+) -> None:
+    folder = tmp_path_factory.mktemp("bounded")
+    model = make_small_artifact(folder, hidden=256)
+    with serve(folder, model=model, engine=engine, workers=1, max_steps=LONG, max_pending_s=0.5) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+            responses = await asyncio.gather(*(generate(client, 100_000) for _ in range(16)))
+            statuses = [response.status_code for response in responses]
+            assert set(statuses) == {200, 503}
+            waits = [int(response.headers["retry-after"]) for response in responses if response.status_code == 503]
+            await asyncio.sleep(max(waits))
+            assert (await generate(client, 100_000)).status_code == 200
+            assert await metric(client, "sine_pending_steps") == 0
+
+
+async def test_a_timeout_that_is_no_number_of_seconds_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    for wrong in (0, -1, "1", True):
+        response = await generate(client, 1, timeout_s=wrong)
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["pointer"] == "/timeout_s"
