@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="The next value of a sequence, and its continuation, from a recurrent network.",
         version="1",
         redoc_url=None,
+        redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=lifespan,
     )
     predict, generate = endpoints(settings)

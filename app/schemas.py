@@ -29,7 +29,7 @@ class PredictRequest(_Message):
     sequence: Annotated[list[Value], FailFast()] = Field(min_length=1, examples=[_EXAMPLE])
     """The values so far, oldest first, evenly spaced in time, in any unit."""
 
-    timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0)
+    timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0, examples=[5])
     """Give up after this many seconds, if the service does not sooner."""
 
 

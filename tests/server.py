@@ -56,6 +56,17 @@ def serve(folder: Path, **settings: object) -> Iterator[Server]:
             process.wait()
 
 
+def fails_to_start(folder: Path, **settings: object) -> tuple[int, str]:
+    """The status and the log of a server that must not start."""
+    process, log = start(folder, **settings)
+    try:
+        status = process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return status, log.read_text()
+
+
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, deadline: float) -> str:
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -15,7 +15,7 @@ from app.settings import Settings
 from model.artifact import digest_path, read_artifact
 from model.network import Network
 from tests.artifacts import MakeArtifact
-from tests.server import Server, serve, start
+from tests.server import Server, fails_to_start, serve
 
 needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="torch finds a CUDA device")
 
@@ -114,21 +114,11 @@ def test_sigterm_ends_the_server_cleanly(tmp_path: Path, make_artifact: MakeArti
         assert "Application shutdown complete" in server.log.read_text()
 
 
-def fails_to_start(folder: Path, **settings: object) -> tuple[int, str]:
-    process, log = start(folder, **settings)
-    try:
-        status = process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return status, log.read_text()
-
-
 def test_a_truncated_artifact_stops_the_start(tmp_path: Path, make_artifact: MakeArtifact) -> None:
     path = make_artifact()
     path.write_bytes(path.read_bytes()[:-100])
     status, log = fails_to_start(tmp_path, model=path)
-    assert status != 0
+    assert status == 3
     assert "the file is truncated" in log
 
 
@@ -138,7 +128,7 @@ def test_a_tampered_artifact_stops_the_start_before_its_code_runs(tmp_path: Path
     make_artifact(hidden=4)
     digest_path(path).write_text(digest)
     status, log = fails_to_start(tmp_path, model=path)
-    assert status != 0
+    assert status == 3
     assert "not the one whose sha256 was recorded" in log
 
 
@@ -147,14 +137,14 @@ def test_an_artifact_that_misses_its_golden_rollouts_stops_the_start(
 ) -> None:
     path = make_artifact(spoil=lambda network: network.readout.weight.mul_(1.01))
     status, log = fails_to_start(tmp_path, model=path)
-    assert status != 0
+    assert status == 3
     assert "does not reproduce golden rollout" in log
 
 
 @needs_no_cuda
 def test_cuda_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     status, log = fails_to_start(tmp_path, device="cuda")
-    assert status != 0
+    assert status == 3
     assert "torch finds no CUDA device" in log
 
 

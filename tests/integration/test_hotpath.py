@@ -1,0 +1,105 @@
+"""The hot path is an optimisation, never a second behaviour: with it and without it, the answer is the same."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.artifacts import make_small_artifact
+from tests.server import Server, serve
+
+pytestmark = pytest.mark.anyio
+
+MAX_SEQUENCE, MAX_STEPS = 20, 30
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+    limits = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "workers": 1}
+    hot, plain = tmp_path_factory.mktemp("hot"), tmp_path_factory.mktemp("plain")
+    model = make_small_artifact(hot)
+    with serve(hot, model=model, **limits) as first, serve(plain, model=model, hot_path=False, **limits) as second:
+        yield first, second
+
+
+@pytest.fixture(scope="module")
+async def clients(servers: tuple[Server, Server]) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+    first, second = servers
+    async with httpx.AsyncClient(base_url=first.url) as hot, httpx.AsyncClient(base_url=second.url) as plain:
+        yield hot, plain
+
+
+values = st.one_of(st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6), st.sampled_from([-0.0, 5e-324, 1e6]))
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+sequences = st.lists(values, min_size=1, max_size=MAX_SEQUENCE)
+good = st.fixed_dictionaries(
+    {"sequence": sequences, "steps": st.integers(1, MAX_STEPS)}, optional={"timeout_s": st.floats(0.5, 60)}
+)
+nearly = st.fixed_dictionaries(
+    {},
+    optional={
+        "sequence": sequences | st.lists(values | anything, max_size=MAX_SEQUENCE + 2) | anything,
+        "steps": st.integers(-2, MAX_STEPS + 2) | anything,
+        "timeout_s": anything,
+        "other": anything,
+    },
+)
+bodies = st.one_of(
+    good.map(lambda body: json.dumps(body).encode()),
+    good.map(lambda body: json.dumps({"sequence": body["sequence"]}).encode()),
+    nearly.map(lambda body: json.dumps(body).encode()),
+    anything.map(lambda body: json.dumps(body).encode()),
+    st.binary(max_size=50),
+    st.just(b" " * 10_000),
+)
+content_types = st.sampled_from(
+    [*["application/json"] * 5, "application/json; charset=utf-8", "text/plain", "APPLICATION/json", "", "\u00e9"]
+)
+paths = st.sampled_from(["/predict", "/generate"] * 5 + ["/predict/", "/generate?x=1", "/model", "/readyz", "/no"])
+methods = st.sampled_from(["POST"] * 8 + ["GET", "PUT", "OPTIONS", "HEAD", "DELETE"])
+
+
+@given(method=methods, path=paths, content_type=content_types, body=bodies, chunked=st.booleans())
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_both_ways_answer_alike(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    method: str,
+    path: str,
+    content_type: str,
+    body: bytes,
+    chunked: bool,
+) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield body[:3]
+        yield body[3:]
+
+    answers = []
+    for client in clients:
+        response = await client.request(
+            method,
+            path,
+            content=parts() if chunked else body,
+            headers=[(b"content-type", content_type.encode("latin-1"))],
+        )
+        headers = [(name, value) for name, value in response.headers.raw if name != b"date"]
+        answers.append((response.status_code, headers, response.content))
+    assert answers[0] == answers[1]
+    assert answers[0][0] < 500
+
+
+async def test_good_requests_are_answered_with_what_the_schema_promises(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+) -> None:
+    for client in clients:
+        response = await client.post("/generate", json={"sequence": [1, 2, 3], "steps": 4})
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/json"
+        assert len(response.json()["values"]) == 4
+        assert response.json()["finish_reason"] == "length"

@@ -1,0 +1,69 @@
+"""Several workers: one service. Metrics are the sum, and a worker that dies is replaced, and seen to have died."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.artifacts import MakeArtifact
+from tests.server import Server, fails_to_start, serve
+
+
+def metric(server: Server, name: str) -> float:
+    with httpx.Client() as client:  # a new connection, so that any of the workers may answer
+        text = client.get(f"{server.url}/metrics").text
+    line = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(line[1]) if line else 0.0
+
+
+def workers_of(server: Server) -> list[int]:
+    """The processes that listen, other than their parent: multiprocessing has a helper process as well."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def wait_for(what: str, condition: object, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    assert callable(condition)
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_metrics_are_the_sum_over_all_workers(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    with serve(tmp_path, model=make_artifact(), workers=3) as server:
+        wait_for("three workers", lambda: metric(server, "sine_workers") == 3)
+        answered_by_all = 60
+        for _ in range(answered_by_all):
+            assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
+        # The same number, whichever worker is asked.
+        for _ in range(10):
+            assert metric(server, 'sine_requests_total{route="/predict",status="200"}') == answered_by_all
+        assert metric(server, "sine_steps_total") == answered_by_all * 4
+
+
+def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    with serve(tmp_path, model=make_artifact(), workers=2) as server:
+        wait_for("two workers", lambda: metric(server, "sine_workers") == 2)
+        httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]})
+        before = workers_of(server)
+        assert len(before) == 2
+        os.kill(before[0], signal.SIGKILL)
+        wait_for("the replacement", lambda: len(set(workers_of(server)) - set(before)) == 1)
+        wait_for("it to serve", lambda: metric(server, "sine_workers_started_total") == 3)
+        wait_for("two workers again", lambda: metric(server, "sine_workers") == 2)
+        assert metric(server, 'sine_requests_total{route="/predict",status="200"}') == 1  # what was counted stays
+        assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
+
+
+def test_a_model_that_cannot_be_served_ends_the_service_with_all_its_workers(
+    tmp_path: Path, make_artifact: MakeArtifact
+) -> None:
+    path = make_artifact()
+    path.write_bytes(b"nothing")
+    status, log = fails_to_start(tmp_path, model=path, workers=2)
+    assert status == 3
+    assert "not a TorchScript file" in log
