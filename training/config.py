@@ -1,4 +1,7 @@
-"""The settings of a training run, and the presets. The command line is made from this class."""
+"""The settings of a training run, and the presets. The command line is made from this class.
+
+A docstring of several lines breaks between sentences: `--help` shows it with the same lines.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -16,8 +19,8 @@ class Config:
     """Train a recurrent network on sine waves, export it to TorchScript, and report its errors on unseen waves."""
 
     preset: Preset = "default"
-    """What all other options start from: `default`, the model that ships, or `article`, the article's experiment:
-    one sine curve, windows of 50 points, 100 epochs."""
+    """What all other options start from: `default` is the model that ships.
+    `article` is the article's experiment: one sine curve, random windows of 50 points, 100 epochs."""
 
     name: str = "sine"
     """Name of the model, and of its directory of reports."""
@@ -53,15 +56,15 @@ class Config:
     """Values in a window, shortest and longest; each batch draws one length."""
 
     context_evaluated: int = 64
-    """Values that the model is given where its errors are measured, at least 2."""
+    """Values that the model is given where its errors are measured, at least 4."""
 
     settle: int = 32
-    """Values at the beginning of a window after which the prediction does not yet count in the one-step loss: the
-    network starts from a zero state and has to see some of the wave first. Less than the shortest window."""
+    """First values of a window, after which predictions do not count in the one-step loss. Less than a window.
+    The network starts from a zero state and has to see some of the wave first."""
 
     horizon: tuple[int, int] = (8, 100)
-    """Steps of the closed loop in the loss, at first and at most. It grows by a tenth after every epoch whose
-    closed-loop loss was small."""
+    """Steps of the closed loop in the loss, at first and at most.
+    It grows by a tenth after every epoch whose closed-loop loss was small."""
 
     grow_below: float = 5e-3
     """Closed-loop loss, a mean square in units of the scale, under which the horizon grows. More than 0."""
@@ -70,15 +73,15 @@ class Config:
     """Weight of the closed-loop loss beside the one-step loss; 0 trains the one-step loss alone."""
 
     learning_rate: float = 2e-3
-    """Adam's learning rate at its highest. It rises over the first 2 % of the batches and falls along a cosine to a
-    thousandth."""
+    """Adam's learning rate at its highest.
+    It rises over the first 2 % of the batches and falls along a cosine to a thousandth."""
 
     clip: float = 0.3
     """Largest norm of a gradient; longer ones are shortened to it. More than 0."""
 
     noise: float = 3e-3
-    """Standard deviation of the noise added to the inputs, as a fraction of the scale; falls to 0 along a cosine. It
-    teaches the network to come back to the wave after small errors, which its own rollouts will make."""
+    """Standard deviation of the noise added to the inputs, as a fraction of the scale; falls to 0 along a cosine.
+    It teaches the network to come back to the wave after small errors, which its own rollouts will make."""
 
     finish: int = 150
     """Rounds of 20 L-BFGS iterations after the last epoch, at least 0. Each is shown and measured as an epoch."""
@@ -104,7 +107,7 @@ class Config:
         for name in ("closed_loop", "noise"):
             value = getattr(self, name)
             _require(0 <= value < math.inf, name, "a finite number of at least 0", value)
-        _require(self.context_evaluated >= 2, "context-evaluated", "at least 2", self.context_evaluated)
+        _require(self.context_evaluated >= 4, "context-evaluated", "at least 4", self.context_evaluated)
         _require(
             0 <= self.settle < self.context[0], "settle", f"0 to {self.context[0] - 1}, less than context", self.settle
         )
@@ -133,7 +136,7 @@ PRESETS: dict[Preset, Config] = {
         waves=Waves(period=(40.0, 40.0), amplitude=(1.0, 1.0)),
         hidden=32,
         epochs=100,
-        batches=50,
+        batches=100,
         batch=64,
         context=(50, 50),
         context_evaluated=50,

@@ -59,7 +59,8 @@ def assert_complete(directory: Path) -> None:
 
 
 def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
-    ran = subprocess.run(command(tmp_path, "--epochs", "2"), capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    arguments = command(tmp_path, "--epochs", "2", "--batches", "5")
+    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
     assert "epoch 2/2" in ran.stdout, "no terminal, so plain lines"
