@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     errors = evaluate(trained.network, config.waves, config.context_evaluated)
     directory = config.runs / config.name
     write_report(directory, trained.network.generate, trained.history, errors, config.waves, config.context_evaluated)
-    artifact = export(trained.network, config, errors)
+    artifact = export(trained, config, errors)
     console.print("errors on held-out waves, as fractions of the amplitude:")
     for key, value in errors.items():
         console.print(f"  {key:32} {value:.2e}")

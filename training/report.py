@@ -32,7 +32,7 @@ def write_report(
     # `Figure` without pyplot draws with Agg, opens no window and keeps no global state. No software name in the file:
     # the same run writes the same bytes.
     for name, figure in ((LOSS, loss_curve(history)), (ROLLOUT, rollout_picture(predictor, waves, context))):
-        figure.savefig(directory / name, dpi=80, metadata={"Software": None})
+        figure.savefig(directory / name, dpi=70, metadata={"Software": None})
 
 
 def loss_curve(history: Sequence[Epoch]) -> Figure:
@@ -60,11 +60,12 @@ def rollout_picture(predictor: Predictor, waves: Waves, context: int, steps: int
     for axes, index in zip(figure.subplots(len(chosen), 1, sharex=True), chosen, strict=True):
         given_T, truth_S, rollout_S = _one(predictor, dataset, index)
         axes.plot(np.arange(context), given_T, color="gray", label=f"given ({context} values)")
-        axes.plot(np.arange(context, context + steps), truth_S, color="black", linewidth=1, label="truth")
+        axes.plot(np.arange(context, context + steps), truth_S, color="black", alpha=0.35, linewidth=4, label="truth")
         axes.plot(np.arange(context, context + steps), rollout_S, "--", color="tab:red", label="rollout")
         axes.set_ylabel(f"period {dataset.period_B[index]:.1f}")
         axes.margins(x=0)
-    figure.axes[0].legend(ncols=3, loc="upper right", framealpha=0.9)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=3, loc="outside upper center", frameon=False)
     figure.axes[-1].set_xlabel("sample")
     return figure
 
