@@ -1,0 +1,126 @@
+"""Training from end to end, as a person runs it, and what it promises about its weights."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from model.artifact import read_artifact
+from model.runtime import open_runtime
+from training.__main__ import main
+from training.config import PRESETS, Config
+from training.data import Waves
+from training.loop import longer, make_deterministic, train
+from training.losses import least_peak
+from training.progress import TrainingProgress
+
+SMALL = dataclasses.replace(
+    Config(), waves=Waves(period=(20.0, 30.0)), hidden=8, epochs=2, batches=3, batch=16, finish=2, finish_waves=16
+)
+
+
+@pytest.fixture
+def _global_settings_restored() -> Iterator[None]:
+    """What `make_deterministic` sets is set for the whole process."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng():
+        yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def command(directory: Path, *options: str) -> list[str]:
+    files = ["--output", str(directory / "model.pt"), "--runs", str(directory)]
+    return [sys.executable, "-m", "training", "--preset", "article", *files, *options]
+
+
+def weights(config: Config) -> list[torch.Tensor]:
+    make_deterministic(config)
+    with TrainingProgress(config, Console(quiet=True)) as progress:
+        return list(train(config, progress).network.state_dict().values())
+
+
+def assert_complete(directory: Path) -> None:
+    """The artifact can be served, and the reports are there."""
+    artifact = read_artifact(directory / "model.pt")
+    open_runtime(artifact, "cpu")
+    errors = json.loads((directory / "article" / "errors.json").read_text())
+    assert errors == artifact.metadata.errors
+    assert {"next_value_rmse", "last_value/next_value_rmse", "ar2/rollout_100_rmse"} <= errors.keys()
+    for name in ("loss.png", "rollout.png"):
+        assert (directory / "article" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "--epochs", "2", "--batches", "5")
+    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    assert "epoch 2/2" in ran.stdout, "no terminal, so plain lines"
+    assert "the article: 0.0523 for 0.0510" in ran.stdout
+    assert_complete(tmp_path)
+    metadata = read_artifact(tmp_path / "model.pt").metadata
+    assert (metadata.name, metadata.architecture.hidden, metadata.training["epochs"]) == ("article", 32, 2)
+    assert str(tmp_path) not in metadata.model_dump_json(), "where files went is nobody's business"
+
+
+def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "--epochs", "100000", "--batches", "2")
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("epoch 1/100000")
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "")
+    assert "interrupted after" in output
+    assert_complete(tmp_path)
+
+
+def test_a_model_cannot_be_written_over_a_directory_and_it_is_said_before_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--output", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert "is a directory" in said.err
+    assert said.out == ""
+
+
+@pytest.mark.usefixtures("_global_settings_restored")
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    first, again = weights(SMALL), weights(SMALL)
+    other = weights(dataclasses.replace(SMALL, seed=1))
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+@pytest.mark.usefixtures("_global_settings_restored")
+def test_the_best_weights_are_those_with_the_lowest_rollout_error() -> None:
+    make_deterministic(SMALL)
+    with TrainingProgress(SMALL, Console(quiet=True)) as progress:
+        trained = train(SMALL, progress)
+    errors = [epoch.rollout_rmse for epoch in trained.history]
+    assert len(errors) == SMALL.epochs + SMALL.finish
+    assert trained.best_epoch == 1 + errors.index(min(errors))
+
+
+def test_the_horizon_grows_only_when_the_closed_loop_follows_and_only_up_to_its_limit() -> None:
+    assert longer(8, SMALL.grow_below * 2, SMALL) == 8
+    assert longer(8, SMALL.grow_below / 2, SMALL) == 9
+    assert longer(SMALL.horizon[1], 0.0, SMALL) == SMALL.horizon[1]
+    assert longer(1, 0.0, PRESETS["article"]) == 1, "no closed loop, no horizon"
+
+
+def test_the_least_peak_is_what_samples_a_period_allow() -> None:
+    period_B = torch.tensor([10.0, 12.0, 50.0], dtype=torch.float64)
+    halfway_BT = torch.cos(
+        2 * torch.pi * (torch.arange(64, dtype=torch.float64) + 0.5) / period_B[:, None]
+    )  # never nearer to the peak
+    torch.testing.assert_close(least_peak(halfway_BT), halfway_BT.abs().amax(dim=1))

@@ -1,0 +1,148 @@
+"""The settings of a training run, and the presets. The command line is made from this class.
+
+A docstring of several lines breaks between sentences: `--help` shows it with the same lines.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from model.metadata import Architecture
+from training.data import Waves
+
+Preset = Literal["default", "article"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train a recurrent network on sine waves, export it to TorchScript, and report its errors on unseen waves."""
+
+    preset: Preset = "default"
+    """What all other options start from: `default` is the model that ships.
+    `article` is the article's experiment: one sine curve, random windows of 50 points, 100 epochs."""
+
+    name: str = "sine"
+    """Name of the model, and of its directory of reports."""
+
+    version: str = "0.1.0"
+    """Version of the model; a new one for every change of its weights."""
+
+    output: Path = Path("model/artifacts/sine.pt")
+    """The artifact to write; its digest is written beside it."""
+
+    runs: Path = Path("runs")
+    """Directory of reports: plots and errors are written to RUNS/NAME/."""
+
+    waves: Waves = field(default_factory=lambda: Waves(period=(9.5, 52.0)))
+    """The waves to learn."""
+
+    hidden: int = 64
+    """Hidden units of each layer, at least 1."""
+
+    layers: int = 1
+    """Recurrent layers, at least 1."""
+
+    epochs: int = 250
+    """Epochs, at least 1. The held-out error is measured, and the best weights are kept, after each."""
+
+    batches: int = 50
+    """Batches in an epoch, at least 1. Every epoch draws new windows."""
+
+    batch: int = 128
+    """Windows in a batch, at least 1."""
+
+    context: tuple[int, int] = (48, 96)
+    """Values in a window, shortest and longest; each batch draws one length."""
+
+    context_evaluated: int = 64
+    """Values that the model is given where its errors are measured, at least 4."""
+
+    settle: int = 32
+    """First values of a window, after which predictions do not count in the one-step loss. Less than a window.
+    The network starts from a zero state and has to see some of the wave first."""
+
+    horizon: tuple[int, int] = (8, 100)
+    """Steps of the closed loop in the loss, at first and at most.
+    It grows by a tenth after every epoch whose closed-loop loss was small."""
+
+    grow_below: float = 5e-3
+    """Closed-loop loss, a mean square in units of the scale, under which the horizon grows. More than 0."""
+
+    closed_loop: float = 0.05
+    """Weight of the closed-loop loss beside the one-step loss; 0 trains the one-step loss alone."""
+
+    learning_rate: float = 2e-3
+    """Adam's learning rate at its highest.
+    It rises over the first 2 % of the batches and falls along a cosine to a thousandth."""
+
+    clip: float = 0.3
+    """Largest norm of a gradient; longer ones are shortened to it. More than 0."""
+
+    noise: float = 3e-3
+    """Standard deviation of the noise added to the inputs, as a fraction of the scale; falls to 0 along a cosine.
+    It teaches the network to come back to the wave after small errors, which its own rollouts will make."""
+
+    finish: int = 150
+    """Rounds of 20 L-BFGS iterations after the last epoch, at least 0. Each is shown and measured as an epoch."""
+
+    finish_waves: int = 512
+    """Waves that the L-BFGS rounds are computed on, always the same ones, at least 1."""
+
+    seed: int = 0
+    """Seed of weights, windows and noise, at least 0. The same seed on the same machine gives the same weights."""
+
+    threads: int = 1
+    """Threads that torch computes with, at least 1. A network this small gains nothing from a second one."""
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers", "epochs", "batches", "batch", "finish_waves", "threads"):
+            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name in ("context", "horizon"):
+            low, high = getattr(self, name)
+            _require(1 <= low <= high, name, "two integers of at least 1, the smaller one first", f"{low} {high}")
+        for name in ("learning_rate", "clip", "grow_below"):
+            value = getattr(self, name)
+            _require(0 < value < math.inf, name, "a finite number above 0", value)
+        for name in ("closed_loop", "noise"):
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, name, "a finite number of at least 0", value)
+        _require(self.context_evaluated >= 4, "context-evaluated", "at least 4", self.context_evaluated)
+        _require(
+            0 <= self.settle < self.context[0], "settle", f"0 to {self.context[0] - 1}, less than context", self.settle
+        )
+        _require(self.finish >= 0, "finish", "at least 0", self.finish)
+        _require(self.seed >= 0, "seed", "at least 0", self.seed)
+        _require(
+            bool(self.name) and self.name == Path(self.name).name, "name", "a name without slashes", repr(self.name)
+        )
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture(hidden=self.hidden, layers=self.layers)
+
+
+def _require(holds: bool, name: str, allowed: str, given: object) -> None:
+    if not holds:
+        raise ValueError(f"{name.replace('_', '-')} must be {allowed}, not {given}")
+
+
+PRESETS: dict[Preset, Config] = {
+    "default": Config(),
+    "article": Config(
+        preset="article",
+        name="article",
+        output=Path("runs/article/article.pt"),
+        waves=Waves(period=(40.0, 40.0), amplitude=(1.0, 1.0)),
+        hidden=32,
+        epochs=100,
+        batches=100,
+        batch=64,
+        context=(50, 50),
+        context_evaluated=50,
+        settle=49,  # the article's loss is that of the one value after the window
+        closed_loop=0.0,
+        noise=0.0,
+        finish=0,
+    ),
+}

@@ -1,0 +1,68 @@
+"""What a person sees while training runs: a bar on a terminal, a plain line now and then elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from training.config import Config
+from training.record import Epoch
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class TrainingProgress:
+    """Shows epochs, losses and the time left. A context manager; `batch_done` and `epoch_done` move it on."""
+
+    def __init__(self, config: Config, console: Console) -> None:
+        self._config = config
+        self._epochs = config.epochs + config.finish
+        self._done = 0
+        self._console = console
+        self._bar = Progress(
+            TextColumn("epoch"),
+            TextColumn("{task.fields[epoch]}/{task.total}"),
+            BarColumn(),
+            TextColumn("{task.fields[news]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID = self._bar.add_task("training", total=self._epochs, news="", epoch=1)
+        self._started = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def batch_done(self) -> None:
+        self._bar.advance(self._task, 1 / self._config.batches)
+
+    def epoch_done(self, epoch: Epoch) -> None:
+        """Show what an epoch has measured."""
+        self._done += 1
+        loss = epoch.one_step + self._config.closed_loop * epoch.closed_loop
+        news = f"loss {loss:.2e}  held-out rollout error {100 * epoch.rollout_rmse:.3g} %"
+        self._bar.update(self._task, completed=self._done, epoch=self._done, news=news)
+        now = time.monotonic()
+        due = now - self._last_line >= SECONDS_BETWEEN_LINES or self._done in (1, self._epochs)
+        if not self._console.is_terminal and due:
+            left = (now - self._started) / self._done * (self._epochs - self._done)
+            self._console.print(f"epoch {self._done}/{self._epochs}  {news}  about {left:.0f} s left", soft_wrap=True)
+            self._last_line = now

@@ -1,0 +1,55 @@
+"""What a run has measured so far, and the best weights that it has seen."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from model.network import Network
+from training.config import Config
+from training.evaluate import SELECTION, held_out, rollout_rmse
+
+STEPS = 100
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch measured."""
+
+    one_step: float
+    """Mean one-step loss: the mean square in units of the scale."""
+
+    closed_loop: float
+    """Mean closed-loop loss, in the same units; 0 where it was not trained."""
+
+    horizon: int
+    """Steps of the closed loop in the loss."""
+
+    rollout_rmse: float
+    """RMSE of 100-step rollouts on held-out waves, as a fraction of the amplitude, after the epoch."""
+
+
+class Record:
+    """The history of a run. The weights with the lowest held-out rollout error are kept."""
+
+    def __init__(self, config: Config) -> None:
+        self.history: list[Epoch] = []
+        self._waves = held_out(config.waves, config.context_evaluated, STEPS, SELECTION, count=512)
+        self._best: tuple[float, int, dict[str, Tensor]] = (math.inf, 0, {})
+
+    def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
+        """Measure `network`, which stays as it is, at the end of an epoch."""
+        # In single precision, whatever it is trained in: that is what will be served.
+        served = copy.deepcopy(network).float().eval()
+        epoch = Epoch(one_step, closed_loop, horizon, rollout_rmse(served.generate, self._waves))
+        self.history.append(epoch)
+        if epoch.rollout_rmse < self._best[0] or not self._best[1]:
+            # One assignment, so that Ctrl-C never finds half of it.
+            self._best = (epoch.rollout_rmse, len(self.history), served.state_dict())
+        return epoch
+
+    @property
+    def best(self) -> tuple[int, dict[str, Tensor]]:
+        """The epoch, counted from 1, and the weights; 0 and nothing before the first epoch has ended."""
+        return self._best[1], self._best[2]
