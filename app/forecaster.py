@@ -26,6 +26,9 @@ INLINE_S = 300e-6
 CHUNK_S = 1e-3
 """How long the model's thread works on one batch before it looks for new and cancelled work."""
 
+SHARE = {"short": 0.25, "long": 0.75}
+"""Parts of what may wait: for requests that are done in a single turn on the model's thread, and for all others."""
+
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 16, 4096
 _MAX_BATCH = 64
 """Rows at a time, for a runtime that gains from batches."""
@@ -36,7 +39,7 @@ class Limits:
     """What is admitted."""
 
     max_pending_s: float
-    """Seconds of work that may be waiting. One request is always admitted to an idle service."""
+    """Seconds of work that may be waiting. One request is always admitted where no other of its kind waits."""
 
     timeout_s: float
     """Seconds after which a request is given up; a request may ask for less."""
@@ -62,7 +65,7 @@ class Forecaster:
     ) -> None:
         """`count_steps` is told of each piece of work that is done, `show_pending` of what is waiting."""
         self.runtime = runtime
-        self._pending_steps = 0
+        self._pending_steps = {"short": 0, "long": 0}
         self._show_pending = show_pending
         self._step_s = _price(runtime)
         self._limits = limits
@@ -108,11 +111,18 @@ class Forecaster:
     async def _queued(
         self, job: Job, cost: int, timeout_s: float, client_gone: Callable[[], Awaitable[object]] | None
     ) -> None:
-        excess_s = (self._pending_steps + cost) * self._step_s - min(self._limits.max_pending_s, timeout_s)
-        if self._pending_steps > 0 and excess_s > 0:
+        # A job of a single turn waits for others of its kind, never for a long one; so it is not refused for them.
+        kind = "short" if cost <= self._chunk_steps else "long"
+        waiting, ahead = self._pending_steps[kind], self._pending_steps["short"]
+        ahead += self._pending_steps["long"] if kind == "long" else 0
+        excess_s = max(
+            (waiting + cost) * self._step_s - SHARE[kind] * self._limits.max_pending_s,
+            (ahead + cost) * self._step_s - timeout_s,
+        )
+        if waiting > 0 and excess_s > 0:
             raise Overloaded(excess_s)
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pend(cost)
+        self._pend(kind, cost)
         self._answers[job] = answer
         self._scheduler.add(job)
         if self._running is None:
@@ -121,12 +131,12 @@ class Forecaster:
             await _first(answer, client_gone, timeout_s)
         finally:
             job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
-            self._pend(-cost)
+            self._pend(kind, -cost)
             del self._answers[job]
 
-    def _pend(self, steps: int) -> None:
-        self._pending_steps += steps
-        self._show_pending(self._pending_steps)
+    def _pend(self, kind: str, steps: int) -> None:
+        self._pending_steps[kind] += steps
+        self._show_pending(sum(self._pending_steps.values()))
 
     async def _run(self) -> None:
         """Work until the queue is empty."""

@@ -105,16 +105,17 @@ async def test_work_stops_at_the_deadline_of_the_request(client: httpx.AsyncClie
 
 
 async def test_what_cannot_be_done_in_time_is_refused_at_the_door(client: httpx.AsyncClient) -> None:
-    long = asyncio.create_task(generate(client, LONG, timeout_s=2))
+    long = asyncio.create_task(generate(client, LONG, timeout_s=5))
     await begun(client)
-    began = time.monotonic()
+    steps = await metric(client, "sine_pending_steps")
     response = await generate(client, LONG, timeout_s=0.5)
-    assert time.monotonic() - began < 0.4
     assert response.status_code == 503
+    assert await metric(client, "sine_pending_steps") == steps, "it was queued"
     retry_after_s = int(response.headers["retry-after"])
     assert retry_after_s >= 1
     assert f"{retry_after_s} s" in response.json()["detail"]
-    assert (await generate(client, 1)).status_code == 200
+    for _ in range(10):
+        assert (await generate(client, 1)).status_code == 200, "a short one is not refused for a long one"
     await long
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.artifact import DEFAULT_ARTIFACT, read_artifact
+from model import DEFAULT_ARTIFACT
+from model.artifact import read_artifact
 from model.runtime import Runtime, open_runtime
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Runtime:
-    return open_runtime(read_artifact(DEFAULT_ARTIFACT), "cpu")
+    return open_runtime(read_artifact(DEFAULT_ARTIFACT), "cpu").runtime
 
 
 PERIODS = [10, 10.3, 11, 12, 13.7, 16, 19.3, 20, 24, 27.1, 32, 36.6, 40, 45.5, 50]

@@ -60,7 +60,7 @@ def assert_complete(directory: Path) -> None:
 
 def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
     arguments = command(tmp_path, "--epochs", "2", "--batches", "5")
-    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
     assert "epoch 2/2" in ran.stdout, "no terminal, so plain lines"
@@ -73,7 +73,7 @@ def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) 
 
 def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:
     arguments = command(tmp_path, "--epochs", "100000", "--batches", "2")
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline().startswith("epoch 1/100000")
