@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,8 +23,8 @@ from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
 from model.golden import tolerance
 from model.runtime import open_runtime
+from tests.server import ROOT
 
-_ROOT = Path(__file__).parents[2]
 _HEALTHY_LIMIT_S = 120
 
 _EVERY_PROCESS = """
@@ -186,7 +185,7 @@ def _docker(*arguments: str) -> str:
 
 
 def _output(*command: str, environment: dict[str, str] | None = None) -> str:
-    return subprocess.run(command, env=environment, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def _works(*command: str) -> bool:
