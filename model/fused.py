@@ -62,6 +62,7 @@ class FusedRuntime:
 
         self._state_shape = (layers, hidden)
         self._kernels = compile_kernels(hidden, layers)
+        self.cached = self._kernels.cached
 
     def start(self, sequence: Sequence[float]) -> State:
         """See `Runtime.start`."""

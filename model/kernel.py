@@ -13,6 +13,7 @@ Shape suffixes: L layers, H hidden units, W hidden units padded to a multiple of
 S steps of a rollout. Matrices are stored transposed, so that a column, which is what is added, is contiguous.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+log = logging.getLogger(__name__)
 
 _VECTOR = 16
 """Floats in the widest vector registers (AVX-512)."""
@@ -47,6 +50,9 @@ class Kernels:
     rollout: Callable[..., None]
     """(h_LH, values_S, scale, from_below_LWW, recurrent_LWW, bias_LW, readout_W, readout_bias): fills `values_S`,
     and advances `h_LH` by as many steps."""
+
+    cached: bool
+    """Whether the machine code came from Numba's cache on disk."""
 
 
 def padded_width(hidden: int) -> int:
@@ -96,17 +102,32 @@ def _add_product(sum_W, transposed_WW, h_W):
             sum_W[i] += first + second
 
 
+def _compiled(signature: str):
+    """Compile a function for a signature, or take its machine code from Numba's cache."""
+
+    def compiled(function):
+        options = {"fastmath": _FAST, "nogil": True, "error_model": "numpy"}
+        try:
+            return numba.njit(signature, cache=True, **options)(function)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            log.info("The kernel is compiled at each start, since its machine code cannot be kept: %s", error)
+            return numba.njit(signature, **options)(function)
+
+    return compiled
+
+
 _ARRAYS = "float32[:,:,::1], float32[:,:,::1], float32[:,::1]"
 """From below, recurrent, bias."""
 
 
 def compile_kernels(hidden: int, layers: int) -> Kernels:
-    """The kernels for an architecture: compiled, or from Numba's cache on disk when it has been compiled before."""
+    """The kernels for an architecture."""
     width = padded_width(hidden)
     floats = layers * width
-    compiled = {"fastmath": _FAST, "nogil": True, "error_model": "numpy", "cache": True}
 
-    @numba.njit(f"float64(float32[:,::1], float64[::1], float64, float32[::1], {_ARRAYS})", **compiled)
+    @_compiled(f"float64(float32[:,::1], float64[::1], float64, float32[::1], {_ARRAYS})")
     def encode(h_LH, x_T, scale, input_W, below_LWW, recurrent_LWW, bias_LW):
         h_LW = numba.carray(_stack(floats), (layers, width))
         sum_W = numba.carray(_stack(width), (width,))
@@ -134,7 +155,7 @@ def compile_kernels(hidden: int, layers: int) -> Kernels:
                 h_LH[layer, i] = h_LW[layer, i]
         return scale
 
-    @numba.njit(f"void(float32[:,::1], float64[::1], float64, {_ARRAYS}, float32[::1], float32)", **compiled)
+    @_compiled(f"void(float32[:,::1], float64[::1], float64, {_ARRAYS}, float32[::1], float32)")
     def rollout(
         h_LH,
         values_S,
@@ -167,4 +188,4 @@ def compile_kernels(hidden: int, layers: int) -> Kernels:
             for i in range(hidden):
                 h_LH[layer, i] = h_LW[layer, i]
 
-    return Kernels(encode, rollout)
+    return Kernels(encode, rollout, cached=all(kernel.stats.cache_hits for kernel in (encode, rollout)))

@@ -112,7 +112,10 @@ def _open(artifact: "Artifact", device: "torch.device", engine: Engine) -> Opene
     try:
         from model.fused import FusedRuntime
 
-        return Opened(FusedRuntime(module, architecture), "the device is a CPU, and the kernel is compiled for it")
+        fused = FusedRuntime(module, architecture)
+        return Opened(
+            fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}"
+        )
     except Exception as error:  # whatever a compiler may raise; slow is better than not at all, but never in silence
         reason = f"the fused kernel failed to compile: {type(error).__name__}: {error}"
         if engine == "fused":

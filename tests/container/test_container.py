@@ -159,11 +159,19 @@ def test_no_process_is_root_or_can_become_it(container: Container) -> None:
             assert int(process[kind], 16) == 0, (process["Name"], kind)
 
 
-def test_nothing_but_memory_can_be_written(container: Container) -> None:
+def test_nothing_but_memory_and_the_cache_of_kernels_can_be_written(container: Container) -> None:
     assert container.run(_ROOT_IS_READ_ONLY)
     writable = container.run(_WRITABLE_FOLDERS)
     assert "/tmp" in writable  # noqa: S108 - the container's own, which is in memory
-    assert all(folder.startswith(("/tmp", "/dev/")) for folder in writable), writable  # noqa: S108
+    assert all(folder.startswith(("/tmp", "/dev/", "/var/cache/sine")) for folder in writable), writable  # noqa: S108
+
+
+def test_the_kernel_is_compiled_once_and_comes_from_the_cache_at_the_next_start(container: Container) -> None:
+    if container.service == "gpu":
+        pytest.skip("there is no kernel to compile on a GPU")
+    container.compose("restart", container.service)
+    container.wait_until_healthy()
+    assert "from the cache" in httpx.get(f"{container.url}/model").json()["runtime_reason"]
 
 
 def test_it_stops_in_order_and_long_before_it_would_be_killed(container: Container) -> None:

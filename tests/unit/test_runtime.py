@@ -1,7 +1,12 @@
 """Runtimes: what they answer, and that they do not serve before they have proved it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -158,3 +163,40 @@ def test_a_kernel_that_does_not_compile_is_said_so_and_replaced(
     assert "RuntimeError: no compiler" in caplog.text
     with pytest.raises(DeviceUnavailable, match="no compiler"):
         open_runtime(artifact, "cpu", "fused")
+
+
+def test_the_kernel_is_compiled_once_and_comes_from_the_cache_then(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    path = make_artifact(hidden=3)
+    program = (
+        "import sys; from pathlib import Path; from model.artifact import read_artifact;"
+        "from model.runtime import open_runtime; print(open_runtime(read_artifact(Path(sys.argv[1])), 'cpu').reason)"
+    )
+
+    def reason(cache: Path) -> str:
+        ran = subprocess.run(
+            [sys.executable, "-c", program, str(path)],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ran.stdout
+
+    assert "was compiled" in reason(tmp_path / "cache")
+    assert "from the cache" in reason(tmp_path / "cache")
+
+
+def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same(
+    make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = read_artifact(make_artifact(hidden=3))
+    njit = numba.njit
+
+    def without_cache(*arguments: object, cache: bool = False, **options: object) -> object:
+        if cache:
+            raise RuntimeError("cannot cache function 'encode': no locator available for file 'kernel.py'")
+        return njit(*arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr("model.kernel.numba.njit", without_cache)
+    assert "was compiled" in open_runtime(artifact, "cpu", "fused").reason
