@@ -34,7 +34,7 @@ def main() -> None:
 def serve(settings: Settings, workers: int) -> int:
     """Run the workers until they are told to stop, and return the status to end with."""
     config = uvicorn.Config(
-        "app.main:create_app",
+        "app.main:create_service",
         factory=True,
         host=settings.host,
         port=settings.port,

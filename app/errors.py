@@ -5,12 +5,13 @@
     ├── Diverged            422  the model has no finite answer to it
     ├── BodyTooLarge        413
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
+    ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
     ├── Overloaded          503  more work is waiting than can be done in time
     └── DeadlineExceeded    504  it was not done in time
 
-What FastAPI and Starlette refuse by themselves (404, 405) gets the same form. An unexpected error is a 500 without
-its message: that goes to the log. Nothing that a client sent is ever repeated to it.
+What FastAPI and Starlette refuse by themselves (404, 405) gets the same form. Nothing that a client sent is ever
+repeated to it.
 """
 
 import math
@@ -70,6 +71,14 @@ class ClientGone(Problem):
 
     def __init__(self) -> None:
         super().__init__("The client closed the connection before the answer was there.")
+
+
+class Failed(Problem):
+    status = 500
+    title = "Internal Server Error"
+
+    def __init__(self) -> None:
+        super().__init__("The service failed; its log says why.")
 
 
 class NotReady(Problem):
@@ -145,7 +154,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_error(_: Request, __: Exception) -> Response:
-        return _response(500, "Internal Server Error", "The service failed; its log says why.", None, {})
+        return problem_response(Failed())
 
 
 def _response(

@@ -11,13 +11,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
-from app.scheduler import Job, Scheduler, advance
+from app.scheduler import Job, Scheduler, advance, finite_part
 from model.runtime import Runtime
 
 INLINE_S = 300e-6
@@ -45,8 +45,7 @@ class Limits:
     """Seconds after which a request is given up; a request may ask for less."""
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(NamedTuple):
     """The values of a rollout, in parts, and whether it ended before its last step."""
 
     chunks: Sequence[npt.NDArray[np.float64]]
@@ -98,14 +97,14 @@ class Forecaster:
             DeadlineExceeded: it was not done in time.
             ClientGone: nobody waits for it any more.
         """
-        job = Job(sequence, steps)
         cost = len(sequence) + steps
         if cost <= self._inline_steps:
             values_BS, _ = self.runtime.rollout(self.runtime.encode([sequence]), steps)
-            job.take(values_BS[0])
             self._count_steps(cost)
-        else:
-            await self._queued(job, cost, min(timeout_s or math.inf, self._limits.timeout_s), client_gone)
+            finite_S = finite_part(values_BS[0])
+            return Forecast([finite_S], diverged=len(finite_S) < steps)
+        job = Job(sequence, steps)
+        await self._queued(job, cost, min(timeout_s or math.inf, self._limits.timeout_s), client_gone)
         return Forecast(job.chunks, job.diverged)
 
     async def _queued(

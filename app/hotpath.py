@@ -7,6 +7,7 @@ call as well, and a property test holds both ways to the same status, headers an
 out.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.body import disconnected, read_body
 from app.dependencies import served
 from app.endpoints import Endpoint
-from app.errors import Problem, problem_response
+from app.errors import Failed, Problem, problem_response
+
+log = logging.getLogger("uvicorn.error")
 
 
 class HotPath:
@@ -40,6 +43,9 @@ class HotPath:
             )
         except Problem as problem:
             return await problem_response(problem)(scope, receive, send)
+        except Exception:
+            log.exception("POST %s failed", endpoint.path)
+            return await problem_response(Failed())(scope, receive, send)
         headers = [(b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})

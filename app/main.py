@@ -1,5 +1,9 @@
-"""The application: `create_app(settings)` puts it together, its lifespan loads the model."""
+"""The service: `create_service(settings)` is what uvicorn runs, FastAPI's application with what stands in front of it.
 
+`create_app(settings)` is the application alone: an ordinary one, with every endpoint; its lifespan loads the model.
+"""
+
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +11,7 @@ from contextlib import asynccontextmanager
 import torch
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from app import errors
 from app.dependencies import Served
@@ -25,7 +30,7 @@ log = logging.getLogger("uvicorn.error")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service as an ASGI application. Nothing is loaded before its lifespan starts."""
+    """The application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
     metrics = Metrics()
 
@@ -33,6 +38,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         metrics.worker_started()
         app.state.served = load(settings, metrics)
+        # Half a million objects, most of them torch's, that will never be garbage: a full collection would look at each
+        # of them, for tens of milliseconds in the middle of somebody's request.
+        gc.collect()
+        gc.freeze()
         yield
         current, app.state.served = app.state.served, None
         current.forecaster.close()
@@ -51,13 +60,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(service.routes)
     errors.install(app)
     app.state.metrics = metrics
-
-    # From the innermost to the outermost; both ways to an answer pass through what is outside of the hot path.
-    if settings.hot_path:
-        app.add_middleware(HotPath, state=app.state, endpoints=(predict, generate))
-    app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
-    app.add_middleware(MetricsMiddleware, metrics=metrics, routes=tuple(app.openapi()["paths"]))
     return app
+
+
+def create_service(settings: Settings | None = None) -> ASGIApp:
+    """The application behind the hot path, the body limit and the metrics, from the inside out.
+
+    They are around it, and not its own middleware, because FastAPI's outer layers cost 5 µs a request, a fifth of what
+    a prediction takes.
+    """
+    settings = settings or Settings()
+    app = create_app(settings)
+    stack: ASGIApp = app
+    if settings.hot_path:
+        stack = HotPath(stack, app.state, endpoints(settings))
+    stack = BodyLimitMiddleware(stack, settings.max_body_bytes)
+    return MetricsMiddleware(stack, app.state.metrics, routes=app.openapi()["paths"])
 
 
 def load(settings: Settings, metrics: Metrics) -> Served:

@@ -49,12 +49,16 @@ class Job:
     def take(self, values_S: npt.NDArray[np.float64]) -> None:
         """Add the next values of the rollout, as many as are wanted and finite."""
         values_S = values_S[: self.steps - self.produced]
-        finite_S = np.isfinite(values_S)
-        if not finite_S.all():
-            values_S = values_S[: int(finite_S.argmin())]
-            self.diverged = True
-        self.chunks.append(values_S)
-        self.produced += len(values_S)
+        finite_S = finite_part(values_S)
+        self.diverged = len(finite_S) < len(values_S)
+        self.chunks.append(finite_S)
+        self.produced += len(finite_S)
+
+
+def finite_part(values_S: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The values before the first that is not finite; nearly always all of them."""
+    finite_S = np.isfinite(values_S)
+    return values_S if finite_S.all() else values_S[: int(finite_S.argmin())]
 
 
 class Scheduler:

@@ -7,7 +7,7 @@ leaves behind: going on from it is exactly going on from the sequence.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,7 @@ class DeviceUnavailable(Exception):
     """The device, or the runtime, that was asked for cannot be had here."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What a runtime remembers of a sequence."""
 
     hidden_LH: npt.NDArray[np.float32]
