@@ -6,6 +6,7 @@ characters, as a float32 that was widened to a double usually has in JSON.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
@@ -27,8 +28,16 @@ _GENERATE = TypeAdapter(GenerateRequest)
 
 @lru_cache(maxsize=16)
 def generated(steps: int) -> bytes:
-    """The constant answer to /generate, built once for each number of steps."""
-    return b'{"values":[' + b",".join([_VALUE] * steps) + b'],"finish_reason":"length"}'
+    """The constant answer to /generate, built once for each number of steps.
+
+    `BENCH_GENERATE_BYTES` is how long it shall be, where that is known: values are cut to fewer digits, and spaces
+    fill what is left.
+    """
+    size = int(os.environ.get("BENCH_GENERATE_BYTES", "0"))
+    head, tail = b'{"values":[', b'],"finish_reason":"length"}'
+    digits = max(3, (size - len(head) - len(tail)) // steps - 1) if size else len(_VALUE)
+    values = b",".join([_VALUE[:digits]] * steps)
+    return head + values + b" " * (size - len(head) - len(values) - len(tail)) + tail
 
 
 def create_app() -> Callable[[Scope, Receive, Send], Awaitable[None]]:

@@ -1,0 +1,34 @@
+"""What a running server's processes take of memory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.processes import Family
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One process. MB are 10⁶ bytes."""
+
+    pid: int
+    command: str
+    resident_mb: float
+    proportional_mb: float
+    """Its own pages, and its share of those that it shares with others."""
+
+
+def of(family: Family) -> list[Memory]:
+    """The processes of a server, the largest first. Linux only."""
+    found = []
+    for process in family.alive():
+        folder = Path("/proc", str(process.pid))
+        try:
+            kilobytes = dict(re.findall(r"(?m)^(\w+): +(\d+) kB$", (folder / "smaps_rollup").read_text()))
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:  # it has ended
+            continue
+        found.append(Memory(process.pid, command, int(kilobytes["Rss"]) * 1.024e-3, int(kilobytes["Pss"]) * 1.024e-3))
+    return sorted(found, key=lambda memory: -memory.resident_mb)
