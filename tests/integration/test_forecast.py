@@ -102,9 +102,10 @@ async def test_a_body_over_the_limit_is_413_announced_or_not(client: httpx.Async
     assert await predict(client, sine(8))
 
 
-async def test_many_clients_at_once_each_get_their_own_answer(client: httpx.AsyncClient) -> None:
-    periods = [10 + i for i in range(32)]
-    alone = [await generate(client, sine(64, period), 50) for period in periods]
-    together = await asyncio.gather(*(generate(client, sine(64, period), 50) for period in periods))
-    for one, other in zip(alone, together, strict=True):
-        assert one == pytest.approx(other, abs=1e-5)
+async def test_an_answer_is_bit_for_bit_the_same_alone_and_beside_64_others(client: httpx.AsyncClient) -> None:
+    if (await client.get("/model")).json()["runtime"] != "fused":
+        pytest.skip("batches of another size round differently on CUDA")
+    bodies = [{"sequence": sine(1 + i, 10 + i % 40), "steps": 1 + 37 * i} for i in range(65)]
+    alone = [(await client.post("/generate", json=body)).content for body in bodies]
+    together = await asyncio.gather(*(client.post("/generate", json=body) for body in bodies))
+    assert [response.content for response in together] == alone

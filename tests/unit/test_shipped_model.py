@@ -8,7 +8,8 @@ import pytest
 
 from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
-from model.runtime import Runtime, open_runtime
+from model.golden import tolerance
+from model.runtime import Engine, Runtime, open_runtime
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,7 @@ def shipped() -> Runtime:
     return open_runtime(read_artifact(DEFAULT_ARTIFACT), "cpu").runtime
 
 
+ENGINES: tuple[Engine, ...] = ("fused", "torchscript")
 PERIODS = [10, 10.3, 11, 12, 13.7, 16, 19.3, 20, 24, 27.1, 32, 36.6, 40, 45.5, 50]
 PHASES_B = 0.05 + math.tau * np.arange(48) / 48
 
@@ -37,3 +39,13 @@ def test_the_shipped_model_says_what_was_measured_and_nothing_about_where() -> N
     assert metadata.errors["next_value_max"] < 0.01
     assert metadata.errors["rollout_100_rmse"] < 0.03
     assert str(Path.home()) not in metadata.model_dump_json()
+
+
+def test_both_runtimes_give_the_same_forecast_of_the_shipped_model() -> None:
+    artifact = read_artifact(DEFAULT_ARTIFACT)
+    runtimes = [open_runtime(artifact, "cpu", engine).runtime for engine in ENGINES]
+    for period in PERIODS:
+        sequence = np.sin(math.tau * np.arange(64) / period).tolist()
+        fused_S, scripted_S = (runtime.rollout(runtime.encode([sequence]), 1000)[0][0] for runtime in runtimes)
+        assert abs(fused_S[0] - scripted_S[0]) <= 1e-5
+        assert np.all(np.abs(fused_S - scripted_S) <= tolerance(1000))
