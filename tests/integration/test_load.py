@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+import torch
 
 from tests.artifacts import make_small_artifact
 from tests.server import Server, serve
@@ -21,11 +22,20 @@ LONG = 1_000_000
 """Steps that take seconds."""
 
 
-@pytest.fixture(scope="module", params=["fused", "torchscript"])
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("cpu", "fused"), ("cpu", "torchscript"), pytest.param(("cuda", "torchscript"), marks=needs_cuda)],
+    ids="-".join,
+)
 def slow_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("slow")
     model = make_small_artifact(folder, hidden=256)
-    with serve(folder, model=model, engine=request.param, workers=1, max_steps=LONG, max_pending_s=30) as server:
+    device, engine = request.param
+    limits = {"workers": 1, "max_steps": LONG, "max_pending_s": 30}
+    with serve(folder, model=model, device=device, engine=engine, **limits) as server:
         yield server
 
 
