@@ -4,7 +4,8 @@ Both are constants to the compiler, which unrolls and vectorises for them. Three
 as hand-written C (docs/decisions/fused-kernel.md has the measurements):
 
 - Working arrays live on the stack, so that the compiler knows that writing one changes no other.
-- A matrix times a vector adds eight columns at a time: one pass over the sums where there would be eight.
+- A matrix times a vector adds eight columns at a time, to four sums that are kept apart until the end: fewer passes over
+  the sums, and not every addition waits for the one before it.
 - tanh is a ratio of polynomials, which vectorises; the C library's function would be called once for each unit.
 
 What is in here runs as machine code: Numba infers the types, mypy does not look.
@@ -29,7 +30,7 @@ _VECTOR = 16
 """Floats in the widest vector registers (AVX-512)."""
 
 _COLUMNS = 8
-"""Columns of a matrix that are added at a time."""
+"""Columns of a matrix that are added at a time, two to each of four sums."""
 
 # tanh x = x P(x²) / Q(x²), lowest power first. Within 4e-7 of tanh everywhere, in single precision;
 # `python -m benchmarks.tanh_fit` finds these numbers.
@@ -73,9 +74,13 @@ def _stack(typing_context, size):
     return types.CPointer(types.float32)(size), generate
 
 
-# Sums in any order, fused multiply-add, no signed zeros. But not "no NaN, no infinity": a rollout that diverges has to
-# come out as one.
-_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+# Fused multiply-add, reciprocals, no signed zeros. But not "no NaN, no infinity": a rollout that diverges has to come
+# out as one.
+_FAST = {"contract", "arcp", "nsz", "afn"}
+
+_REORDERED_FROM = 48
+"""Padded hidden units from which the compiler may reorder sums. Below, they all fit into registers, and it would put
+them back into one chain of additions, each waiting for the last."""
 
 _inlined = numba.njit(inline="always", fastmath=_FAST, error_model="numpy")
 
@@ -90,23 +95,41 @@ def _tanh(x):
 
 
 @_inlined
-def _add_product(sum_W, transposed_WW, h_W):
-    """sum += matrix · h."""
+def _add_product(a_W, b_W, c_W, d_W, transposed_WW, h_W, width):
+    """a + b + c + d += matrix · h."""
     m = transposed_WW
-    for j in range(0, len(h_W), _COLUMNS):
+    for j in range(0, width, _COLUMNS):
         h0, h1, h2, h3 = h_W[j], h_W[j + 1], h_W[j + 2], h_W[j + 3]
         h4, h5, h6, h7 = h_W[j + 4], h_W[j + 5], h_W[j + 6], h_W[j + 7]
-        for i in range(len(sum_W)):
-            first = (m[j, i] * h0 + m[j + 1, i] * h1) + (m[j + 2, i] * h2 + m[j + 3, i] * h3)
-            second = (m[j + 4, i] * h4 + m[j + 5, i] * h5) + (m[j + 6, i] * h6 + m[j + 7, i] * h7)
-            sum_W[i] += first + second
+        for i in range(width):
+            a_W[i] = a_W[i] + m[j, i] * h0 + m[j + 1, i] * h1
+            b_W[i] = b_W[i] + m[j + 2, i] * h2 + m[j + 3, i] * h3
+            c_W[i] = c_W[i] + m[j + 4, i] * h4 + m[j + 5, i] * h5
+            d_W[i] = d_W[i] + m[j + 6, i] * h6 + m[j + 7, i] * h7
 
 
-def _compiled(signature: str):
+@_inlined
+def _begin(a_W, b_W, c_W, d_W, bias_W, width):
+    """a + b + c + d = bias."""
+    for i in range(width):
+        a_W[i] = bias_W[i]
+        b_W[i] = 0
+        c_W[i] = 0
+        d_W[i] = 0
+
+
+@_inlined
+def _activate(h_W, a_W, b_W, c_W, d_W, width):
+    """h = tanh(a + b + c + d)."""
+    for i in range(width):
+        h_W[i] = _tanh((a_W[i] + b_W[i]) + (c_W[i] + d_W[i]))
+
+
+def _compiled(signature: str, fast: set[str]):
     """Compile a function for a signature, or take its machine code from Numba's cache."""
 
     def compiled(function):
-        options = {"fastmath": _FAST, "nogil": True, "error_model": "numpy"}
+        options = {"fastmath": fast, "nogil": True, "error_model": "numpy"}
         try:
             return numba.njit(signature, cache=True, **options)(function)
         except RuntimeError as error:
@@ -126,11 +149,13 @@ def compile_kernels(hidden: int, layers: int) -> Kernels:
     """The kernels for an architecture."""
     width = padded_width(hidden)
     floats = layers * width
+    fast = _FAST | {"reassoc"} if width >= _REORDERED_FROM else _FAST
 
-    @_compiled(f"float64(float32[:,::1], float64[::1], float64, float32[::1], {_ARRAYS})")
+    @_compiled(f"float64(float32[:,::1], float64[::1], float64, float32[::1], {_ARRAYS})", fast)
     def encode(h_LH, x_T, scale, input_W, below_LWW, recurrent_LWW, bias_LW):
         h_LW = numba.carray(_stack(floats), (layers, width))
-        sum_W = numba.carray(_stack(width), (width,))
+        a_W, b_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
+        c_W, d_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
         for layer in range(layers):
             for i in range(width):
                 h_LW[layer, i] = h_LH[layer, i] if i < hidden else np.float32(0)
@@ -140,34 +165,24 @@ def compile_kernels(hidden: int, layers: int) -> Kernels:
         for t in range(len(x_T)):
             x = np.float32(x_T[t] / scale if scale > 0.0 else 0.0)
             for layer in range(layers):
+                _begin(a_W, b_W, c_W, d_W, bias_LW[layer], width)
                 if layer == 0:
                     for i in range(width):
-                        sum_W[i] = bias_LW[0, i] + input_W[i] * x
+                        b_W[i] = input_W[i] * x
                 else:
-                    for i in range(width):
-                        sum_W[i] = bias_LW[layer, i]
-                    _add_product(sum_W, below_LWW[layer], h_LW[layer - 1])
-                _add_product(sum_W, recurrent_LWW[layer], h_LW[layer])
-                for i in range(width):
-                    h_LW[layer, i] = _tanh(sum_W[i])
+                    _add_product(a_W, b_W, c_W, d_W, below_LWW[layer], h_LW[layer - 1], width)
+                _add_product(a_W, b_W, c_W, d_W, recurrent_LWW[layer], h_LW[layer], width)
+                _activate(h_LW[layer], a_W, b_W, c_W, d_W, width)
         for layer in range(layers):
             for i in range(hidden):
                 h_LH[layer, i] = h_LW[layer, i]
         return scale
 
-    @_compiled(f"void(float32[:,::1], float64[::1], float64, {_ARRAYS}, float32[::1], float32)")
-    def rollout(
-        h_LH,
-        values_S,
-        scale,
-        below_LWW,
-        recurrent_LWW,
-        bias_LW,
-        readout_W,
-        readout_bias,
-    ):
+    @_compiled(f"void(float32[:,::1], float64[::1], float64, {_ARRAYS}, float32[::1], float32)", fast)
+    def rollout(h_LH, values_S, scale, below_LWW, recurrent_LWW, bias_LW, readout_W, readout_bias):
         h_LW = numba.carray(_stack(floats), (layers, width))
-        sum_W = numba.carray(_stack(width), (width,))
+        a_W, b_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
+        c_W, d_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
         for layer in range(layers):
             for i in range(width):
                 h_LW[layer, i] = h_LH[layer, i] if i < hidden else np.float32(0)
@@ -177,13 +192,11 @@ def compile_kernels(hidden: int, layers: int) -> Kernels:
                 y += readout_W[i] * h_LW[layers - 1, i]
             values_S[t] = scale * y
             for layer in range(layers):
-                for i in range(width):
-                    sum_W[i] = bias_LW[layer, i]
+                _begin(a_W, b_W, c_W, d_W, bias_LW[layer], width)
                 if layers > 1:  # a constant: one layer has no matrix from below
-                    _add_product(sum_W, below_LWW[layer], h_LW[layer - 1])
-                _add_product(sum_W, recurrent_LWW[layer], h_LW[layer])
-                for i in range(width):
-                    h_LW[layer, i] = _tanh(sum_W[i])
+                    _add_product(a_W, b_W, c_W, d_W, below_LWW[layer], h_LW[layer - 1], width)
+                _add_product(a_W, b_W, c_W, d_W, recurrent_LWW[layer], h_LW[layer], width)
+                _activate(h_LW[layer], a_W, b_W, c_W, d_W, width)
         for layer in range(layers):
             for i in range(hidden):
                 h_LH[layer, i] = h_LW[layer, i]
