@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.kernel import compile_kernels, padded_width
+from model.kernel import VECTOR, compile_kernels, padded_width
 from model.metadata import Architecture
 from model.runtime import State
 
@@ -32,31 +32,28 @@ class FusedRuntime:
         width = padded_width(hidden)
         weights = {name: value.numpy() for name, value in module.state_dict().items()}
 
-        def padded(array: Float32, *shape: int) -> Float32:
-            whole = np.zeros(shape, np.float32)
-            whole[tuple(slice(size) for size in array.shape)] = array
-            return whole
-
-        from_below_LWW = np.zeros((layers, width, width), np.float32)
-        recurrent_LWW = np.zeros_like(from_below_LWW)
-        bias_LW = np.zeros((layers, width), np.float32)
+        from_below_LWW, recurrent_LWW = _zeros(layers, width, width), _zeros(layers, width, width)
+        bias_LW = _zeros(layers, width)
         for layer in range(layers):
             if layer > 0:
-                from_below_LWW[layer] = padded(weights[f"rnn.weight_ih_l{layer}"].T, width, width)
-            recurrent_LWW[layer] = padded(weights[f"rnn.weight_hh_l{layer}"].T, width, width)
-            bias_LW[layer] = padded(weights[f"rnn.bias_ih_l{layer}"] + weights[f"rnn.bias_hh_l{layer}"], width)
-        input_W = padded(weights["rnn.weight_ih_l0"][:, 0], width)
-        readout_W = padded(weights["readout.weight"][0], width)
+                from_below_LWW[layer, :hidden, :hidden] = weights[f"rnn.weight_ih_l{layer}"].T
+            recurrent_LWW[layer, :hidden, :hidden] = weights[f"rnn.weight_hh_l{layer}"].T
+            bias_LW[layer, :hidden] = weights[f"rnn.bias_ih_l{layer}"] + weights[f"rnn.bias_hh_l{layer}"]
+        input_W, readout_W = _zeros(width), _zeros(width)
+        input_W[:hidden] = weights["rnn.weight_ih_l0"][:, 0]
+        readout_W[:hidden] = weights["readout.weight"][0]
         self._encode_weights = (input_W, from_below_LWW, recurrent_LWW, bias_LW)
 
         # The lowest layer of a rollout reads the top one through the feedback matrix. A single layer is both.
+        closed_from_below_LWW, closed_recurrent_LWW = _zeros(layers, width, width), _zeros(layers, width, width)
+        closed_from_below_LWW[:], closed_recurrent_LWW[:] = from_below_LWW, recurrent_LWW
+        closed_bias_LW = _zeros(layers, width)
+        closed_bias_LW[:] = bias_LW
         with torch.inference_mode():
             feedback_HH, folded_H = module.fold()
-        feedback_WW = padded(feedback_HH.numpy().T, width, width)
-        closed_from_below_LWW, closed_recurrent_LWW = from_below_LWW.copy(), recurrent_LWW.copy()
-        (closed_recurrent_LWW if layers == 1 else closed_from_below_LWW)[0] += feedback_WW
-        closed_bias_LW = bias_LW.copy()
-        closed_bias_LW[0] = padded(folded_H.numpy(), width)
+        reads_top_LWW = closed_recurrent_LWW if layers == 1 else closed_from_below_LWW
+        reads_top_LWW[0, :hidden, :hidden] += feedback_HH.numpy().T
+        closed_bias_LW[0, :hidden] = folded_H.numpy()
         bias = np.float32(weights["readout.bias"][0])
         self._rollout_weights = (closed_from_below_LWW, closed_recurrent_LWW, closed_bias_LW, readout_W, bias)
 
@@ -91,3 +88,11 @@ class FusedRuntime:
         """`h_LH` is changed in place. A scale below zero stands for the sequence's own."""
         x_T = np.array(sequence, dtype=np.float64)
         return State(h_LH, self._kernels.encode(h_LH, x_T, scale, *self._encode_weights))
+
+
+def _zeros(*shape: int) -> Float32:
+    """Zeros that begin at a multiple of a vector's size: a vector that straddles two cache lines is loaded twice."""
+    size, line = int(np.prod(shape)), VECTOR * np.dtype(np.float32).itemsize
+    floats = np.zeros(size + VECTOR, np.float32)
+    first = -floats.ctypes.data % line // floats.itemsize
+    return floats[first : first + size].reshape(shape)

@@ -4,8 +4,8 @@ Both are constants to the compiler, which unrolls and vectorises for them. Three
 as hand-written C (docs/decisions/fused-kernel.md has the measurements):
 
 - Working arrays live on the stack, so that the compiler knows that writing one changes no other.
-- A matrix times a vector adds eight columns at a time, to four sums that are kept apart until the end: fewer passes over
-  the sums, and not every addition waits for the one before it.
+- A matrix times a vector adds eight columns at a time, to four sums that are kept apart until the end: fewer passes
+  over the sums, and not every addition waits for the one before it.
 - tanh is a ratio of polynomials, which vectorises; the C library's function would be called once for each unit.
 
 What is in here runs as machine code: Numba infers the types, mypy does not look.
@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 
 log = logging.getLogger(__name__)
 
-_VECTOR = 16
+VECTOR = 16
 """Floats in the widest vector registers (AVX-512)."""
 
 _COLUMNS = 8
@@ -58,7 +58,7 @@ class Kernels:
 
 def padded_width(hidden: int) -> int:
     """`hidden`, rounded up to whole vectors."""
-    return -(-hidden // _VECTOR) * _VECTOR
+    return -(-hidden // VECTOR) * VECTOR
 
 
 @intrinsic(prefer_literal=True)
@@ -68,7 +68,7 @@ def _stack(typing_context, size):
     def generate(context, builder, signature, arguments):
         count = ir.Constant(ir.IntType(64), size.literal_value)
         array = cgutils.alloca_once(builder, ir.FloatType(), size=count)
-        array.align = 4 * _VECTOR
+        array.align = 4 * VECTOR
         return array
 
     return types.CPointer(types.float32)(size), generate
