@@ -3,8 +3,8 @@
 Starts each server in turn, sends /predict (50 values) over 1, 16 and 64 connections and /generate (1,000 steps) over 16
 with wrk, and does all of that again in each round; prints medians over the rounds. A measurement during which something
 else took more than 0.15 cores is repeated up to three times and then marked with a star. Environments of the peers are
-made under .venv-peers/ when they are missing. Writes runs/bench/peers.json (--tune: tuning.json), the figures, and the
-tables of docs/performance.md.
+made under .venv-peers/ when they are missing. Writes runs/bench/peers.json (--tune: tuning.json, --only: only.json) and,
+without --only, the figures and the tables of docs/performance.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import steps, wrk
+from benchmarks import document, figures, steps, wrk
 from benchmarks.artifacts import untrained
 from benchmarks.own import own
 from benchmarks.peers import compare
@@ -86,7 +86,10 @@ def main() -> int:
             _, constant, data["steps"] = steps.compare(rounds=200)
             verdicts += constant
         tables["targets"] = targets(verdicts)
-    save("tuning" if options.tune else "peers", tables, data)
+    save("only" if options.only else "tuning" if options.tune else "peers", tables, data)
+    if not options.only:
+        figures.main([])
+        document.main([])
     return 1 if any(entry.failure for entry in entries.values()) else 0
 
 
