@@ -42,7 +42,7 @@ def peers(measured: Mapping[str, Any]) -> None:
     loads = [key for key in ("/predict, 64 connections", "/generate 1,000, 16 connections") if key in tables]
     figure, axes = plt.subplots(1, len(loads), figsize=(9, 3.6), squeeze=False)
     for axis, key in zip(axes[0], loads, strict=True):
-        rows = tables[key]["rows"][::-1]
+        rows = [row for row in tables[key]["rows"][::-1] if not row[1].startswith("0.00")]
         rates = [float(row[1].rstrip(" *").replace(",", "")) for row in rows]
         bars = axis.barh([row[0] for row in rows], rates, color=[_color(row[0]) for row in rows], log=True)
         axis.bar_label(bars, [row[1] for row in rows], padding=3, fontsize=8)

@@ -102,7 +102,7 @@ def layers(folder: Path) -> dict[str, Ask]:
             "+ body limit": limited,
             "+ metrics": counted,
             "+ FastAPI's outer layers": app,
-            "+ uvicorn's proxy headers": ProxyHeadersMiddleware(app),
+            "+ uvicorn's proxy headers": ProxyHeadersMiddleware(app),  # type: ignore[arg-type]
         }.items():
             found[f"{endpoint.path}: {name}"] = _asker(layer, endpoint.path, body, _finish)
         name = f"{endpoint.path}: all through FastAPI's routing"  # its plain dependencies wait for threads

@@ -2,9 +2,9 @@
 
 Starts each server in turn, sends /predict (50 values) over 1, 16 and 64 connections and /generate (1,000 steps) over 16
 with wrk, and does all of that again in each round; prints medians over the rounds. A measurement during which something
-else took more than 0.15 cores is repeated up to three times and then marked with a star. Environments of the peers are
-made under .venv-peers/ when they are missing. Writes runs/bench/peers.json (--tune: tuning.json, --only: only.json) and,
-without --only, the figures and the tables of docs/performance.md.
+else took more than 0.15 cores is repeated up to three times and then marked with a star. The peers' environments are
+made under .venv-peers/ when they are missing. Writes runs/bench/peers.json (--tune: tuning.json, --only: only.json)
+and, without --only, the figures and the tables of docs/performance.md.
 """
 
 from __future__ import annotations
