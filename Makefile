@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve train test lint format test-container clean
+.PHONY: help install serve train test lint format test-container bench bench-peers clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +32,12 @@ test: $(VENV)/dev.stamp ## run all tests
 
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
 	$(BIN)/python -m pytest tests/container
+
+bench: $(VENV)/dev.stamp ## measure the server and its kernel; needs wrk, gcc and an idle machine (10 minutes)
+	$(BIN)/python -m benchmarks
+
+bench-peers: $(VENV)/dev.stamp ## compare with other servers; installs them into .venv-peers first (3 GB, 25 minutes)
+	$(BIN)/python -m benchmarks.peers
 
 lint: $(VENV)/dev.stamp ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -21,6 +21,9 @@ from benchmarks.report import number
 
 MOST_FOREIGN = 0.15
 """Cores that may be busy with something else."""
+SLOW_S = 20
+TIMEOUT_S = 30
+"""Seconds after which an answer counts as an error."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,18 @@ def drive(
 ) -> Measured:
     """Sends `body` over `connections` connections for `seconds` seconds, after a warm-up.
 
+    A server so slow that a connection may not get two answers in that time is measured for `SLOW_S`.
+
     Raises wrk.WrkError.
     """
     url = served.url + call.path
     if warm_s:
-        wrk.run(url, body, call.headers, connections, warm_s, method=call.method)
+        warm = wrk.run(url, body, call.headers, connections, warm_s, method=call.method, timeout_s=TIMEOUT_S)
+        if warm.requests < 2 * connections * warm_s / seconds:
+            seconds = max(seconds, SLOW_S)
     for _ in range(attempts):
         began, before = time.monotonic(), _clocks(served)
-        result = wrk.run(url, body, call.headers, connections, seconds, method=call.method)
+        result = wrk.run(url, body, call.headers, connections, seconds, method=call.method, timeout_s=TIMEOUT_S)
         took_s, after = time.monotonic() - began, _clocks(served)
         machine, server, load = (now - then for now, then in zip(after, before, strict=True))
         measured = Measured(

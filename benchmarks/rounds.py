@@ -9,10 +9,11 @@ import http.client
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks import memory
 from benchmarks.load import Measured, drive, medians
 from benchmarks.own import own
 from benchmarks.peers.environments import environment
@@ -50,9 +51,21 @@ class Entry:
     version: str = ""
     start_s: list[float] = field(default_factory=list)
     """Seconds until it gave right answers, each round."""
+    memory_mb: list[float] = field(default_factory=list)
+    """Proportional memory of all its processes after the loads, each round."""
     measured: dict[Load, list[Measured]] = field(default_factory=dict)
     failure: str = ""
     """Why there is nothing, or not all."""
+
+    def raw(self) -> dict[str, object]:
+        """Everything, for JSON."""
+        return {
+            "version": self.version,
+            "start_s": self.start_s,
+            "memory_mb": self.memory_mb,
+            "failure": self.failure,
+            "loads": {str(load): [asdict(one) for one in several] for load, several in self.measured.items()},
+        }
 
     def result(self, load: Load) -> Measured | None:
         """The medians of all rounds."""
@@ -86,6 +99,7 @@ def _one_round(entry: Entry, loads: Sequence[Load], model: Path, seconds: int, a
             if call is not None:
                 measured = drive(served, call, load.body(call), load.connections, seconds, attempts=attempts)
                 entry.measured.setdefault(load, []).append(measured)
+        entry.memory_mb.append(sum(process.proportional_mb for process in memory.of(served.family)))
 
 
 def ask(served: Served, call: Call, body: bytes) -> bytes:

@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for workers in (1, 2):
             caches = [folder / f"cache-{workers}-{repeat}" for repeat in range(options.repeats)]
             cold = [start(model, cache, workers)[0] for cache in caches]
-            warm, processes = [], []
+            warm: list[float] = []
+            processes: list[memory.Memory] = []
             for cache in caches:
                 ready_s, processes = start(model, cache, workers)
                 warm.append(ready_s)

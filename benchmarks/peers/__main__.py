@@ -1,87 +1,96 @@
-"""`python -m benchmarks.peers --check --model PATH [NAME ...]`: makes, starts, checks and briefly drives each peer."""
+"""Compares this server with its peers: throughput, p50 and p99 on loopback, and the targets of the project.
+
+Starts each server in turn, sends /predict (50 values) over 1, 16 and 64 connections and /generate (1,000 steps) over 16
+with wrk, and does all of that again in each round; prints medians over the rounds. A measurement during which something
+else took more than 0.15 cores is repeated up to three times and then marked with a star. The peers' environments are
+made under .venv-peers/ when they are missing. Writes runs/bench/peers.json (--tune: tuning.json, --only: only.json)
+and, without --only, the figures and the tables of docs/performance.md.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
-import resource
-import socket
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
-from benchmarks import wrk
-from benchmarks.peers.registry import PEERS, ROOT, Peer, PeerError, Served, by_name, sample, serving
+from benchmarks import document, figures, steps, wrk
+from benchmarks.artifacts import untrained
+from benchmarks.own import own
+from benchmarks.peers import compare
+from benchmarks.peers.environments import environment
+from benchmarks.peers.registry import PEERS, VARIANTS, Peer, by_name
+from benchmarks.peers.serving import PeerError, serving
+from benchmarks.report import save, targets
+from benchmarks.rounds import as_long_as_ours, measure
 
 
-def environment(peer: Peer) -> Path:
-    """The python of the peer's environment, which is made first if it is missing or its requirements have changed."""
-    folder = ROOT / ".venv-peers" / peer.requirements
-    requirements = Path(__file__).with_name(f"requirements-{peer.requirements}.txt")
-    python, done = folder / "bin" / "python", folder / "installed.txt"
-    if done.exists() and done.read_text() == requirements.read_text():
-        return python
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)  # noqa: S603
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)  # noqa: S603
-    done.write_text(requirements.read_text())
-    print(f"{folder.relative_to(ROOT)}: installed in {time.monotonic() - began:.0f} s", file=sys.stderr)
-    return python
+def chosen(names: list[str] | None, tune: bool) -> list[Peer]:
+    """What is to be measured. Raises ValueError for a name that is not there."""
+    ours = {peer.name: peer for peer in (own(compare.OURS), own(compare.ROUTED, hot_path=False))}
+    if names:
+        return [ours.get(name) or by_name(name) for name in names]
+    if tune:
+        varied = {variant.name.partition(":")[0] for variant in VARIANTS}
+        together = [peer for peer in (*PEERS, *VARIANTS) if peer.name.partition(":")[0] in varied]
+        return sorted(together, key=lambda peer: peer.name)
+    return [*ours.values(), *PEERS]
 
 
-def foreign_cores(served: Served, before: tuple[float, float, float], seconds: float) -> float:
-    """Cores that were busy with neither the peer nor wrk. Much above 0.1, the measurement is not to be used."""
-    machine, peer, own = (now - then for now, then in zip(clocks(served), before, strict=True))
-    return (machine - peer - own) / seconds
-
-
-def clocks(served: Served) -> tuple[float, float, float]:
-    """Processor seconds so far of: the machine, the peer, and the children of this process that have ended (wrk)."""
-    ticks = [int(number) for number in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
-    return busy, served.cpu_seconds(), children.ru_utime + children.ru_stime
-
-
-def check(peer: Peer, model: Path) -> str:
-    python = environment(peer)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with serving(peer, python, port, model) as served:
-        url, body = served.url + peer.predict.path, peer.predict.body(sample())
-        wrk.run(url, body, peer.predict.headers, 16, 1, method=peer.predict.method)
-        before = clocks(served)
-        result = wrk.run(url, body, peer.predict.headers, 16, 3, method=peer.predict.method)
-        foreign = foreign_cores(served, before, 3)
-        return (
-            f"{peer.name:14} {served.version:42} {result.requests_per_second:8.0f} req/s  p50 {result.p50_ms:7.2f} ms  "
-            f"p99 {result.p99_ms:7.2f} ms  errors {result.errors + result.non_2xx}  start {served.start_s:.1f} s  "
-            f"others' load {foreign:.2f} cores"
-        )
+def check(peers: list[Peer], model: Path) -> int:
+    """Starts each peer once, has it answer, and stops it. The number of those that fail."""
+    failed = 0
+    for peer in peers:
+        try:
+            with serving(peer, environment(peer), model) as served:
+                print(f"{peer.name:22} {served.version:42} started in {served.start_s:.1f} s", flush=True)
+        except (PeerError, wrk.WrkError, subprocess.CalledProcessError) as error:
+            failed += 1
+            print(f"{peer.name:22} FAILED: {error}", flush=True)
+    return failed
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
-    parser.add_argument("--check", action="store_true", required=True)
-    parser.add_argument("--model", type=Path, help="a TorchScript file")
-    arguments = parser.parse_args()
-    if arguments.model is None or not arguments.model.is_file():
-        parser.error("--model PATH must name a TorchScript file")
+    parser.add_argument("--only", metavar="NAME", action="append", help="measure this one; may be repeated")
+    parser.add_argument("--tune", action="store_true", help="compare the tunings of each peer instead")
+    parser.add_argument("--check", action="store_true", help="only start each one and check its answer")
+    parser.add_argument("--rounds", type=int, default=2, help="default: 2")
+    parser.add_argument("--seconds", type=int, default=6, help="of each measurement, default: 6")
+    parser.add_argument("--attempts", type=int, default=4, help="at a measurement that is disturbed, default: 4")
+    parser.add_argument("--model", type=Path, help="an artifact; default: an untrained network of 32 hidden units")
+    options = parser.parse_args()
     try:
-        peers = [by_name(name) for name in arguments.names] or list(PEERS)
+        peers = chosen(options.only, options.tune)
     except ValueError as error:
         parser.error(str(error))
-    failed = 0
-    for peer in peers:
-        try:
-            print(check(peer, arguments.model), flush=True)
-        except (PeerError, wrk.WrkError, subprocess.CalledProcessError) as error:
-            failed += 1
-            print(f"{peer.name:14} FAILED: {error}", flush=True)
-    return 1 if failed else 0
+    with tempfile.TemporaryDirectory(prefix="peers-") as folder:
+        model = options.model or untrained(Path(folder))
+        if options.check:
+            return min(check(peers, model), 1)
+        floors = {
+            floor.name: floor for floor in as_long_as_ours((peer for peer in peers if peer.is_floor), model, 1000)
+        }
+        peers = [floors.get(peer.name, peer) for peer in peers]
+        loads = compare.LOADS[:3] if options.tune else compare.LOADS
+        entries = measure(
+            peers, loads, model, rounds=options.rounds, seconds=options.seconds, attempts=options.attempts
+        )
+    tables = {str(load): compare.load_table(entries, load) for load in loads}
+    tables["servers"] = compare.server_table(entries)
+    data: dict[str, object] = {name: entry.raw() for name, entry in entries.items()}
+    if not options.tune:
+        verdicts = compare.verdicts(entries)
+        if not options.only:
+            _, constant, data["steps"] = steps.compare(rounds=200)
+            verdicts += constant
+        tables["targets"] = targets(verdicts)
+    save("only" if options.only else "tuning" if options.tune else "peers", tables, data)
+    if not options.only:
+        figures.main([])
+        document.main([])
+    return 1 if any(entry.failure for entry in entries.values()) else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """BentoML: one worker for each core, and a coroutine that calls the network on the event loop.
 
-A coroutine saves the hand-over to a thread. Adaptive batching is off: it has not been compared yet. Metrics and
-access log are off.
+A coroutine saves the hand-over to a thread. `BENCH_BATCHING=1` turns adaptive batching on, which the comparison of
+tunings tries (`python -m benchmarks.peers --tune`). Metrics and access log are off.
 """
 
 # mypy: ignore-missing-imports, allow-subclassing-any, allow-untyped-decorators
@@ -26,6 +26,14 @@ class Sine:
     def __init__(self) -> None:
         self.forecaster = Forecaster()
 
-    @bentoml.api(route="/predict")
-    async def predict(self, sequence: list[float]) -> float:
-        return self.forecaster.predict(sequence)
+    if os.environ.get("BENCH_BATCHING") == "1":
+
+        @bentoml.api(route="/predict", batchable=True, max_batch_size=32, max_latency_ms=60_000)
+        async def predict_many(self, sequences: list[list[float]]) -> list[float]:
+            return self.forecaster.predict_many(sequences)
+
+    else:
+
+        @bentoml.api(route="/predict")
+        async def predict(self, sequence: list[float]) -> float:
+            return self.forecaster.predict(sequence)

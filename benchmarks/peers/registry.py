@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import pi, sin
 
 
@@ -62,12 +62,20 @@ def _v2(values: Sequence[float]) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
+def _batch_of_one(values: Sequence[float]) -> bytes:
+    return json.dumps({"sequences": [list(values)]}).encode()
+
+
 def read_prediction(body: bytes) -> float:
     return float(json.loads(body)["prediction"])
 
 
 def _number(body: bytes) -> float:
     return float(json.loads(body))
+
+
+def _first_number(body: bytes) -> float:
+    return float(json.loads(body)[0])
 
 
 def _v2_number(body: bytes) -> float:
@@ -187,12 +195,41 @@ PEERS: tuple[Peer, ...] = (
 )
 
 
+def _variant(name: str, what: str, workers: int | None = None, **environment: str) -> Peer:
+    peer = by_name(name)
+    return replace(
+        peer,
+        name=f"{name}:{what}",
+        workers=peer.workers if workers is None else workers,
+        environment={**peer.environment, **environment},
+    )
+
+
 def by_name(name: str) -> Peer:
     """Raises ValueError, with the names that there are, for one that is not."""
-    for peer in PEERS:
+    for peer in (*PEERS, *VARIANTS):
         if peer.name == name:
             return peer
-    raise ValueError(f"no peer is named {name!r}; there are: {', '.join(peer.name for peer in PEERS)}")
+    raise ValueError(f"no peer is named {name!r}; there are: {', '.join(peer.name for peer in (*PEERS, *VARIANTS))}")
+
+
+VARIANTS: tuple[Peer, ...] = ()
+"""The other tunings that were tried: `python -m benchmarks.peers --tune` compares them with what PEERS has."""
+VARIANTS = (
+    _variant("litserve", "1 worker", workers=1),
+    replace(
+        _variant("bentoml", "batching", BENCH_BATCHING="1"),
+        predict=Call("/predict", _batch_of_one),
+        read_prediction=_first_number,
+    ),
+    _variant("ray-serve", "no HAProxy", RAY_SERVE_ENABLE_HA_PROXY="0"),
+    _variant("ray-serve", "2 replicas", workers=2),
+    _variant("mlserver", "in process", workers=0),
+    _variant("mlserver", "1 worker", workers=1),
+    _variant("torchserve", "1 worker", workers=1),
+    _variant("triton", "1 instance", workers=1),
+    _variant("triton", "3 instances", workers=3),
+)
 
 
 def sample(length: int = 50) -> list[float]:

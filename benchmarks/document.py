@@ -1,0 +1,47 @@
+"""Copies the tables that benchmarks have written to runs/bench/ into docs/performance.md, between its markers.
+
+`<!-- bench NAME.TABLE -->` and `<!-- /bench -->` enclose the table TABLE of runs/bench/NAME.json; `NAME.machine` stands
+for what it was measured on. What has not been measured here stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from benchmarks.report import ROOT, Table, load
+
+PAGE = ROOT / "docs" / "performance.md"
+_PLACE = re.compile(r"(<!-- bench (\w+)\.([^>]+?) -->\n).*?(<!-- /bench -->)", re.DOTALL)
+
+
+def filled(page: str) -> str:
+    """The page with every table that has been measured. Raises KeyError for a marker that names no table."""
+
+    def fill(place: re.Match[str]) -> str:
+        begin, name, key, end = place.groups()
+        measured = load(name)
+        if measured is None:
+            return place[0]
+        if key == "machine":
+            table = Table(["", name], [[fact, text] for fact, text in measured["machine"].items()])
+        else:
+            table = Table(**measured["tables"][key])
+        return f"{begin}\n{_left_aligned(table) if key == 'machine' else table}\n\n{end}"
+
+    return _PLACE.sub(fill, page)
+
+
+def _left_aligned(table: Table) -> str:
+    return str(table).replace("-:", "--")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    argparse.ArgumentParser(prog="python -m benchmarks.document", description=__doc__).parse_args(arguments)
+    PAGE.write_text(filled(PAGE.read_text()))
+    print(PAGE.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
