@@ -42,6 +42,7 @@ def serve(settings: Settings, workers: int) -> int:
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here looks at the client's address
         timeout_graceful_shutdown=settings.grace_period_s,
     )
     if workers == 1:

@@ -71,8 +71,6 @@ def layers(folder: Path) -> dict[str, Ask]:
     """What is timed, by name."""
     # The folder of the metrics has to be known before prometheus_client is imported.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
     from app.endpoints import endpoints
     from app.hotpath import HotPath
     from app.limits import BodyLimitMiddleware
@@ -82,12 +80,12 @@ def layers(folder: Path) -> dict[str, Ask]:
 
     settings = Settings(model=untrained(folder))
     metrics = Metrics()
-    app, routed = create_app(settings), create_app(Settings(model=settings.model, hot_path=False))
-    served = load(settings, metrics)
-    app.state.served = routed.state.served = served
+    app = create_app(settings)
+    served = app.state.served = load(settings, metrics)
     hot = HotPath(app, app.state, endpoints(settings))
     limited = BodyLimitMiddleware(hot, settings.max_body_bytes)
     counted = MetricsMiddleware(limited, metrics, ("/predict", "/generate"))
+    routed = MetricsMiddleware(BodyLimitMiddleware(app, settings.max_body_bytes), metrics, ("/predict", "/generate"))
     found: dict[str, Ask] = {}
     predict, generate = endpoints(settings)
     runtime = served.forecaster.runtime
@@ -101,8 +99,6 @@ def layers(folder: Path) -> dict[str, Ask]:
             "hot path": hot,
             "+ body limit": limited,
             "+ metrics": counted,
-            "+ FastAPI's outer layers": app,
-            "+ uvicorn's proxy headers": ProxyHeadersMiddleware(app),  # type: ignore[arg-type]
         }.items():
             found[f"{endpoint.path}: {name}"] = _asker(layer, endpoint.path, body, _finish)
         name = f"{endpoint.path}: all through FastAPI's routing"  # its plain dependencies wait for threads

@@ -23,5 +23,6 @@ def serve(factory: str) -> None:
         loop="uvloop",
         http="httptools",
         access_log=False,
+        proxy_headers=False,
         log_level="warning",
     )
