@@ -38,6 +38,9 @@ class Measured:
     """Sockets that failed, requests that timed out, and answers with a status of 400 or more."""
     cpu_us: float
     """Processor time of the server a request, in microseconds: hardly changed by what else is running."""
+    cores: float
+    """Cores that the server kept busy. About one, with two workers: all connections went to one of them, which happens
+    when connections come in a burst, because a worker that wakes up accepts whatever is waiting."""
     foreign: float
     """Cores that were busy with neither the server nor wrk."""
 
@@ -76,6 +79,7 @@ def drive(
             p99_ms=result.p99_ms,
             errors=result.errors + result.non_2xx,
             cpu_us=1e6 * server / max(result.requests, 1),
+            cores=server / took_s,
             foreign=max(0.0, (machine - server - load) / took_s),
         )
         if not measured.disturbed:
@@ -92,6 +96,7 @@ def medians(rounds: Sequence[Measured]) -> Measured:
         p99_ms=median(measured.p99_ms for measured in rounds),
         errors=sum(measured.errors for measured in rounds),
         cpu_us=median(measured.cpu_us for measured in rounds),
+        cores=median(measured.cores for measured in rounds),
         foreign=median(measured.foreign for measured in rounds),
     )
 

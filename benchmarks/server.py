@@ -65,7 +65,15 @@ def load_rows(entries: dict[str, Entry], loads: Sequence[Load]) -> list[list[str
     for load in loads:
         for name, entry in entries.items():
             if (result := entry.result(load)) is not None:
-                rows.append([f"{load}: {name}", *result.cells(), number(result.cpu_us), str(result.errors)])
+                rows.append(
+                    [
+                        f"{load}: {name}",
+                        *result.cells(),
+                        number(result.cores),
+                        number(result.cpu_us),
+                        str(result.errors),
+                    ]
+                )
     return rows
 
 
@@ -105,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name = f"{workers} worker{'s' if workers > 1 else ''}"
         fair.rows.append([name, number(alone.p99_ms), number(beside.p99_ms), number(factor)])
         verdicts.append(Target(f"p99 beside long rollouts, {name}", factor, 2, at_most=True))
-    columns = ["load: server", "answers/s", "p50, ms", "p99, ms", "server's CPU, µs a request", "errors"]
+    columns = ["load: server", "answers/s", "p50, ms", "p99, ms", "cores", "µs of them a request", "errors"]
     save(
         "server",
         {"loads": Table(columns, load_rows(entries, loads)), "fairness": fair, "targets": targets(verdicts)},

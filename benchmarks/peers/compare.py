@@ -23,8 +23,8 @@ def load_table(entries: Mapping[str, Entry], load: Load) -> Table:
     rows = []
     for name, result in sorted(results.items(), key=lambda item: -item[1].rate):
         ratio = number(ours.rate / result.rate) if ours is not None and result.rate else ""
-        rows.append([name, *result.cells(), str(result.errors), ratio])
-    return Table(["server", "answers/s", "p50, ms", "p99, ms", "errors", "ours / this"], rows)
+        rows.append([name, *result.cells(), number(result.cores), str(result.errors), ratio])
+    return Table(["server", "answers/s", "p50, ms", "p99, ms", "cores", "errors", "ours / this"], rows)
 
 
 def server_table(entries: Mapping[str, Entry]) -> Table:

@@ -30,7 +30,7 @@ def test_a_target_says_by_how_much_it_is_missed(measured: float, at_most: bool, 
 
 
 def test_disturbed_rounds_count_only_if_there_are_no_others() -> None:
-    quiet, disturbed = (Measured(rate, 1, 1, 0, 1, foreign) for rate, foreign in ((100.0, 0.0), (1.0, 0.5)))
+    quiet, disturbed = (Measured(rate, 1, 1, 0, 1, 1, foreign) for rate, foreign in ((100.0, 0.0), (1.0, 0.5)))
     assert medians([quiet, disturbed]).rate == 100.0
     assert medians([disturbed]).disturbed
 
