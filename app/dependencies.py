@@ -27,14 +27,15 @@ def served(state: State) -> Served:
     return current
 
 
-def _current(request: Request) -> Served:
+# Both are coroutines because FastAPI runs plain functions in its thread pool, which costs more than they do.
+async def _current(request: Request) -> Served:
     return served(request.app.state)
 
 
 CurrentModel = Annotated[Served, Depends(_current)]
 
 
-def _forecaster(current: CurrentModel) -> Forecaster:
+async def _forecaster(current: CurrentModel) -> Forecaster:
     return current.forecaster
 
 

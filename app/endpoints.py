@@ -4,6 +4,7 @@ Parse, forecast, serialise: three calls. FastAPI's endpoints (`app/routes/foreca
 (`app/hotpath.py`) both call `respond`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -15,6 +16,9 @@ from app.errors import Diverged
 from app.forecaster import Forecast, Forecaster
 from app.schemas import GenerateRequest, PredictRequest, limited
 from app.settings import Settings
+
+_SLICE = 1024
+"""Values that are serialised at a time: about 15 µs."""
 
 Request = TypeVar("Request", bound=PredictRequest)
 
@@ -43,7 +47,7 @@ async def predict(
     forecast = await forecaster.forecast(request.sequence, 1, request.timeout_s, client_gone)
     if forecast.diverged:
         raise Diverged("The model has no finite prediction for this sequence.")
-    return b'{"prediction":%b}' % _numbers(forecast)
+    return b'{"prediction":%b}' % await _numbers(forecast)
 
 
 async def generate(
@@ -52,13 +56,22 @@ async def generate(
     """A `GenerateResponse`, serialised."""
     forecast = await forecaster.forecast(request.sequence, request.steps, request.timeout_s, client_gone)
     reason = b"diverged" if forecast.diverged else b"length"
-    return b'{"values":[%b],"finish_reason":"%b"}' % (_numbers(forecast), reason)
+    return b'{"values":[%b],"finish_reason":"%b"}' % (await _numbers(forecast), reason)
 
 
-def _numbers(forecast: Forecast) -> bytes:
-    """The values with commas between them: orjson reads them out of the array, without a Python object for each."""
-    parts = (orjson.dumps(chunk_S, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for chunk_S in forecast.chunks)
-    return b",".join(part for part in parts if part)
+async def _numbers(forecast: Forecast) -> bytes:
+    """The values with commas between them: orjson reads them out of the array, without a Python object for each.
+
+    A slice at a time, so that a long answer lets others in between.
+    """
+    parts: list[bytes] = []
+    for chunk_S in forecast.chunks:
+        for first in range(0, len(chunk_S), _SLICE):
+            if parts:
+                await asyncio.sleep(0)
+            slice_S = chunk_S[first : first + _SLICE]
+            parts.append(orjson.dumps(slice_S, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+    return b",".join(parts)
 
 
 def endpoints(settings: Settings) -> tuple[Endpoint[PredictRequest], Endpoint[GenerateRequest]]:

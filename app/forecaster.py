@@ -20,8 +20,8 @@ from app.errors import ClientGone, DeadlineExceeded, Overloaded
 from app.scheduler import Job, Scheduler, advance, finite_part
 from model.runtime import Runtime
 
-INLINE_S = 300e-6
-"""The longest that a request may hold the event loop: about what parsing and answering a large one takes anyway."""
+INLINE_S = 100e-6
+"""The longest that a forecast may hold the event loop: about what handing it to another thread would cost."""
 
 CHUNK_S = 1e-3
 """How long the model's thread works on one batch before it looks for new and cancelled work."""

@@ -24,7 +24,7 @@ from benchmarks.peers.registry import sample
 from benchmarks.report import Table, Target, number, save, targets
 from benchmarks.timing import Timing, in_turns
 from model.artifact import load_module, read_artifact
-from model.fused import FusedRuntime
+from model.fused import FusedRuntime, aligned_zeros
 from model.runtime import State
 from model.scripted import ScriptedRuntime
 
@@ -55,7 +55,8 @@ def c_rollout(folder: Path, hidden: int, columns: int, module: torch.jit.ScriptM
     weights = {name: value.numpy() for name, value in module.state_dict().items()}
     with torch.inference_mode():
         feedback_HH, folded_H = (tensor.numpy() for tensor in module.fold())
-    matrix_HH = np.ascontiguousarray((weights["rnn.weight_hh_l0"] + feedback_HH).T)
+    matrix_HH = aligned_zeros(hidden, hidden)
+    matrix_HH[:] = (weights["rnn.weight_hh_l0"] + feedback_HH).T
     bias_H, readout_H = np.ascontiguousarray(folded_H), np.ascontiguousarray(weights["readout.weight"][0])
 
     def pointer(array: np.ndarray[tuple[int, ...], np.dtype[np.float32 | np.float64]]) -> ctypes.c_void_p:

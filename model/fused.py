@@ -32,22 +32,25 @@ class FusedRuntime:
         width = padded_width(hidden)
         weights = {name: value.numpy() for name, value in module.state_dict().items()}
 
-        from_below_LWW, recurrent_LWW = _zeros(layers, width, width), _zeros(layers, width, width)
-        bias_LW = _zeros(layers, width)
+        from_below_LWW, recurrent_LWW = aligned_zeros(layers, width, width), aligned_zeros(layers, width, width)
+        bias_LW = aligned_zeros(layers, width)
         for layer in range(layers):
             if layer > 0:
                 from_below_LWW[layer, :hidden, :hidden] = weights[f"rnn.weight_ih_l{layer}"].T
             recurrent_LWW[layer, :hidden, :hidden] = weights[f"rnn.weight_hh_l{layer}"].T
             bias_LW[layer, :hidden] = weights[f"rnn.bias_ih_l{layer}"] + weights[f"rnn.bias_hh_l{layer}"]
-        input_W, readout_W = _zeros(width), _zeros(width)
+        input_W, readout_W = aligned_zeros(width), aligned_zeros(width)
         input_W[:hidden] = weights["rnn.weight_ih_l0"][:, 0]
         readout_W[:hidden] = weights["readout.weight"][0]
         self._encode_weights = (input_W, from_below_LWW, recurrent_LWW, bias_LW)
 
         # The lowest layer of a rollout reads the top one through the feedback matrix. A single layer is both.
-        closed_from_below_LWW, closed_recurrent_LWW = _zeros(layers, width, width), _zeros(layers, width, width)
+        closed_from_below_LWW, closed_recurrent_LWW = (
+            aligned_zeros(layers, width, width),
+            aligned_zeros(layers, width, width),
+        )
         closed_from_below_LWW[:], closed_recurrent_LWW[:] = from_below_LWW, recurrent_LWW
-        closed_bias_LW = _zeros(layers, width)
+        closed_bias_LW = aligned_zeros(layers, width)
         closed_bias_LW[:] = bias_LW
         with torch.inference_mode():
             feedback_HH, folded_H = module.fold()
@@ -90,7 +93,7 @@ class FusedRuntime:
         return State(h_LH, self._kernels.encode(h_LH, x_T, scale, *self._encode_weights))
 
 
-def _zeros(*shape: int) -> Float32:
+def aligned_zeros(*shape: int) -> Float32:
     """Zeros that begin at a multiple of a vector's size: a vector that straddles two cache lines is loaded twice."""
     size, line = int(np.prod(shape)), VECTOR * np.dtype(np.float32).itemsize
     floats = np.zeros(size + VECTOR, np.float32)
