@@ -12,6 +12,8 @@ from starlette.types import Receive
 from app.errors import ClientGone, InvalidRequest
 from app.schemas import FieldError
 
+JSON = "application/json"
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -25,7 +27,7 @@ async def read_body(receive: Receive) -> bytes:
             raise ClientGone
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def disconnected(receive: Receive) -> None:
@@ -41,7 +43,7 @@ def parse(model: type[T], content_type: str, body: bytes) -> T:
         InvalidRequest: with every field that is wrong, or what is wrong with the body as a whole.
     """
     # "application/json; charset=utf-8" is what some clients send; JSON is UTF-8 by definition.
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    if content_type != JSON and content_type.partition(";")[0].strip().lower() != JSON:
         raise InvalidRequest([FieldError(pointer="", detail="the content type must be application/json")])
     try:
         return model.model_validate_json(body)

@@ -99,9 +99,8 @@ class Forecaster:
         """
         cost = len(sequence) + steps
         if cost <= self._inline_steps:
-            values_BS, _ = self.runtime.rollout(self.runtime.encode([sequence]), steps)
+            finite_S = finite_part(self.runtime.forecast(sequence, steps))
             self._count_steps(cost)
-            finite_S = finite_part(values_BS[0])
             return Forecast([finite_S], diverged=len(finite_S) < steps)
         job = Job(sequence, steps)
         await self._queued(job, cost, min(timeout_s or math.inf, self._limits.timeout_s), client_gone)
@@ -167,7 +166,7 @@ def _price(runtime: Runtime, steps: int = 512) -> float:
     durations = []
     for _ in range(5):
         began = time.perf_counter()
-        runtime.rollout(runtime.encode([[0.5, 1.0]]), steps)
+        runtime.forecast([0.5, 1.0], steps)
         durations.append(time.perf_counter() - began)
     return min(durations) / steps
 

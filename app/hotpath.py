@@ -34,7 +34,11 @@ class HotPath:
         endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
         if endpoint is None or scope["method"] != "POST":
             return await self.app(scope, receive, send)
-        content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+        content_type = b""
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                content_type = value
+                break
         try:
             forecaster = served(self._state).forecaster
             body = await read_body(receive)

@@ -87,6 +87,13 @@ class FusedRuntime:
             after.append(State(h_LH, state.scale))
         return values_BS, after
 
+    def forecast(self, sequence: Sequence[float], steps: int) -> Float64:
+        """See `Runtime.forecast`."""
+        h_LH, values_S = np.zeros(self._state_shape, np.float32), np.empty(steps)
+        scale = self._kernels.encode(h_LH, np.array(sequence, np.float64), -1.0, *self._encode_weights)
+        self._kernels.rollout(h_LH, values_S, scale, *self._rollout_weights)
+        return values_S
+
     def _encode_one(self, sequence: Sequence[float], h_LH: Float32, scale: float) -> State:
         """`h_LH` is changed in place. A scale below zero stands for the sequence's own."""
         x_T = np.array(sequence, dtype=np.float64)

@@ -64,6 +64,9 @@ class Runtime(Protocol):
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         """The next `steps` values of each, [B, S] in the caller's units, and the states after them."""
 
+    def forecast(self, sequence: Sequence[float], steps: int) -> npt.NDArray[np.float64]:
+        """The next `steps` values [S] of one sequence: `encode` and `rollout` where nobody asks for the state."""
+
 
 @dataclass(frozen=True)
 class Opened:

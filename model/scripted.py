@@ -56,6 +56,11 @@ class ScriptedRuntime:
         values_BS = y_BS.cpu().numpy().astype(np.float64) * np.array(scales)[:, None]
         return values_BS, _states(h_LBH, scales)
 
+    def forecast(self, sequence: Sequence[float], steps: int) -> npt.NDArray[np.float64]:
+        """See `Runtime.forecast`."""
+        values_BS, _ = self.rollout(self.encode([sequence]), steps)
+        return values_BS.reshape(steps)
+
     def _stacked(self, states: Sequence[State]) -> torch.Tensor:
         return torch.from_numpy(np.stack([state.hidden_LH for state in states], axis=1)).to(self._place)
 

@@ -59,6 +59,10 @@ def test_a_rollout_goes_on_from_its_state(runtime: Runtime) -> None:
     np.testing.assert_allclose([*first_BS[0], *second_BS[0]], rollout(runtime, wave(50), 20), atol=1e-6)
 
 
+def test_a_forecast_is_what_encoding_and_a_rollout_give(runtime: Runtime) -> None:
+    assert runtime.forecast(wave(50), 20).tolist() == rollout(runtime, wave(50), 20)
+
+
 def test_a_sequence_can_be_encoded_in_parts(runtime: Runtime) -> None:
     sequence = wave(50, amplitude=7)
     states = [runtime.start(sequence)]
@@ -135,6 +139,7 @@ def test_the_fused_runtime_answers_bit_for_bit_the_same_alone_in_a_batch_and_in_
     together_BS, _ = fused.rollout(fused.encode(sequences), 50)
     for values_S, sequence in zip(together_BS, sequences, strict=True):
         assert values_S.tolist() == rollout(fused, sequence, 50)
+        assert values_S.tolist() == fused.forecast(sequence, 50).tolist()
         states = fused.encode([sequence])
         chunks: list[float] = []
         for steps in (1, 7, 30, 12):
