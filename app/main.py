@@ -66,8 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def create_service(settings: Settings | None = None) -> ASGIApp:
     """The application behind the hot path, the body limit and the metrics, from the inside out.
 
-    They are around it, and not its own middleware, because FastAPI's outer layers cost 5 µs a request, a fifth of what
-    a prediction takes.
+    They are around it, and not its own middleware, because a request for the hot path would then pay for FastAPI's outer
+    layers as well.
     """
     settings = settings or Settings()
     app = create_app(settings)
