@@ -66,8 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def create_service(settings: Settings | None = None) -> ASGIApp:
     """The application behind the hot path, the body limit and the metrics, from the inside out.
 
-    They are around it, and not its own middleware, because a request for the hot path would then pay for FastAPI's outer
-    layers as well.
+    They are around it, and not its own middleware, because a request for the hot path would then pay for the outer
+    layers of FastAPI as well.
     """
     settings = settings or Settings()
     app = create_app(settings)
