@@ -36,6 +36,7 @@ def serve(settings: Settings, workers: int) -> int:
     config = uvicorn.Config(
         "app.main:create_service",
         factory=True,
+        http="app.protocol:JoiningProtocol",
         host=settings.host,
         port=settings.port,
         workers=workers,
