@@ -20,8 +20,9 @@ from app.errors import ClientGone, DeadlineExceeded, Overloaded
 from app.scheduler import Job, Scheduler, advance, finite_part
 from model.runtime import Runtime
 
-INLINE_S = 100e-6
-"""The longest that a forecast may hold the event loop: about what handing it to another thread would cost."""
+INLINE_S = 250e-6
+"""The longest that a forecast may hold the event loop: less than what it costs to hand it to another thread, whose end
+has to wake the loop, and to interleave it with what else waits there."""
 
 CHUNK_S = 1e-3
 """How long the model's thread works on one batch before it looks for new and cancelled work."""

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.gates import VECTOR
 from model.kernel import Shape, compile_kernel
 from model.metadata import Architecture
 from model.runtime import State
+from model.vectors import VECTOR
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -72,7 +72,7 @@ class FusedRuntime:
 
 
 def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32 | np.float32, ...]:
-    """The module's weights as the kernel takes them, from `input_G` to `readout_bias`."""
+    """The module's weights as the kernel takes them, from `input_N` to `readout_bias`."""
     hidden, layers, shape = architecture.hidden, architecture.layers, Shape.of(architecture)
     width, rows, first = shape.width, shape.rows, shape.sums - shape.rows
     weights = {name: value.numpy().astype(np.float64) for name, value in module.state_dict().items()}
@@ -84,30 +84,36 @@ def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tup
         gates[:, :hidden] = rows_.reshape(-1, hidden, *rows_.shape[1:])[list(order)]
         return gates.reshape(-1, *rows_.shape[1:]).T
 
+    def in_blocks(transposed_HG: Float64) -> Float64:
+        """[G/V, H, V]: what a block of the sums adds lies together."""
+        return transposed_HG.reshape(hidden, -1, VECTOR).swapaxes(0, 1)
+
     stored = range(rows // width)
     # The sums of a GRU begin with W_n x and end with W_n h (`activate_gru`); PyTorch stores r, z, n.
     of_input = (2, 0, 1) if architecture.cell == "gru" else stored
 
     loops = 2 if shape.folds else 1
-    input_G, readout_W = aligned_zeros(rows), aligned_zeros(width)
-    below_LWG, recurrent_KLWG = aligned_zeros(layers, width, rows), aligned_zeros(loops, layers, width, rows)
+    input_N, readout_W = aligned_zeros(shape.sums), aligned_zeros(width)
+    blocks = rows // VECTOR
+    below_LBWV = aligned_zeros(layers, blocks, width, VECTOR)
+    recurrent_KLBWV = aligned_zeros(loops, layers, blocks, width, VECTOR)
     bias_KLN = aligned_zeros(loops, layers, shape.sums)
     for layer in range(layers):
         W_x, W_h, b_x, b_h = (
             weights[f"rnn.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         if layer == 0:
-            input_G[:] = padded(W_x[:, 0], of_input)
+            input_N[:rows] = padded(W_x[:, 0], of_input)
         else:
-            below_LWG[layer, :hidden] = padded(W_x, of_input)
+            below_LBWV[layer, :, :hidden] = in_blocks(padded(W_x, of_input))
         for loop in range(loops):
             if loop == 1:  # the fold, as model/network.py explains it
                 W_h, b_x = W_h + W_x * W_y_H, b_x + W_x[:, 0] * b_y
-            recurrent_KLWG[loop, layer, :hidden] = padded(W_h, stored)
+            recurrent_KLBWV[loop, layer, :, :hidden] = in_blocks(padded(W_h, stored))
             bias_KLN[loop, layer, :rows] += padded(b_x, of_input)
             bias_KLN[loop, layer, first:] += padded(b_h, stored)
     readout_W[:hidden] = W_y_H
-    return input_G, below_LWG, recurrent_KLWG, bias_KLN, readout_W, np.float32(b_y)
+    return input_N, below_LBWV, recurrent_KLBWV, bias_KLN, readout_W, np.float32(b_y)
 
 
 def aligned_zeros(*shape: int) -> Float32:

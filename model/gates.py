@@ -1,27 +1,17 @@
-"""The pieces of the kernel: the product, tanh and sigmoid, and how each cell makes its next state of its gates' sums.
+"""The pieces of the kernel that Numba compiles: tanh and sigmoid, and how each cell makes its next state of its sums.
 
 They are inlined into the loop of `model/kernel.py`. What is in here runs as machine code: Numba infers the types, mypy
 does not look.
 
-Shape suffixes: W hidden units padded to a multiple of 16, N rows that a matrix adds to, 4 partial sums of each row.
-Matrices are stored transposed, so that a column, which is what is added, is contiguous.
+Shape suffixes: W hidden units padded to a multiple of 16, N rows of sums.
 """
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
-
-VECTOR = 16
-"""Floats in the widest vector registers (AVX-512)."""
 
 FAST = {"contract", "arcp", "nsz", "afn"}
 """Fused multiply-add, reciprocals, no signed zeros. But not "no NaN, no infinity": a rollout that diverges has to come
 out as one."""
-
-_COLUMNS = 8
-"""Columns of a matrix that are added at a time, two to each of four sums."""
 
 # tanh x = x P(x²) / Q(x²), lowest power first. Within 4e-7 of tanh everywhere, in single precision;
 # `python -m benchmarks.tanh_fit` finds these numbers.
@@ -33,19 +23,6 @@ _SATURATED = np.float32(9)
 _HALF = np.float32(0.5)
 
 _inlined = numba.njit(inline="always", fastmath=FAST, error_model="numpy")
-
-
-@intrinsic(prefer_literal=True)
-def stack(typing_context, size):
-    """A pointer to `size` (a constant) floats on the stack, which Numba has no name for."""
-
-    def generate(context, builder, signature, arguments):
-        count = ir.Constant(ir.IntType(64), size.literal_value)
-        array = cgutils.alloca_once(builder, ir.FloatType(), size=count)
-        array.align = 4 * VECTOR
-        return array
-
-    return types.CPointer(types.float32)(size), generate
 
 
 @_inlined
@@ -64,53 +41,24 @@ def sigmoid(x):
 
 
 @_inlined
-def begin(sums_4N, bias_N, rows):
-    """sums = bias."""
-    for i in range(rows):
-        sums_4N[0, i] = bias_N[i]
-        sums_4N[1, i] = 0
-        sums_4N[2, i] = 0
-        sums_4N[3, i] = 0
-
-
-@_inlined
-def add_product(sums_4N, first, rows, transposed_WN, h_W, width):
-    """sums += matrix · h, for `rows` rows of the sums from `first` on."""
-    s, m = sums_4N, transposed_WN
-    for j in range(0, width, _COLUMNS):
-        h0, h1, h2, h3 = h_W[j], h_W[j + 1], h_W[j + 2], h_W[j + 3]
-        h4, h5, h6, h7 = h_W[j + 4], h_W[j + 5], h_W[j + 6], h_W[j + 7]
-        for i in range(rows):
-            s[0, first + i] = s[0, first + i] + m[j, i] * h0 + m[j + 1, i] * h1
-            s[1, first + i] = s[1, first + i] + m[j + 2, i] * h2 + m[j + 3, i] * h3
-            s[2, first + i] = s[2, first + i] + m[j + 4, i] * h4 + m[j + 5, i] * h5
-            s[3, first + i] = s[3, first + i] + m[j + 6, i] * h6 + m[j + 7, i] * h7
-
-
-@_inlined
-def _total(sums_4N, i):
-    return (sums_4N[0, i] + sums_4N[1, i]) + (sums_4N[2, i] + sums_4N[3, i])
-
-
-@_inlined
-def activate_rnn(h_W, sums_4N, width):
+def activate_rnn(h_W, sums_N, width):
     for i in range(width):
-        h_W[i] = tanh(_total(sums_4N, i))
+        h_W[i] = tanh(sums_N[i])
 
 
 @_inlined
-def activate_gru(h_W, sums_4N, width):
+def activate_gru(h_W, sums_N, width):
     """The sums are W_n x, r, z, W_n h: the first three read the input, the last three the state."""
     for i in range(width):
-        reset = sigmoid(_total(sums_4N, width + i))
-        candidate = tanh(_total(sums_4N, i) + reset * _total(sums_4N, 3 * width + i))
-        h_W[i] = candidate + sigmoid(_total(sums_4N, 2 * width + i)) * (h_W[i] - candidate)
+        reset = sigmoid(sums_N[width + i])
+        candidate = tanh(sums_N[i] + reset * sums_N[3 * width + i])
+        h_W[i] = candidate + sigmoid(sums_N[2 * width + i]) * (h_W[i] - candidate)
 
 
 @_inlined
-def activate_lstm(h_W, c_W, sums_4N, width):
+def activate_lstm(h_W, c_W, sums_N, width):
     """The sums are i, f, g, o."""
     for i in range(width):
-        added = sigmoid(_total(sums_4N, i)) * tanh(_total(sums_4N, 2 * width + i))
-        c_W[i] = sigmoid(_total(sums_4N, width + i)) * c_W[i] + added
-        h_W[i] = sigmoid(_total(sums_4N, 3 * width + i)) * tanh(c_W[i])
+        added = sigmoid(sums_N[i]) * tanh(sums_N[2 * width + i])
+        c_W[i] = sigmoid(sums_N[width + i]) * c_W[i] + added
+        h_W[i] = sigmoid(sums_N[3 * width + i]) * tanh(c_W[i])
