@@ -44,7 +44,7 @@ def command(directory: Path, *options: str) -> list[str]:
 def weights(config: Config) -> list[torch.Tensor]:
     make_deterministic(config)
     with TrainingProgress(config, Console(quiet=True)) as progress:
-        return list(train(config, progress).network.state_dict().values())
+        return list(train(config, config.waves, progress).network.state_dict().values())
 
 
 def assert_complete(directory: Path) -> None:
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
 def test_the_best_weights_are_those_with_the_lowest_rollout_error() -> None:
     make_deterministic(SMALL)
     with TrainingProgress(SMALL, Console(quiet=True)) as progress:
-        trained = train(SMALL, progress)
+        trained = train(SMALL, SMALL.waves, progress)
     errors = [epoch.rollout_rmse for epoch in trained.history]
     assert len(errors) == SMALL.epochs + SMALL.finish
     assert trained.best_epoch == 1 + errors.index(min(errors))
