@@ -1,4 +1,9 @@
-"""The command line: `python -m training [--preset article] [--options…]`; `--help` describes every option."""
+"""The command line. `--help` after any of these describes its options.
+
+python -m training [--preset article] [--data FILE.csv]    train
+python -m training evaluate [ARTIFACT]                     measure an artifact
+python -m training card [ARTIFACT]                         write its model card
+"""
 
 import argparse
 import sys
@@ -8,7 +13,9 @@ import torch
 import tyro
 from rich.console import Console
 
+from model.artifact import ArtifactError
 from model.network import Network
+from training import card, evaluation
 from training.config import PRESETS, Config
 from training.data import Source
 from training.evaluate import evaluate
@@ -22,13 +29,20 @@ INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended: 128 +
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train, export, report; the exit status."""
+    """Do what the command line says; the exit status."""
     try:
+        match list(arguments):
+            case ["evaluate", *options]:
+                evaluation.run(tyro.cli(evaluation.Evaluate, args=options, prog="python -m training evaluate"))
+                return 0
+            case ["card", *options]:
+                card.run(tyro.cli(card.Card, args=options, prog="python -m training card"))
+                return 0
         config = parse(arguments)
         if config.output.is_dir():
             raise ValueError(f"output must be a file, but {config.output} is a directory")
         source = open_source(config)
-    except ValueError as error:
+    except (ValueError, ArtifactError) as error:
         print(f"python -m training: error: {error}", file=sys.stderr)
         return 2
     console = Console(highlight=False)

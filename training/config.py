@@ -16,7 +16,9 @@ Preset = Literal["default", "article", "series"]
 
 @dataclass(frozen=True)
 class Config:
-    """Train a recurrent network on sine waves or your own series, export it to TorchScript, report its errors."""
+    """Train a recurrent network on sine waves or your own series, export it to TorchScript, report its errors.
+
+    `python -m training evaluate` measures an artifact again, `python -m training card` writes its model card."""
 
     preset: Preset = "default"
     """What all other options start from: `default` is the model that ships.
