@@ -60,18 +60,26 @@ class FusedRuntime:
         bias = np.float32(weights["readout.bias"][0])
         self._rollout_weights = (closed_from_below_LWW, closed_recurrent_LWW, closed_bias_LW, readout_W, bias)
 
+        # An artifact made before there was an offset has neither. Below zero stands for the sequence's own scale.
+        self._offset = float(getattr(module, "offset", 0.0))
+        self._scale = float(getattr(module, "fixed_scale", 0.0)) or -1.0
         self._state_shape = (layers, hidden)
         self._kernels = compile_kernels(hidden, layers)
         self.cached = self._kernels.cached
 
     def start(self, sequence: Sequence[float]) -> State:
         """See `Runtime.start`."""
-        return State(np.zeros(self._state_shape, np.float32), float(np.abs(sequence).max()))
+        return State(
+            np.zeros(self._state_shape, np.float32), self._scale if self._scale > 0 else float(np.abs(sequence).max())
+        )
 
     def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
         """See `Runtime.encode`."""
         if states is None:
-            return [self._encode_one(sequence, np.zeros(self._state_shape, np.float32), -1.0) for sequence in sequences]
+            return [
+                self._encode_one(sequence, np.zeros(self._state_shape, np.float32), self._scale)
+                for sequence in sequences
+            ]
         return [
             self._encode_one(sequence, state.hidden_LH.copy(), state.scale)
             for sequence, state in zip(sequences, states, strict=True)
@@ -85,19 +93,22 @@ class FusedRuntime:
             h_LH = state.hidden_LH.copy()
             self._kernels.rollout(h_LH, values_S, state.scale, *self._rollout_weights)
             after.append(State(h_LH, state.scale))
-        return values_BS, after
+        return values_BS + self._offset, after
 
     def forecast(self, sequence: Sequence[float], steps: int) -> Float64:
         """See `Runtime.forecast`."""
         h_LH, values_S = np.zeros(self._state_shape, np.float32), np.empty(steps)
-        scale = self._kernels.encode(h_LH, np.array(sequence, np.float64), -1.0, *self._encode_weights)
+        scale = self._kernels.encode(h_LH, self._centred(sequence), self._scale, *self._encode_weights)
         self._kernels.rollout(h_LH, values_S, scale, *self._rollout_weights)
-        return values_S
+        return values_S + self._offset if self._offset else values_S
+
+    def _centred(self, sequence: Sequence[float]) -> Float64:
+        x_T = np.array(sequence, np.float64)
+        return x_T - self._offset if self._offset else x_T  # the usual model has none, and each operation costs
 
     def _encode_one(self, sequence: Sequence[float], h_LH: Float32, scale: float) -> State:
         """`h_LH` is changed in place. A scale below zero stands for the sequence's own."""
-        x_T = np.array(sequence, dtype=np.float64)
-        return State(h_LH, self._kernels.encode(h_LH, x_T, scale, *self._encode_weights))
+        return State(h_LH, self._kernels.encode(h_LH, self._centred(sequence), scale, *self._encode_weights))
 
 
 def aligned_zeros(*shape: int) -> Float32:

@@ -24,8 +24,11 @@ from model.metadata import Architecture
 class Network(nn.Module):
     """A recurrent network for one series: the next value from the values so far."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, offset: float = 0.0, fixed_scale: float = 0.0) -> None:
+        """A sequence's units are its own: less `offset`, divided by `fixed_scale`, or by its own scale if that is 0."""
         super().__init__()
+        self.offset = offset
+        self.fixed_scale = fixed_scale
         self.layers = architecture.layers
         self.rnn = nn.RNN(1, architecture.hidden, architecture.layers, batch_first=True)
         self.readout = nn.Linear(architecture.hidden, 1)
@@ -50,10 +53,12 @@ class Network(nn.Module):
 
     @torch.jit.export
     def scale(self, x_BT: Tensor) -> Tensor:
-        """The amplitude [B] by which each sequence is divided: its largest absolute value.
+        """What each sequence is divided by, [B]: the fixed scale, or else its amplitude, the largest absolute value.
 
         Sequences of different lengths are padded with zeros, which leave it as it is.
         """
+        if self.fixed_scale > 0:
+            return torch.full_like(x_BT[:, 0], self.fixed_scale)
         return x_BT.abs().amax(dim=1)
 
     @torch.jit.export
@@ -62,7 +67,7 @@ class Network(nn.Module):
 
         The division is done in the precision of `x_BT`: give float64, so that no magnitude is lost before it.
         """
-        return torch.where(scale_B > 0, x_BT.T / scale_B, 0.0).T.to(self.readout.weight.dtype)
+        return torch.where(scale_B > 0, (x_BT.T - self.offset) / scale_B, 0.0).T.to(self.readout.weight.dtype)
 
     @torch.jit.export
     def encode(self, x_BT: Tensor, length_B: Tensor, h_LBH: Tensor) -> Tensor:
@@ -131,7 +136,8 @@ class Network(nn.Module):
     def generate(self, x_BT: Tensor, steps: int) -> Tensor:
         """The next `steps` values [B, S] of sequences [B, T] of equal length, both in the caller's units.
 
-        Twice the input gives twice the output, and a rollout keeps the scale that it began with.
+        A rollout keeps the scale that it began with. Where that is the sequence's own, twice the input gives twice the
+        output.
         """
         scale_B = self.scale(x_BT)
         length_B = torch.full([x_BT.size(0)], x_BT.size(1), dtype=torch.long, device=x_BT.device)
@@ -139,4 +145,4 @@ class Network(nn.Module):
         zero_LBH = normalised_BT.new_zeros(self.layers, x_BT.size(0), self.rnn.hidden_size)
         h_LBH = self.encode(normalised_BT, length_B, zero_LBH)
         y_BS, _ = self.rollout(h_LBH, steps, self.fold())
-        return y_BS.to(x_BT.dtype) * scale_B.unsqueeze(1)
+        return y_BS.to(x_BT.dtype) * scale_B.unsqueeze(1) + self.offset

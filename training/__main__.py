@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     directory = config.runs / config.name
     write_report(directory, trained.network.generate, trained.history, errors, source, config.context_evaluated)
     artifact = export(trained, config, source, errors)
-    console.print(f"errors on what training never saw, as fractions of the {source.unit}:")
+    console.print(f"errors on what training never saw, as fractions of the {source.unit}:", soft_wrap=True)
     for key, value in errors.items():
         console.print(f"  {key:32} {value:.2e}")
     if config.preset == "article" and config.data is None:

@@ -46,6 +46,14 @@ class Source(Protocol):
         """Numbers of steps that rollouts are measured over; the first of them chooses the weights."""
 
     @property
+    def offset(self) -> float:
+        """What is taken from every value before the network sees it, in the units of the series."""
+
+    @property
+    def scale(self) -> float:
+        """What every value is then divided by; 0 stands for the largest absolute value of each window."""
+
+    @property
     def unit(self) -> str:
         """What errors are fractions of, in words."""
 
@@ -93,6 +101,16 @@ class Waves:
     def rollouts(self) -> tuple[int, ...]:
         """See `Source`."""
         return 100, 1000
+
+    @property
+    def offset(self) -> float:
+        """See `Source`."""
+        return 0.0
+
+    @property
+    def scale(self) -> float:
+        """See `Source`."""
+        return 0.0
 
     @property
     def unit(self) -> str:

@@ -57,7 +57,7 @@ def train(config: Config, source: Source, progress: TrainingProgress) -> Trained
         KeyboardInterrupt: Ctrl-C before the first epoch has ended, when there is nothing to keep yet.
     """
     started = time.monotonic()
-    network = Network(config.architecture)
+    network = Network(config.architecture, source.offset, source.scale)
     initialise(network)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     record = Record(config, source)
