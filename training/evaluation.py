@@ -111,5 +111,5 @@ def state_paths(runtime: Runtime, source: Source, context: int) -> dict[str, Flo
             states += runtime.encode([[value]], states[-1:])
         for _ in range(steps):
             states += runtime.rollout(states[-1:], 1)[1]
-        paths[label] = np.stack([np.ravel(state.hidden_LH) for state in states[1:]]).astype(np.float64)
+        paths[label] = np.stack([np.ravel(state.memory_LM) for state in states[1:]]).astype(np.float64)
     return paths

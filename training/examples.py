@@ -80,7 +80,7 @@ EXAMPLES = (
     Example(
         taylor,
         "--context 336 336 --context-evaluated 336 --horizon 48 48 --season 336 --settle 48 "
-        "--hidden 32 --noise 0.05 --epochs 60",  # long enough to need more units, and less noise
+        "--hidden 32 --noise 0.05 --epochs 40",  # long enough to need more units, and less noise
     ),
     Example(solar, "--context 96 96 --context-evaluated 96 --horizon 24 24 --season 48 --settle 48"),
 )

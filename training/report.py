@@ -99,7 +99,7 @@ def error_curve(error_by_name: Mapping[str, Tensor], unit: str) -> Figure:
 
 
 def phase_portrait(paths: Mapping[str, Floats], context: int) -> Figure:
-    """Hidden states [T + S, H] on the plane in which they vary most: gray while values are given, then in colour.
+    """Hidden states [T + S, M] on the plane in which they vary most: gray while values are given, then in colour.
 
     A model that goes on for ever has drawn a closed curve, one for each wave.
     """
