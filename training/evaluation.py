@@ -77,6 +77,8 @@ def run(options: Evaluate) -> None:
 def source_of(artifact: Artifact, options: Evaluate) -> Source:
     """What the artifact was trained on: the waves, from its metadata, or the series in `options.data`."""
     about: dict[str, Any] = artifact.metadata.data
+    if about.get("kind") not in ("sine", "series"):
+        raise ValueError("the metadata of this artifact does not say what it was trained on, so it cannot be measured")
     if about["kind"] == "sine":
         if options.data is not None:
             raise ValueError("this model was trained on sine waves, and is measured on them: leave out --data")
@@ -99,17 +101,18 @@ def served(runtime: Runtime) -> Predictor:
     return predict
 
 
-def state_paths(runtime: Runtime, source: Source, context: int) -> dict[str, Floats]:
+def state_paths(runtime: Runtime, source: Source, context: int) -> list[tuple[str, Floats]]:
     """The states [T + S, H] after each given value and each value of the rollout, of three held-out windows."""
     dataset = source.held_out(context, 1, count=1024)
     steps = min(300, 10 * source.rollouts[-1])
-    paths = {}
-    for label, index in three(dataset).items():
+    paths = []
+    for label, index in three(dataset):
         sequence = dataset[index][0].tolist()
         states = [runtime.start(sequence)]
         for value in sequence:
             states += runtime.encode([[value]], states[-1:])
         for _ in range(steps):
             states += runtime.rollout(states[-1:], 1)[1]
-        paths[label] = np.stack([np.ravel(state.memory_LM) for state in states[1:]]).astype(np.float64)
+        path_NH = np.stack([np.ravel(state.memory_LM) for state in states[1:]]).astype(np.float64)
+        paths.append((label, path_NH))
     return paths

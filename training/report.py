@@ -64,7 +64,7 @@ def rollout_picture(predictor: Predictor, source: Source, context: int) -> Figur
     dataset = source.held_out(context, steps, count=1024)
     chosen = three(dataset)
     figure = Figure(figsize=(10, 5), layout="constrained")
-    for axes, (label, index) in zip(figure.subplots(3, 1, sharex=True), chosen.items(), strict=True):
+    for axes, (label, index) in zip(figure.subplots(3, 1, sharex=True), chosen, strict=True):
         given_T, truth_S, rollout_S = _one(predictor, dataset, index)
         axes.plot(np.arange(context), given_T, color="gray", label=f"given ({context} values)")
         axes.plot(np.arange(context, context + steps), truth_S, color="black", alpha=0.35, linewidth=4, label="truth")
@@ -77,13 +77,13 @@ def rollout_picture(predictor: Predictor, source: Source, context: int) -> Figur
     return figure
 
 
-def three(dataset: WindowDataset) -> dict[str, int]:
-    """Three of the windows, and what to call them: of short, middle and long period, or an early to a late one."""
+def three(dataset: WindowDataset) -> list[tuple[str, int]]:
+    """Three windows and what to call them: of short, middle and long period, or an early to a late one."""
     order_B = np.argsort(dataset.period_B) if isinstance(dataset, WaveDataset) else np.arange(len(dataset))
     chosen = [int(order_B[round(place * (len(dataset) - 1))]) for place in (0.1, 0.5, 0.9)]
     if isinstance(dataset, WaveDataset):
-        return {f"period {dataset.period_B[index]:.1f}": index for index in chosen}
-    return dict(zip(("early", "middle", "late"), chosen, strict=True))
+        return [(f"period {dataset.period_B[index]:.1f}", index) for index in chosen]
+    return list(zip(("early", "middle", "late"), chosen, strict=True))
 
 
 def error_curve(error_by_name: Mapping[str, Tensor], unit: str) -> Figure:
@@ -98,17 +98,17 @@ def error_curve(error_by_name: Mapping[str, Tensor], unit: str) -> Figure:
     return figure
 
 
-def phase_portrait(paths: Mapping[str, Floats], context: int) -> Figure:
+def phase_portrait(paths: Sequence[tuple[str, Floats]], context: int) -> Figure:
     """Hidden states [T + S, M] on the plane in which they vary most: gray while values are given, then in colour.
 
     A model that goes on for ever has drawn a closed curve, one for each wave.
     """
-    every_NH = np.concatenate(list(paths.values()))
+    every_NH = np.concatenate([path_NH for _, path_NH in paths])
     middle_H = every_NH.mean(axis=0)
     _, _, direction_HH = np.linalg.svd(every_NH - middle_H, full_matrices=False)
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
-    for label, path_NH in paths.items():
+    for label, path_NH in paths:
         at_N2 = (path_NH - middle_H) @ direction_HH[:2].T
         axes.plot(*at_N2[:context].T, color="lightgray", linewidth=1, zorder=1)
         axes.plot(*at_N2[context - 1 :].T, ".-", markersize=3, linewidth=0.7, label=label)

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from model.artifact import load_module, read_artifact
+from tests.artifacts import MakeArtifact
 from tests.server import ROOT, serve
+from training import evaluation
 
 LEVEL = 50_000.0
 SERIES_T = LEVEL + 400 * np.sin(math.tau * np.arange(300) / 12) + np.random.default_rng(0).normal(0, 20, 300)
@@ -97,3 +99,12 @@ def test_a_file_that_cannot_be_used_is_refused_before_the_training(folder: Path)
     ran = training("--data", str(folder / "bad.csv"))
     assert (ran.returncode, ran.stdout) == (2, "")
     assert f"{folder / 'bad.csv'}, row 3: y is 'three'" in ran.stderr
+
+
+def test_a_model_cannot_be_measured_without_what_it_was_trained_on(folder: Path, make_artifact: MakeArtifact) -> None:
+    with pytest.raises(ValueError, match="give the file with --data"):
+        evaluation.run(evaluation.Evaluate(folder / "own.pt"))
+    with pytest.raises(ValueError, match="leave out --data"):
+        evaluation.run(evaluation.Evaluate(data=folder / "own.csv"))
+    with pytest.raises(ValueError, match="does not say what it was trained on"):
+        evaluation.run(evaluation.Evaluate(make_artifact()))
