@@ -15,6 +15,7 @@ import hashlib
 import io
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,6 +147,8 @@ def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> Artifact
     except zipfile.BadZipFile as error:
         if not content[-22:].startswith(b"PK\x05\x06"):  # the record of 22 bytes that ends every zip file
             return ArtifactTruncated(f"{path}: the file is truncated: its end is missing")
+        return ArtifactDamaged(f"{path}: the file is damaged: {error}")
+    except zlib.error as error:  # a compressed entry that is broken early ends so, before its checksum is compared
         return ArtifactDamaged(f"{path}: the file is damaged: {error}")
     if broken is not None:
         return ArtifactDamaged(f"{path}: the file is damaged: the checksum of {broken} is wrong")

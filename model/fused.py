@@ -31,6 +31,9 @@ class FusedRuntime:
     batches = False
 
     def __init__(self, module: torch.jit.ScriptModule, architecture: Architecture) -> None:
+        # An artifact made before there was an offset has neither. Below zero stands for the sequence's own scale.
+        self._offset = float(getattr(module, "offset", 0.0))
+        self._scale = float(getattr(module, "fixed_scale", 0.0)) or -1.0
         self._state_shape = (architecture.layers, architecture.memory)
         self._weights = _laid_out(module, architecture)
         self._kernel = compile_kernel(architecture)
@@ -38,12 +41,17 @@ class FusedRuntime:
 
     def start(self, sequence: Sequence[float]) -> State:
         """See `Runtime.start`."""
-        return State(np.zeros(self._state_shape, np.float32), float(np.abs(sequence).max()))
+        return State(
+            np.zeros(self._state_shape, np.float32), self._scale if self._scale > 0 else float(np.abs(sequence).max())
+        )
 
     def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
         """See `Runtime.encode`."""
         if states is None:
-            return [self._encode_one(sequence, np.zeros(self._state_shape, np.float32), -1.0) for sequence in sequences]
+            return [
+                self._encode_one(sequence, np.zeros(self._state_shape, np.float32), self._scale)
+                for sequence in sequences
+            ]
         return [
             self._encode_one(sequence, state.memory_LM.copy(), state.scale)
             for sequence, state in zip(sequences, states, strict=True)
@@ -57,18 +65,21 @@ class FusedRuntime:
             memory_LM = state.memory_LM.copy()
             self._kernel.run(memory_LM, _NOTHING, values_S, state.scale, *self._weights)
             after.append(State(memory_LM, state.scale))
-        return values_BS, after
+        return values_BS + self._offset, after
 
     def forecast(self, sequence: Sequence[float], steps: int) -> Float64:
         """See `Runtime.forecast`."""
         memory_LM, values_S = np.zeros(self._state_shape, np.float32), np.empty(steps)
-        self._kernel.run(memory_LM, np.array(sequence, np.float64), values_S, -1.0, *self._weights)
-        return values_S
+        self._kernel.run(memory_LM, self._centred(sequence), values_S, self._scale, *self._weights)
+        return values_S + self._offset if self._offset else values_S
+
+    def _centred(self, sequence: Sequence[float]) -> Float64:
+        x_T = np.array(sequence, np.float64)
+        return x_T - self._offset if self._offset else x_T  # the usual model has none, and each operation costs
 
     def _encode_one(self, sequence: Sequence[float], memory_LM: Float32, scale: float) -> State:
         """`memory_LM` is changed in place. A scale below zero stands for the sequence's own."""
-        x_T = np.array(sequence, dtype=np.float64)
-        return State(memory_LM, self._kernel.run(memory_LM, x_T, _NOTHING, scale, *self._weights))
+        return State(memory_LM, self._kernel.run(memory_LM, self._centred(sequence), _NOTHING, scale, *self._weights))
 
 
 def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32 | np.float32, ...]:

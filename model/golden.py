@@ -25,7 +25,7 @@ def make_golden(network: Network, sequences: Iterable[Sequence[float]], steps: i
     cells, readout = reference_cells(network)
     return Golden(
         cases=[
-            GoldenCase(sequence=list(sequence), values=_reference_rollout(cells, readout, sequence, steps))
+            GoldenCase(sequence=list(sequence), values=_reference_rollout(network, cells, readout, sequence, steps))
             for sequence in sequences
         ]
     )
@@ -41,14 +41,16 @@ def reference_cells(network: Network) -> tuple[list[Cell], Readout]:
     return cells, Readout(W_y_OH, b_y_O)
 
 
-def _reference_rollout(cells: Sequence[Cell], readout: Readout, sequence: Sequence[float], steps: int) -> list[float]:
+def _reference_rollout(
+    network: Network, cells: Sequence[Cell], readout: Readout, sequence: Sequence[float], steps: int
+) -> list[float]:
     x_BTI = torch.tensor(sequence, dtype=torch.float64).view(1, -1, 1)
-    scale = float(x_BTI.abs().max()) or 1.0
-    h_BTH, state_LBM = unroll_stack(cells, x_BTI / scale)
+    scale = network.fixed_scale or float(x_BTI.abs().max()) or 1.0
+    h_BTH, state_LBM = unroll_stack(cells, (x_BTI - network.offset) / scale)
     values = []
     for _ in range(steps):
         y_BTI = readout(h_BTH[:, -1:])
-        values.append(float(y_BTI) * scale)
+        values.append(float(y_BTI) * scale + network.offset)
         h_BTH, state_LBM = unroll_stack(cells, y_BTI, state_LBM)
     return values
 
@@ -70,7 +72,7 @@ def check_golden(runtime: Runtime, golden: Golden) -> None:
     states = runtime.encode([case.sequence for case in golden.cases])
     for number, (case, state) in enumerate(zip(golden.cases, states, strict=True)):
         values_BS, _ = runtime.rollout([state], len(case.values))
-        error_S = np.abs(values_BS[0] - case.values) / (np.abs(case.sequence).max() or 1.0)
+        error_S = np.abs(values_BS[0] - case.values) / (state.scale or 1.0)
         if not np.all(error_S <= tolerance(len(case.values))):  # false for NaN too
             raise GoldenMismatch(
                 f"the {runtime.name} runtime does not reproduce golden rollout {number}: off by up to "

@@ -41,8 +41,15 @@ class Metadata(_Record):
     """Chosen by whoever trained it; a new version for every change of weights."""
 
     architecture: Architecture
-    normalisation: Literal["max_abs"] = "max_abs"
-    """How a sequence becomes the network's input: `max_abs`, divided by its largest absolute value."""
+    normalisation: Literal["max_abs", "standard"] = "max_abs"
+    """How a sequence becomes the network's input: `max_abs`, divided by its largest absolute value; `standard`, less
+    `offset` and divided by `scale`, the mean and the standard deviation of what the model was trained on."""
+
+    offset: float = 0.0
+    """In the caller's units."""
+
+    scale: float | None = Field(default=None, gt=0)
+    """In the caller's units; None where it is each sequence's own."""
 
     data: dict[str, JsonValue]
     """What it was trained on."""
@@ -51,7 +58,7 @@ class Metadata(_Record):
     """The settings it was trained with."""
 
     errors: dict[str, float]
-    """Errors on held-out waves, as fractions of the amplitude."""
+    """Errors on what training never saw, as fractions of the amplitude of a wave or the scale of the series."""
 
     torch_version: str
     created: str

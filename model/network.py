@@ -37,8 +37,11 @@ _MODULES: dict[CellKind, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru
 class Network(nn.Module):
     """A recurrent network for one series: the next value from the values so far."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, offset: float = 0.0, fixed_scale: float = 0.0) -> None:
+        """A sequence is taken less `offset` and divided by `fixed_scale`, or by its own scale where that is 0."""
         super().__init__()
+        self.offset = offset
+        self.fixed_scale = fixed_scale
         self.cell: CellKind = architecture.cell
         self.layers = architecture.layers
         self.hidden = architecture.hidden
@@ -110,10 +113,12 @@ class Network(nn.Module):
 
     @torch.jit.export
     def scale(self, x_BT: Tensor) -> Tensor:
-        """The amplitude [B] by which each sequence is divided: its largest absolute value.
+        """What each sequence is divided by, [B]: the fixed scale, or else its amplitude, the largest absolute value.
 
         Sequences of different lengths are padded with zeros, which leave it as it is.
         """
+        if self.fixed_scale > 0:
+            return torch.full_like(x_BT[:, 0], self.fixed_scale)
         return x_BT.abs().amax(dim=1)
 
     @torch.jit.export
@@ -122,7 +127,7 @@ class Network(nn.Module):
 
         The division is done in the precision of `x_BT`: give float64, so that no magnitude is lost before it.
         """
-        return torch.where(scale_B > 0, x_BT.T / scale_B, 0.0).T.to(self.readout.weight.dtype)
+        return torch.where(scale_B > 0, (x_BT.T - self.offset) / scale_B, 0.0).T.to(self.readout.weight.dtype)
 
     @torch.jit.export
     def encode(self, x_BT: Tensor, length_B: Tensor, state_LBM: Tensor) -> Tensor:
@@ -179,11 +184,12 @@ class Network(nn.Module):
     def generate(self, x_BT: Tensor, steps: int) -> Tensor:
         """The next `steps` values [B, S] of sequences [B, T] of equal length, both in the caller's units.
 
-        Twice the input gives twice the output, and a rollout keeps the scale that it began with.
+        A rollout keeps the scale that it began with. Where that is the sequence's own, twice the input gives twice the
+        output.
         """
         scale_B = self.scale(x_BT)
         length_B = torch.full([x_BT.size(0)], x_BT.size(1), dtype=torch.long, device=x_BT.device)
         normalised_BT = self.normalise(x_BT, scale_B)
         zero_LBM = normalised_BT.new_zeros(self.layers, x_BT.size(0), self.memory)
         y_BS, _ = self.rollout(self.encode(normalised_BT, length_B, zero_LBM), steps, self.fold())
-        return y_BS.to(x_BT.dtype) * scale_B.unsqueeze(1)
+        return y_BS.to(x_BT.dtype) * scale_B.unsqueeze(1) + self.offset

@@ -20,6 +20,8 @@ class ScriptedRuntime:
         self.device = device.type
         self._module = module
         self._place = device
+        # An artifact made before there was an offset has none.
+        self._offset = float(getattr(module, "offset", 0.0))
         self._state_shape = (architecture.layers, architecture.memory)
         with torch.inference_mode():
             self._fold = module.fold()
@@ -53,7 +55,7 @@ class ScriptedRuntime:
         """See `Runtime.rollout`."""
         y_BS, state_LBM = self._module.rollout(self._stacked(states), steps, self._fold)
         scales = [state.scale for state in states]
-        values_BS = y_BS.cpu().numpy().astype(np.float64) * np.array(scales)[:, None]
+        values_BS = y_BS.cpu().numpy().astype(np.float64) * np.array(scales)[:, None] + self._offset
         return values_BS, _states(state_LBM, scales)
 
     def forecast(self, sequence: Sequence[float], steps: int) -> npt.NDArray[np.float64]:

@@ -24,6 +24,8 @@ def make_small_artifact(
     layers: int = 1,
     prepare: Callable[[Network], object] = lambda network: None,
     spoil: Callable[[Network], object] = lambda network: None,
+    offset: float = 0.0,
+    fixed_scale: float = 0.0,
     golden: Sequence[Sequence[float]] = GOLDEN_SEQUENCES,
     name: str = "small.pt",
 ) -> Path:
@@ -33,7 +35,7 @@ def make_small_artifact(
     """
     architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     torch.manual_seed(0)
-    network = Network(architecture)
+    network = Network(architecture, offset, fixed_scale)
     with torch.no_grad():
         prepare(network)
         expected = make_golden(network, golden, steps=16)

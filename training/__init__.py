@@ -1,1 +1,1 @@
-"""Trains the network on sine waves, offline, and writes the artifact that the service loads."""
+"""Trains the network on sine waves or series, offline, and writes the artifact that the service loads."""

@@ -1,4 +1,9 @@
-"""The command line: `python -m training [--preset article] [--options…]`; `--help` describes every option."""
+"""The command line. `--help` after any of these describes its options.
+
+python -m training [--preset article] [--data FILE.csv]    train
+python -m training evaluate [ARTIFACT]                     measure an artifact
+python -m training card [ARTIFACT]                         write its model card
+"""
 
 import argparse
 import sys
@@ -8,46 +13,58 @@ import torch
 import tyro
 from rich.console import Console
 
+from model.artifact import ArtifactError
 from model.network import Network
+from training import card, evaluation
 from training.config import PRESETS, Config
-from training.evaluate import REPORT, evaluate, held_out
+from training.data import Source
+from training.evaluate import evaluate
 from training.export import export
 from training.loop import make_deterministic, train
 from training.progress import TrainingProgress
 from training.report import write_report
+from training.series import open_source
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended: 128 + SIGINT
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train, export, report; the exit status."""
+    """Do what the command line says; the exit status."""
     try:
+        match list(arguments):
+            case ["evaluate", *options]:
+                evaluation.run(tyro.cli(evaluation.Evaluate, args=options, prog="python -m training evaluate"))
+                return 0
+            case ["card", *options]:
+                card.run(tyro.cli(card.Card, args=options, prog="python -m training card"))
+                return 0
         config = parse(arguments)
         if config.output.is_dir():
             raise ValueError(f"output must be a file, but {config.output} is a directory")
-    except ValueError as error:
+        source = open_source(config)
+    except (ValueError, ArtifactError) as error:
         print(f"python -m training: error: {error}", file=sys.stderr)
         return 2
     console = Console(highlight=False)
     make_deterministic(config)
     try:
         with TrainingProgress(config, console) as progress:
-            trained = train(config, progress)
+            trained = train(config, source, progress)
     except KeyboardInterrupt:
         print("interrupted before the first epoch had ended: nothing is written", file=sys.stderr)
         return INTERRUPTED
 
     say = "interrupted" if trained.interrupted else "trained"
     console.print(f"{say} after {trained.seconds:.0f} s; the best weights are those of epoch {trained.best_epoch}")
-    errors = evaluate(trained.network, config.waves, config.context_evaluated)
+    errors = evaluate(trained.network, source, config.context_evaluated, config.season)
     directory = config.runs / config.name
-    write_report(directory, trained.network.generate, trained.history, errors, config.waves, config.context_evaluated)
-    artifact = export(trained, config, errors)
-    console.print("errors on held-out waves, as fractions of the amplitude:")
+    write_report(directory, trained.network.generate, trained.history, errors, source, config.context_evaluated)
+    artifact = export(trained, config, source, errors)
+    console.print(f"errors on what training never saw, as fractions of the {source.unit}:", soft_wrap=True)
     for key, value in errors.items():
         console.print(f"  {key:32} {value:.2e}")
-    if config.preset == "article":
-        console.print(article_line(trained.network, config), soft_wrap=True)
+    if config.preset == "article" and config.data is None:
+        console.print(article_line(trained.network, source, config.context_evaluated), soft_wrap=True)
     console.print(
         f"wrote {config.output} (sha256 {artifact.digest[:12]}…) and the reports in {directory}/", soft_wrap=True
     )
@@ -63,23 +80,25 @@ def parse(arguments: Sequence[str]) -> Config:
     """
     # The preset chooses the defaults that the other options are read (and shown by --help) against.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--preset", default="default")
+    first.add_argument("--preset")
+    first.add_argument("--data")
     try:
-        preset = first.parse_known_args(arguments)[0].preset
+        known = first.parse_known_args(arguments)[0]
+        preset = known.preset or ("series" if known.data else "default")
     except argparse.ArgumentError:
         preset = "default"
     # An unknown preset falls through: tyro names the ones that there are.
-    default = PRESETS.get(preset, PRESETS["default"])
+    default = next((config for name, config in PRESETS.items() if name == preset), PRESETS["default"])
     return tyro.cli(Config, default=default, args=arguments, prog="python -m training")
 
 
 @torch.inference_mode()
-def article_line(network: Network, config: Config) -> str:
+def article_line(network: Network, source: Source, context: int) -> str:
     """The article's own test: the next value after a window of the curve that training never saw.
 
     Of many such windows it is the one whose next value is nearest to the article's.
     """
-    x_BT, y_B1 = held_out(config.waves, config.context_evaluated, 1, REPORT).all()
+    x_BT, y_B1 = source.held_out(context, 1, count=1024).all()
     chosen = int((y_B1[:, 0] - 0.0510).abs().argmin())
     predicted = float(network.generate(x_BT[chosen : chosen + 1], 1))
     true = float(y_B1[chosen, 0])

@@ -11,16 +11,19 @@ from typing import Literal
 from model.metadata import Architecture, CellKind
 from training.data import Waves
 
-Preset = Literal["default", "article"]
+Preset = Literal["default", "article", "series"]
 
 
 @dataclass(frozen=True)
 class Config:
-    """Train a recurrent network on sine waves, export it to TorchScript, and report its errors on unseen waves."""
+    """Train a recurrent network on sine waves or your own series, export it to TorchScript, report its errors.
+
+    `python -m training evaluate` measures an artifact again, `python -m training card` writes its model card."""
 
     preset: Preset = "default"
     """What all other options start from: `default` is the model that ships.
-    `article` is the article's experiment: one sine curve, random windows of 50 points, 100 epochs."""
+    `article` is the article's experiment: one sine curve, random windows of 50 points, 100 epochs.
+    `series` is for your own series, and chosen where `data` is given."""
 
     name: str = "sine"
     """Name of the model, and of its directory of reports."""
@@ -35,7 +38,20 @@ class Config:
     """Directory of reports: plots and errors are written to RUNS/NAME/."""
 
     waves: Waves = field(default_factory=lambda: Waves(period=(9.5, 52.0)))
-    """The waves to learn."""
+    """The waves to learn, unless `data` is given."""
+
+    data: Path | None = None
+    """Your own series, a CSV or Parquet file: one column of numbers, or one series with times, or many in long form.
+    A column `unique_id` names the series that a row is of. Times have to be evenly spaced."""
+
+    column: str | None = None
+    """The column of values; by default `y`, or the only one."""
+
+    time: str | None = None
+    """The column of times; by default `ds` where there is one. Without times, rows are taken as evenly spaced."""
+
+    season: int | None = None
+    """Season of the baseline that repeats it, at least 1; by default found by autocorrelation."""
 
     cell: CellKind = "rnn"
     """Recurrent cell: `rnn` (tanh), `gru` or `lstm`, with about one, three and four times the cost of a step."""
@@ -115,6 +131,8 @@ class Config:
             0 <= self.settle < self.context[0], "settle", f"0 to {self.context[0] - 1}, less than context", self.settle
         )
         _require(self.finish >= 0, "finish", "at least 0", self.finish)
+        _require(self.data is None or self.finish == 0, "finish", "0 on your own series", self.finish)
+        _require(self.season is None or self.season >= 1, "season", "at least 1", self.season)
         _require(self.seed >= 0, "seed", "at least 0", self.seed)
         _require(
             bool(self.name) and self.name == Path(self.name).name, "name", "a name without slashes", repr(self.name)
@@ -146,6 +164,21 @@ PRESETS: dict[Preset, Config] = {
         settle=49,  # the article's loss is that of the one value after the window
         closed_loop=0.0,
         noise=0.0,
+        finish=0,
+    ),
+    "series": Config(
+        preset="series",
+        name="series",
+        output=Path("runs/series/series.pt"),
+        hidden=16,
+        epochs=30,
+        batch=64,
+        context=(48, 48),
+        context_evaluated=48,
+        settle=16,
+        horizon=(24, 24),
+        closed_loop=1.0,
+        noise=0.3,  # real series are few and short: without it a network learns them by heart
         finish=0,
     ),
 }

@@ -1,4 +1,4 @@
-"""Sine waves to learn from, and the split that keeps some of them unseen.
+"""Where windows come from; sine waves to learn from, and the split that keeps some of them unseen.
 
     x_t = amplitude · sin(phase + 2π t / period)          t = 0, 1, 2, …
 
@@ -14,14 +14,16 @@ out: on one curve the split is by phase alone.
 Shape suffixes: B batch, T time, S steps that follow the window.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
 
@@ -31,6 +33,42 @@ HELD_OUT = 0.2
 Floats = npt.NDArray[np.float64]
 Split = Literal["training", "held_out"]
 Windows = tuple[Tensor, Tensor]
+
+# Different draws of held-out waves: the one that chooses the best weights must not be the one that is reported.
+SELECTION, REPORT = 1, 2
+
+
+class Source(Protocol):
+    """What there is to learn from: `Waves`, which are drawn, or `Series`, which were read."""
+
+    @property
+    def rollouts(self) -> tuple[int, ...]:
+        """Numbers of steps that rollouts are measured over; the first of them chooses the weights."""
+
+    @property
+    def offset(self) -> float:
+        """What is taken from every value before the network sees it, in the units of the series."""
+
+    @property
+    def scale(self) -> float:
+        """What every value is then divided by; 0 stands for the largest absolute value of each window."""
+
+    @property
+    def unit(self) -> str:
+        """What errors are fractions of, in words."""
+
+    @property
+    def description(self) -> dict[str, JsonValue]:
+        """For the artifact's metadata."""
+
+    def training(self, count: int, window: int, horizon: int, seed: int | Sequence[int]) -> "WindowDataset":
+        """`count` random windows to train on."""
+
+    def selection(self, window: int, horizon: int, count: int) -> "WindowDataset":
+        """`count` windows that are not trained on, to choose the weights by; fewer where there are not so many."""
+
+    def held_out(self, window: int, horizon: int, count: int) -> "WindowDataset":
+        """`count` windows that neither the weights nor their choice have seen; fewer where there are not so many."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +97,44 @@ class Waves:
         if self.period[0] == self.period[1] and self.phase[0] == self.phase[1]:
             raise ValueError("period or phase must be a range: of one wave with one phase nothing can be held out")
 
+    @property
+    def rollouts(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return 100, 1000
+
+    @property
+    def offset(self) -> float:
+        """See `Source`."""
+        return 0.0
+
+    @property
+    def scale(self) -> float:
+        """See `Source`."""
+        return 0.0
+
+    @property
+    def unit(self) -> str:
+        """See `Source`."""
+        return "amplitude"
+
+    @property
+    def description(self) -> dict[str, JsonValue]:
+        """See `Source`."""
+        ranges: dict[str, JsonValue] = {name: list(ends) for name, ends in dataclasses.asdict(self).items()}
+        return ranges | {"kind": "sine", "held_out": f"the middle {HELD_OUT:.0%} of {BANDS} bands of period and phase"}
+
+    def training(self, count: int, window: int, horizon: int, seed: int | Sequence[int]) -> "WaveDataset":
+        """See `Source`."""
+        return WaveDataset(self, "training", count, window, horizon, seed)
+
+    def selection(self, window: int, horizon: int, count: int) -> "WaveDataset":
+        """See `Source`."""
+        return WaveDataset(self, "held_out", count, window, horizon, SELECTION)
+
+    def held_out(self, window: int, horizon: int, count: int, seed: int | Sequence[int] = REPORT) -> "WaveDataset":
+        """See `Source`."""
+        return WaveDataset(self, "held_out", count, window, horizon, seed)
+
 
 def cut(uniform_B: Floats, split: Split) -> Floats:
     """Move numbers that are uniform on [0, 1) into the part of [0, 1) that belongs to `split`, uniform there."""
@@ -76,7 +152,31 @@ def _between(ends: tuple[float, float], place_B: Floats) -> Floats:
     return ends[0] + (ends[1] - ends[0]) * place_B
 
 
-class WaveDataset(Dataset[Windows]):
+class WindowDataset(Dataset[Windows]):
+    """Windows of `window` values, each with the `horizon` values that follow it. What it holds has to come by index."""
+
+    def __init__(self, window: int, horizon: int, unit_B: Floats) -> None:
+        self.window = window
+        self.horizon = horizon
+        self.unit_B = unit_B
+        """What errors on each window are given as fractions of, in the units of the series."""
+
+    def __len__(self) -> int:
+        return len(self.unit_B)
+
+    def __getitem__(self, index: int | Sequence[int]) -> Windows:
+        """The window [T] and what follows it [S], in double precision; [B, T] and [B, S] for several indices.
+
+        Many at once are computed at once, which is a hundred times faster than one by one.
+        """
+        raise NotImplementedError
+
+    def all(self) -> Windows:
+        """Every item: [B, T] and [B, S]."""
+        return self[range(len(self))]
+
+
+class WaveDataset(WindowDataset):
     """`count` random windows of `window` values, each with the `horizon` values that follow it.
 
     Item i depends on the waves, the split, the seed and i, and on nothing else: a longer data set begins with the
@@ -94,34 +194,23 @@ class WaveDataset(Dataset[Windows]):
         if min(count, window, horizon) < 1:
             raise ValueError(f"count, window and horizon must be at least 1, not {count}, {window}, {horizon}")
         uniform_3B = np.random.default_rng(seed).random((count, 3)).T
-        self.window = window
-        self.horizon = horizon
         self.period_B = np.exp(
             _between((math.log(waves.period[0]), math.log(waves.period[1])), cut(uniform_3B[0], split))
         )
         self.phase_B = _between(waves.phase, cut(uniform_3B[1], split))
         self.amplitude_B = np.exp(_between((math.log(waves.amplitude[0]), math.log(waves.amplitude[1])), uniform_3B[2]))
-
-    def __len__(self) -> int:
-        return len(self.period_B)
+        super().__init__(window, horizon, unit_B=self.amplitude_B)
 
     def __getitem__(self, index: int | Sequence[int]) -> Windows:
-        """The window [T] and what follows it [S], in double precision; [B, T] and [B, S] for several indices.
-
-        Many at once are computed at once, which is a hundred times faster than one by one.
-        """
+        """See `WindowDataset`."""
         chosen = np.asarray(index)[..., None]
         time_T = np.arange(self.window + self.horizon)
         x = self.amplitude_B[chosen] * np.sin(self.phase_B[chosen] + math.tau * time_T / self.period_B[chosen])
         series = torch.from_numpy(x)
         return series[..., : self.window], series[..., self.window :]
 
-    def all(self) -> Windows:
-        """Every item: [B, T] and [B, S]."""
-        return self[range(len(self))]
 
-
-def wave_loader(dataset: WaveDataset, batch: int) -> DataLoader[Windows]:
+def wave_loader(dataset: WindowDataset, batch: int) -> DataLoader[Windows]:
     """Batches of [B, T] and [B, S] in the order of the items, which are random already; the last may be smaller."""
     sampler = BatchSampler(SequentialSampler(dataset), batch, drop_last=False)
     # batch_size None: the sampler's lists of indices go to the data set as they are, and it makes whole batches.

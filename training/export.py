@@ -12,33 +12,31 @@ from model.golden import make_golden
 from model.metadata import Metadata
 from model.runtime import open_runtime
 from training.config import Config
-from training.data import BANDS, HELD_OUT
-from training.evaluate import REPORT, held_out
+from training.data import REPORT, Source, Waves
 from training.loop import Trained
 
 GOLDEN_LENGTHS = (1, 16, 64, 200)
 GOLDEN_STEPS = 32
 
 # Where files go says nothing about the model, and a path may name the machine or the person.
-_NOT_ABOUT_THE_MODEL = {"name", "version", "waves", "output", "runs"}
+_NOT_ABOUT_THE_MODEL = {"name", "version", "waves", "output", "runs", "data", "column", "time"}
 
 
-def export(trained: Trained, config: Config, errors: Mapping[str, float]) -> Artifact:
+def export(trained: Trained, config: Config, source: Source, errors: Mapping[str, float]) -> Artifact:
     """Write the artifact to `config.output`, verify what was written, and return it.
 
     Raises:
         ArtifactError: what was written cannot be read back or does not reproduce its golden rollouts.
     """
-    golden = make_golden(trained.network, _golden_sequences(config), GOLDEN_STEPS)
-    save_artifact(trained.network, describe(trained, config, errors), golden, config.output)
+    golden = make_golden(trained.network, _golden_sequences(config, source), GOLDEN_STEPS)
+    save_artifact(trained.network, describe(trained, config, source, errors), golden, config.output)
     artifact = read_artifact(config.output)
     open_runtime(artifact, "cpu")
     return artifact
 
 
-def describe(trained: Trained, config: Config, errors: Mapping[str, float]) -> Metadata:
+def describe(trained: Trained, config: Config, source: Source, errors: Mapping[str, float]) -> Metadata:
     """The metadata of a model trained with `config`, with today's date (UTC)."""
-    waves = dataclasses.asdict(config.waves)
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
     made = {
         "loss": "MSE",
@@ -50,9 +48,10 @@ def describe(trained: Trained, config: Config, errors: Mapping[str, float]) -> M
         name=config.name,
         version=config.version,
         architecture=config.architecture,
-        data=_json(
-            waves | {"kind": "sine", "held_out": f"the middle {HELD_OUT:.0%} of {BANDS} bands of period and phase"}
-        ),
+        normalisation="standard" if source.scale else "max_abs",
+        offset=source.offset,
+        scale=source.scale or None,
+        data=source.description,
         training=_json(training | made),
         errors=dict(errors),
         torch_version=torch.__version__,
@@ -60,12 +59,12 @@ def describe(trained: Trained, config: Config, errors: Mapping[str, float]) -> M
     )
 
 
-def _golden_sequences(config: Config) -> list[list[float]]:
-    sequences = []
-    for seed, length in enumerate(GOLDEN_LENGTHS):
-        x_T, _ = held_out(config.waves, length, 1, REPORT + 1 + seed, count=1)[0]
-        sequences.append([float(value) for value in x_T])
-    return sequences
+def _golden_sequences(config: Config, source: Source) -> list[list[float]]:
+    if isinstance(source, Waves):
+        pairs = [source.held_out(length, 1, 1, REPORT + 1 + seed)[0] for seed, length in enumerate(GOLDEN_LENGTHS)]
+    else:
+        pairs = [source.held_out(length, 1, 1)[0] for length in (1, config.context_evaluated)]
+    return [[float(value) for value in x_T] for x_T, _ in pairs]
 
 
 def _json(values: Mapping[str, object]) -> dict[str, JsonValue]:

@@ -17,7 +17,7 @@ from torch import nn
 
 from model.network import Network
 from training.config import Config
-from training.data import WaveDataset, wave_loader
+from training.data import Source, wave_loader
 from training.finish import finish
 from training.losses import losses
 from training.progress import TrainingProgress
@@ -50,25 +50,24 @@ def make_deterministic(config: Config) -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def train(config: Config, progress: TrainingProgress) -> Trained:
+def train(config: Config, source: Source, progress: TrainingProgress) -> Trained:
     """Train until the last epoch or Ctrl-C, whichever is first. `make_deterministic` goes before it.
 
     Raises:
         KeyboardInterrupt: Ctrl-C before the first epoch has ended, when there is nothing to keep yet.
     """
     started = time.monotonic()
-    network = Network(config.architecture)
+    network = Network(config.architecture, source.offset, source.scale)
     initialise(network)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    record = Record(config)
+    record = Record(config, source)
     lengths = np.random.default_rng((config.seed, 0))
     horizon = config.horizon[0] if config.closed_loop else 1
     windows = config.batches * config.batch
     interrupted = False
     try:
         for epoch in range(1, config.epochs + 1):
-            seed = (config.seed, epoch)
-            dataset = WaveDataset(config.waves, "training", windows, config.context[1], horizon, seed)
+            dataset = source.training(windows, config.context[1], horizon, seed=(config.seed, epoch))
             sums_2 = torch.zeros(2)
             for number, (x_BT, y_BS) in enumerate(wave_loader(dataset, config.batch)):
                 done = (epoch - 1 + number / config.batches) / config.epochs

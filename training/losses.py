@@ -21,7 +21,8 @@ def losses(network: Network, series_BT: Tensor, context: int, config: Config, no
         noise: standard deviation of what is added to the inputs, as a fraction of the scale; targets stay clean.
     """
     scale_B = network.scale(series_BT[:, :context])
-    scale_B = scale_B * (1 - (1 - least_peak(series_BT)) * torch.rand_like(scale_B))
+    if not network.fixed_scale:
+        scale_B = scale_B * (1 - (1 - least_peak(series_BT)) * torch.rand_like(scale_B))
     target_BT = network.normalise(series_BT, scale_B)
     given_BT = target_BT[:, :context]
     y_BT, h_LBH = network(given_BT + noise * torch.randn_like(given_BT))

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from model.network import Network
 from training.config import Config
-from training.evaluate import SELECTION, held_out, rollout_rmse
-
-STEPS = 100
+from training.data import Source
+from training.evaluate import rollout_rmse
 
 
 @dataclass(frozen=True)
@@ -27,22 +26,22 @@ class Epoch:
     """Steps of the closed loop in the loss."""
 
     rollout_rmse: float
-    """RMSE of 100-step rollouts on held-out waves, as a fraction of the amplitude, after the epoch."""
+    """RMSE of the source's first kind of rollout (100 steps on waves) after the epoch, as a fraction of its unit."""
 
 
 class Record:
     """The history of a run. The weights with the lowest held-out rollout error are kept."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, source: Source) -> None:
         self.history: list[Epoch] = []
-        self._waves = held_out(config.waves, config.context_evaluated, STEPS, SELECTION, count=512)
+        self._unseen = source.selection(config.context_evaluated, source.rollouts[0], count=512)
         self._best: tuple[float, int, dict[str, Tensor]] = (math.inf, 0, {})
 
     def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
         """Measure `network`, which stays as it is, at the end of an epoch."""
         # In single precision, whatever it is trained in: that is what will be served.
         served = copy.deepcopy(network).float().eval()
-        epoch = Epoch(one_step, closed_loop, horizon, rollout_rmse(served.generate, self._waves))
+        epoch = Epoch(one_step, closed_loop, horizon, rollout_rmse(served.generate, self._unseen))
         self.history.append(epoch)
         if epoch.rollout_rmse < self._best[0] or not self._best[1]:
             # One assignment, so that Ctrl-C never finds half of it.

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from training.data import WaveDataset, Waves
-from training.evaluate import REPORT, Predictor, held_out
+from training.baselines import Predictor
+from training.data import Floats, Source, WaveDataset, WindowDataset
 from training.record import Epoch
 
 LOSS, ROLLOUT, ERRORS = "loss.png", "rollout.png", "errors.json"
+HORIZON, PORTRAIT = "horizon.png", "portrait.png"
 
 
 def write_report(
@@ -23,19 +25,22 @@ def write_report(
     predictor: Predictor,
     history: Sequence[Epoch],
     errors: Mapping[str, float],
-    waves: Waves,
+    source: Source,
     context: int,
 ) -> None:
     """Write `LOSS`, `ROLLOUT` and `ERRORS` into `directory`, which is made if it is not there."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / ERRORS).write_text(json.dumps(errors, indent=1) + "\n")
-    # `Figure` without pyplot draws with Agg, opens no window and keeps no global state. No software name in the file:
-    # the same run writes the same bytes.
-    for name, figure in ((LOSS, loss_curve(history)), (ROLLOUT, rollout_picture(predictor, waves, context))):
-        figure.savefig(directory / name, dpi=70, metadata={"Software": None})
+    save_figure(loss_curve(history, source), directory / LOSS)
+    save_figure(rollout_picture(predictor, source, context), directory / ROLLOUT)
 
 
-def loss_curve(history: Sequence[Epoch]) -> Figure:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture. `Figure` without pyplot draws with Agg, opens no window and keeps no global state."""
+    figure.savefig(path, dpi=70, metadata={"Software": None})  # the same run writes the same bytes
+
+
+def loss_curve(history: Sequence[Epoch], source: Source) -> Figure:
     """Both losses and the held-out rollout error after each epoch, above the horizon that was trained."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -43,26 +48,28 @@ def loss_curve(history: Sequence[Epoch]) -> Figure:
     top.plot(epochs, [epoch.one_step for epoch in history], label="one-step loss (mean square)")
     if any(epoch.closed_loop for epoch in history):
         top.plot(epochs, [epoch.closed_loop for epoch in history], label="closed-loop loss (mean square)")
-    top.plot(epochs, [epoch.rollout_rmse for epoch in history], label="held-out 100-step rollout (RMSE)")
-    top.set(yscale="log", ylabel="fraction of the amplitude")
+    top.plot(
+        epochs, [epoch.rollout_rmse for epoch in history], label=f"held-out {source.rollouts[0]}-step rollout (RMSE)"
+    )
+    top.set(yscale="log", ylabel=f"fraction of the\n{source.unit}")
     top.legend()
     bottom.plot(epochs, [epoch.horizon for epoch in history], color="gray")
     bottom.set(xlabel="epoch", ylabel="horizon\n(steps)")
     return figure
 
 
-def rollout_picture(predictor: Predictor, waves: Waves, context: int, steps: int = 150) -> Figure:
-    """A rollout against the truth on three held-out waves: a short, a middle and a long period."""
-    dataset = held_out(waves, context, steps, REPORT)
-    by_period_B = np.argsort(dataset.period_B)
-    chosen = [int(by_period_B[round(place * (len(dataset) - 1))]) for place in (0.1, 0.5, 0.9)]
+def rollout_picture(predictor: Predictor, source: Source, context: int) -> Figure:
+    """A rollout against the truth on three held-out windows: of waves, with a short, a middle and a long period."""
+    steps = min(150, source.rollouts[-1])
+    dataset = source.held_out(context, steps, count=1024)
+    chosen = three(dataset)
     figure = Figure(figsize=(10, 5), layout="constrained")
-    for axes, index in zip(figure.subplots(len(chosen), 1, sharex=True), chosen, strict=True):
+    for axes, (label, index) in zip(figure.subplots(3, 1, sharex=True), chosen, strict=True):
         given_T, truth_S, rollout_S = _one(predictor, dataset, index)
         axes.plot(np.arange(context), given_T, color="gray", label=f"given ({context} values)")
         axes.plot(np.arange(context, context + steps), truth_S, color="black", alpha=0.35, linewidth=4, label="truth")
         axes.plot(np.arange(context, context + steps), rollout_S, "--", color="tab:red", label="rollout")
-        axes.set_ylabel(f"period {dataset.period_B[index]:.1f}")
+        axes.set_ylabel(label)
         axes.margins(x=0)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, ncols=3, loc="outside upper center", frameon=False)
@@ -70,10 +77,50 @@ def rollout_picture(predictor: Predictor, waves: Waves, context: int, steps: int
     return figure
 
 
+def three(dataset: WindowDataset) -> list[tuple[str, int]]:
+    """Three windows and what to call them: of short, middle and long period, or an early to a late one."""
+    order_B = np.argsort(dataset.period_B) if isinstance(dataset, WaveDataset) else np.arange(len(dataset))
+    chosen = [int(order_B[round(place * (len(dataset) - 1))]) for place in (0.1, 0.5, 0.9)]
+    if isinstance(dataset, WaveDataset):
+        return [(f"period {dataset.period_B[index]:.1f}", index) for index in chosen]
+    return list(zip(("early", "middle", "late"), chosen, strict=True))
+
+
+def error_curve(error_by_name: Mapping[str, Tensor], unit: str) -> Figure:
+    """The error of each step [S] of a rollout, for the model and the baselines."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, error_S in error_by_name.items():
+        model = name == "model"
+        axes.plot(range(1, len(error_S) + 1), error_S, label=name.replace("_", " "), linewidth=2.5 if model else 1.2)
+    axes.set(xscale="log", yscale="log", xlabel="step of the rollout", ylabel=f"RMSE, fraction of the\n{unit}")
+    axes.legend()
+    return figure
+
+
+def phase_portrait(paths: Sequence[tuple[str, Floats]], context: int) -> Figure:
+    """Hidden states [T + S, M] on the plane in which they vary most: gray while values are given, then in colour.
+
+    A model that goes on for ever has drawn a closed curve, one for each wave.
+    """
+    every_NH = np.concatenate([path_NH for _, path_NH in paths])
+    middle_H = every_NH.mean(axis=0)
+    _, _, direction_HH = np.linalg.svd(every_NH - middle_H, full_matrices=False)
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    for label, path_NH in paths:
+        at_N2 = (path_NH - middle_H) @ direction_HH[:2].T
+        axes.plot(*at_N2[:context].T, color="lightgray", linewidth=1, zorder=1)
+        axes.plot(*at_N2[context - 1 :].T, ".-", markersize=3, linewidth=0.7, label=label)
+    axes.set(xlabel="first principal component of the state", ylabel="second", aspect="equal")
+    axes.legend()
+    return figure
+
+
 @torch.inference_mode()
-def _one(predictor: Predictor, dataset: WaveDataset, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Window [T], truth [S] and rollout [S] of one item, as fractions of the amplitude."""
+def _one(predictor: Predictor, dataset: WindowDataset, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Window [T], truth [S] and rollout [S] of one item; of a wave, as fractions of its amplitude."""
     x_BT, truth_BS = dataset[[index]]
     y_BS = predictor(x_BT, dataset.horizon)
-    amplitude = dataset.amplitude_B[index]
-    return x_BT[0].numpy() / amplitude, truth_BS[0].numpy() / amplitude, y_BS[0].numpy() / amplitude
+    unit = dataset.amplitude_B[index] if isinstance(dataset, WaveDataset) else 1.0
+    return x_BT[0].numpy() / unit, truth_BS[0].numpy() / unit, y_BS[0].numpy() / unit

@@ -70,11 +70,13 @@ def test_a_truncated_artifact_is_said_to_be_truncated(make_artifact: MakeArtifac
         read_artifact(path)
 
 
-def test_a_flipped_bit_in_the_weights_is_said_to_be_damage(make_artifact: MakeArtifact) -> None:
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["weights", "code"])
+def test_a_flipped_bit_is_said_to_be_damage(make_artifact: MakeArtifact, method: int) -> None:
     path = make_artifact(hidden=32)
     content = bytearray(path.read_bytes())
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        stored = [entry for entry in archive.infolist() if entry.compress_type == method]
+        largest = max(stored, key=lambda entry: entry.compress_size)
     content[largest.header_offset + 200] ^= 1
     path.write_bytes(content)
     with pytest.raises(ArtifactDamaged, match="damaged"):

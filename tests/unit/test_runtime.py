@@ -94,6 +94,28 @@ def test_a_rollout_keeps_the_scale_that_it_began_with(runtime: Runtime) -> None:
     np.testing.assert_array_equal(large, 1024 * np.array(rollout(runtime, wave(50), 50)))
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_offset_and_a_scale_that_are_fixed_are_taken_off_and_put_back(
+    choice: tuple[Device, Engine], layers: int, make_artifact: MakeArtifact
+) -> None:
+    plain, shifted = (
+        open_runtime(read_artifact(make_artifact(layers=layers, offset=offset, fixed_scale=scale)), *choice).runtime
+        for offset, scale in ((0.0, 1.0), (5000.0, 8.0))
+    )
+    sequence = (5000 + 8 * np.array(wave(50))).tolist()
+    expected_S = 5000 + 8 * np.array(rollout(plain, wave(50), 30))
+    np.testing.assert_allclose(rollout(shifted, sequence, 30), expected_S, rtol=0, atol=8e-5)
+    np.testing.assert_allclose(shifted.forecast(sequence, 30), expected_S, rtol=0, atol=8e-5)
+    states = [shifted.start(sequence)]
+    for part in (sequence[:20], sequence[20:]):
+        states = shifted.encode([part], states)
+    first_BS, states = shifted.rollout(states, 10)
+    second_BS, _ = shifted.rollout(states, 20)
+    np.testing.assert_allclose([*first_BS[0], *second_BS[0]], expected_S, rtol=0, atol=8e-5)
+    short, _ = shifted.rollout(shifted.encode([sequence[:3], sequence]), 30)
+    np.testing.assert_allclose(short[1], expected_S, rtol=0, atol=8e-5, err_msg="padding is not seen")
+
+
 def test_zeros_are_continued_by_zeros(runtime: Runtime) -> None:
     assert rollout(runtime, [0.0, -0.0, 0.0], 5) == [0.0] * 5
 

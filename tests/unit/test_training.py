@@ -47,7 +47,7 @@ def command(directory: Path, *options: str) -> list[str]:
 def weights(config: Config) -> list[torch.Tensor]:
     make_deterministic(config)
     with TrainingProgress(config, Console(quiet=True)) as progress:
-        return list(train(config, progress).network.state_dict().values())
+        return list(train(config, config.waves, progress).network.state_dict().values())
 
 
 def assert_complete(directory: Path) -> None:
@@ -110,9 +110,9 @@ def test_every_cell_learns_and_its_artifact_is_served_by_both_runtimes(cell: Cel
     config = dataclasses.replace(SMALL, cell=cell, hidden=20, epochs=4, batches=15, output=tmp_path / "model.pt")
     make_deterministic(config)
     with TrainingProgress(config, Console(quiet=True)) as progress:
-        trained = train(config, progress)
+        trained = train(config, config.waves, progress)
     assert trained.history[-1].one_step < 0.5 * trained.history[0].one_step
-    artifact = export(trained, config, {})
+    artifact = export(trained, config, config.waves, {})
     assert artifact.metadata.architecture.cell == cell
     for engine in ENGINES:
         open_runtime(artifact, "cpu", engine)
@@ -122,7 +122,7 @@ def test_every_cell_learns_and_its_artifact_is_served_by_both_runtimes(cell: Cel
 def test_the_best_weights_are_those_with_the_lowest_rollout_error() -> None:
     make_deterministic(SMALL)
     with TrainingProgress(SMALL, Console(quiet=True)) as progress:
-        trained = train(SMALL, progress)
+        trained = train(SMALL, SMALL.waves, progress)
     errors = [epoch.rollout_rmse for epoch in trained.history]
     assert len(errors) == SMALL.epochs + SMALL.finish
     assert trained.best_epoch == 1 + errors.index(min(errors))

@@ -1,0 +1,110 @@
+"""Somebody's own series, from the file to the service: trained, measured and served as the commands do it."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from model.artifact import load_module, read_artifact
+from tests.artifacts import MakeArtifact
+from tests.server import ROOT, serve
+from training import evaluation
+
+LEVEL = 50_000.0
+SERIES_T = LEVEL + 400 * np.sin(math.tau * np.arange(300) / 12) + np.random.default_rng(0).normal(0, 20, 300)
+SMALL = [
+    "--hidden",
+    "8",
+    "--epochs",
+    "20",
+    "--batches",
+    "10",
+    "--noise",
+    "0.05",
+    "--context",
+    "24",
+    "24",
+    "--context-evaluated",
+    "24",
+]
+SMALL += ["--settle", "4", "--horizon", "12", "12", "--learning-rate", "0.01"]
+
+
+def training(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "training", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the series and the model that was trained on it."""
+    folder = tmp_path_factory.mktemp("own")
+    rows = "".join(f"{time},{value:.3f}\n" for time, value in enumerate(SERIES_T))
+    (folder / "own.csv").write_text(f"ds,y\n{rows}")
+    ran = training("--data", str(folder / "own.csv"), "--output", str(folder / "own.pt"), "--runs", str(folder), *SMALL)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "as fractions of the standard deviation of the training part" in ran.stdout
+    return folder
+
+
+def test_the_model_has_learned_the_series_at_its_level(folder: Path) -> None:
+    metadata = read_artifact(folder / "own.pt").metadata
+    training_T = np.round(SERIES_T, 3)[: 300 - 60 - 45]
+    assert metadata.normalisation == "standard"
+    assert (metadata.offset, metadata.scale) == pytest.approx((training_T.mean(), training_T.std()))
+    assert metadata.errors["rollout_12_rmse"] < 0.5 * metadata.errors["last_value/rollout_12_rmse"]
+    assert {"kind": "series", "series": 1, "points": 300}.items() <= metadata.data.items()
+    assert str(folder) not in metadata.model_dump_json(), "where the file was is nobody's business"
+
+
+def test_the_service_answers_in_the_units_of_the_series(folder: Path, tmp_path: Path) -> None:
+    sequence = SERIES_T[-40:].tolist()
+    module = load_module(read_artifact(folder / "own.pt"), torch.device("cpu"))
+    with torch.inference_mode():
+        expected_S = module.generate(torch.tensor([sequence], dtype=torch.float64), 20)[0].numpy()
+    with serve(tmp_path, model=folder / "own.pt", workers=1) as server:
+        answer = (
+            httpx.post(f"{server.url}/generate", json={"sequence": sequence, "steps": 20}).raise_for_status().json()
+        )
+        first = httpx.post(f"{server.url}/predict", json={"sequence": sequence}).raise_for_status().json()["prediction"]
+    assert np.abs(expected_S - LEVEL).max() < 600, "the level of the series"
+    np.testing.assert_allclose(answer["values"], expected_S, rtol=0, atol=0.02)
+    assert first == pytest.approx(answer["values"][0], abs=0.02)
+
+
+def test_a_finished_model_is_measured_by_one_command(folder: Path) -> None:
+    arguments = ["evaluate", str(folder / "own.pt"), "--runs", str(folder)]
+    ran = training(*arguments, "--data", str(folder / "own.csv"))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "RMSE of a step by horizon, from 24 values" in ran.stdout
+    assert "seasonal naive" in ran.stdout
+    assert (folder / "series" / "evaluation.md").read_text() in ran.stdout
+    for name in ("horizon.png", "rollout.png", "portrait.png", "loss.png"):
+        assert (folder / "series" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_that_cannot_be_used_is_refused_before_the_training(folder: Path) -> None:
+    (folder / "bad.csv").write_text("ds,y\n1,2\n2,three\n")
+    ran = training("--data", str(folder / "bad.csv"))
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"{folder / 'bad.csv'}, row 3: y is 'three'" in ran.stderr
+
+
+def test_a_model_cannot_be_measured_without_what_it_was_trained_on(folder: Path, make_artifact: MakeArtifact) -> None:
+    with pytest.raises(ValueError, match="give the file with --data"):
+        evaluation.run(evaluation.Evaluate(folder / "own.pt"))
+    with pytest.raises(ValueError, match="leave out --data"):
+        evaluation.run(evaluation.Evaluate(data=folder / "own.csv"))
+    with pytest.raises(ValueError, match="does not say what it was trained on"):
+        evaluation.run(evaluation.Evaluate(make_artifact()))

@@ -1,0 +1,83 @@
+"""The baselines forecast what they say they do."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from training.baselines import (
+    ar2,
+    autoregression,
+    baselines,
+    fit_autoregression,
+    last_value,
+    season_of,
+    season_of_series,
+    seasonal_naive,
+)
+from training.data import Waves
+from training.evaluate import rollout_rmse
+from training.series import Series
+
+WAVES = Waves(period=(10.0, 50.0), amplitude=(2.0, 2.0))
+DATASET = WAVES.held_out(64, 200, count=50, seed=3)
+
+
+def test_the_last_value_is_repeated() -> None:
+    assert last_value(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), 3).tolist() == [[2.0] * 3, [4.0] * 3]
+
+
+def test_the_last_season_is_repeated_as_often_as_it_is_needed() -> None:
+    assert seasonal_naive(3)(torch.tensor([[9.0, 1.0, 2.0, 3.0]]), 5).tolist() == [[1.0, 2.0, 3.0, 1.0, 2.0]]
+
+
+@pytest.mark.parametrize("period", [3, 10, 24, 50])
+def test_the_season_of_a_wave_is_its_period_whatever_its_level(period: int) -> None:
+    wave_T = torch.sin(math.tau * torch.arange(64, dtype=torch.float64) / period)
+    wave_BT = 5 + torch.stack([wave_T, 100 * wave_T])
+    assert (season_of(wave_BT) % period).tolist() == [0, 0], "a wave of few samples is like itself after any period"
+    torch.testing.assert_close(seasonal_naive()(wave_BT[:, :60], 4), wave_BT[:, 60:])
+
+
+def test_what_has_no_season_has_season_one() -> None:
+    assert season_of(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0] * 6])).tolist() == [1, 1]
+    assert season_of(torch.tensor([[1.0, 2.0]])).tolist() == [1]
+
+
+def test_the_season_of_a_noisy_series_is_its_first() -> None:
+    time_T = np.arange(600)
+    noisy_T = np.sin(math.tau * time_T / 24) + 0.3 * np.random.default_rng(0).standard_normal(600)
+    assert season_of_series([noisy_T[:50], noisy_T]) == 24
+
+
+def test_ar2_is_exact_on_a_clean_sine() -> None:
+    assert rollout_rmse(ar2, DATASET) < 1e-9
+
+
+def test_an_autoregression_finds_the_weights_that_made_a_series_and_goes_on_with_them() -> None:
+    values = [1.0, 2.0, 0.5]
+    for _ in range(60):
+        values.append(0.7 + 0.5 * values[-1] - 0.3 * values[-2] + 0.1 * values[-3])
+    whole_T = np.array(values)
+    constant, lag_P = fit_autoregression([whole_T[:20], whole_T[10:30]], 3)
+    np.testing.assert_allclose([constant, *lag_P], [0.7, 0.5, -0.3, 0.1], atol=1e-9)
+    forecast_BS = autoregression(constant, lag_P)(torch.from_numpy(whole_T[None, :5]), 30)
+    np.testing.assert_allclose(forecast_BS[0], whole_T[5:35], atol=1e-9)
+
+
+def test_a_series_gets_its_baselines_from_what_comes_before_the_held_out_part() -> None:
+    seen_T = np.sin(math.tau * np.arange(240) / 12)
+    sources = [Series({"y": np.concatenate([seen_T, rest])}, horizon=6) for rest in (seen_T[:60], np.full(60, 1e5))]
+    x_BT = torch.from_numpy(seen_T[None, :30])
+    one, other = ({name: base(x_BT, 6) for name, base in baselines(source, 30).items()} for source in sources)
+    assert one.keys() == {"last_value", "seasonal_naive", "ar2"}
+    for name in one:
+        assert torch.equal(one[name], other[name])
+    torch.testing.assert_close(one["seasonal_naive"][0], torch.from_numpy(seen_T[30:36]))
+
+
+def test_nobody_repeats_a_season_that_is_longer_than_what_was_given() -> None:
+    source = Series({"y": np.sin(math.tau * np.arange(240) / 12)}, horizon=6)
+    assert "seasonal_naive" not in baselines(source, context=11)
+    assert "seasonal_naive" in baselines(source, context=11, season=11)

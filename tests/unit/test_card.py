@@ -1,0 +1,11 @@
+"""The model card is that of the model that ships."""
+
+from model import DEFAULT_ARTIFACT
+from model.artifact import read_artifact
+from tests.server import ROOT
+from training.card import model_card
+
+
+def test_the_model_card_is_current() -> None:
+    page = (ROOT / "docs" / "model-card.md").read_text("utf-8")
+    assert page == model_card(read_artifact(DEFAULT_ARTIFACT)), "`python -m training card` writes it anew"

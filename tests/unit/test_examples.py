@@ -1,0 +1,33 @@
+"""The examples on real series, where the extra `examples` is installed."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.server import ROOT
+from training.examples import EXAMPLES, autoreg, configured, sunspots
+from training.series import Series, fewest_points
+
+
+def test_every_example_has_its_rows_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "series.md").read_text("utf-8")
+    for example in EXAMPLES:
+        assert page.count(f"| {example.name}") == 2, "`python -m training.examples` writes the tables"
+
+
+def test_the_examples_can_be_trained_as_they_are_configured() -> None:
+    for example in EXAMPLES:
+        config = configured(example)
+        assert config.data == example.path
+        assert config.context_evaluated >= (config.season or 0)
+        assert fewest_points(config.context[1], config.horizon[1]) <= 4032
+
+
+def test_autoreg_forecasts_what_statsmodels_does() -> None:
+    ar_model = pytest.importorskip("statsmodels.tsa.ar_model")
+    series = Series({"y": sunspots()}, horizon=11)
+    (known_T,) = series.known_parts
+    forecast_BS = autoreg(series, context=44, season=1)(torch.from_numpy(known_T[None, -44:]), 11)
+    fits = [ar_model.AutoReg(known_T, lags=2**power, hold_back=44).fit() for power in range(6)]
+    expected_S = min(fits, key=lambda fit: float(fit.bic)).forecast(11)
+    np.testing.assert_allclose(forecast_BS[0], expected_S, rtol=1e-9)

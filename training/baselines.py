@@ -1,0 +1,127 @@
+"""Forecasts that need no network. An error says little until one of these stands beside it.
+
+Each is a `Predictor`: from sequences [B, T] and a number of steps S to the values [B, S] that follow.
+
+Shape suffixes: B batch, T time, S steps, P lags of an autoregression.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data import Floats, Source
+from training.series import Series
+
+Predictor = Callable[[Tensor, int], Tensor]
+"""From sequences [B, T] and a number of steps S to the values [B, S] that follow, both in double precision."""
+
+LONGEST_SEASON = 1000
+
+
+def baselines(source: Source, context: int, season: int | None = None) -> dict[str, Predictor]:
+    """The baselines by name, for sequences of `context` values.
+
+    On waves, each is fitted to the sequence that it is given. On series, AR(2) and the season are fitted once, to all
+    that comes before the held-out part; a season that is longer than the context is left out, since nobody who sees
+    the context alone could repeat it.
+    """
+    if not isinstance(source, Series):
+        return {"last_value": last_value, "seasonal_naive": seasonal_naive(season), "ar2": ar2}
+    season = season or season_of_series(source.known_parts)
+    naive = {"seasonal_naive": seasonal_naive(season)} if season <= context else {}
+    return {"last_value": last_value} | naive | {"ar2": autoregression(*fit_autoregression(source.known_parts, 2))}
+
+
+def last_value(x_BT: Tensor, steps: int) -> Tensor:
+    """Repeats the last value: persistence."""
+    return x_BT[:, -1:].expand(-1, steps)
+
+
+def seasonal_naive(season: int | None = None) -> Predictor:
+    """Repeats the last `season` values; without a season, that of each sequence: `season_of`."""
+
+    def predict(x_BT: Tensor, steps: int) -> Tensor:
+        season_B = season_of(x_BT) if season is None else torch.full((len(x_BT),), season)
+        ahead_BS = torch.arange(steps) % season_B[:, None]
+        return x_BT.gather(1, x_BT.size(1) - season_B[:, None] + ahead_BS)
+
+    return predict
+
+
+def ar2(x_BT: Tensor, steps: int) -> Tensor:
+    """x_t = a x_(t-1) + b x_(t-2), a and b fitted to each sequence by least squares.
+
+    Exact on a clean sine of frequency ω, where a = 2 cos ω and b = -1, up to rounding: no network can beat it there.
+    It is the yardstick for how far a learned model is from what the mathematics allows. Needs at least 4 values.
+    """
+    lagged_BT2 = torch.stack([x_BT[:, 1:-1], x_BT[:, :-2]], dim=-1)
+    fit_B2 = torch.linalg.lstsq(lagged_BT2, x_BT[:, 2:, None]).solution.squeeze(-1)
+    before_B, last_B = x_BT[:, -2], x_BT[:, -1]
+    values = []
+    for _ in range(steps):
+        before_B, last_B = last_B, fit_B2[:, 0] * last_B + fit_B2[:, 1] * before_B
+        values.append(last_B)
+    return torch.stack(values, dim=1)
+
+
+def fit_autoregression(parts: Sequence[Floats], order: int) -> tuple[float, Floats]:
+    """c and a [P] of x_t = c + a_1 x_(t-1) + … + a_P x_(t-P), by least squares over all parts."""
+    windows = [np.lib.stride_tricks.sliding_window_view(part_T, order + 1) for part_T in parts if len(part_T) > order]
+    window_BT = np.concatenate(windows)
+    lagged_BP = np.column_stack([np.ones(len(window_BT)), window_BT[:, -2::-1]])
+    fit_P, *_ = np.linalg.lstsq(lagged_BP, window_BT[:, -1])
+    return float(fit_P[0]), fit_P[1:].astype(np.float64)
+
+
+def autoregression(constant: float, lag_P: Floats) -> Predictor:
+    """Repeats x_t = constant + a_1 x_(t-1) + … from the last P values."""
+    weight_P = torch.from_numpy(np.ascontiguousarray(lag_P[::-1]))  # the oldest value first, as in a sequence
+
+    def predict(x_BT: Tensor, steps: int) -> Tensor:
+        recent_BP = x_BT[:, -len(weight_P) :]
+        values = []
+        for _ in range(steps):
+            values.append(constant + recent_BP @ weight_P)
+            recent_BP = torch.cat([recent_BP[:, 1:], values[-1][:, None]], dim=1)
+        return torch.stack(values, dim=1)
+
+    return predict
+
+
+def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> Tensor:
+    """The season [B] of each sequence: the lag at which it is most like itself; 1 where there is none.
+
+    Only lags where the autocorrelation has a peak count, because neighbours are alike in any smooth series. Each lag's
+    sum is divided by those of the squares of the values that it pairs, so that few pairs weigh no less than many.
+
+    Args:
+        longest: the longest lag that is looked at; by default two less than the sequence.
+        enough: the first peak of this fraction of the highest is taken.
+    """
+    x_BT = x_BT - x_BT.mean(dim=1, keepdim=True)
+    length = x_BT.size(1)
+    longest = min(longest or length, length - 2)
+    if longest < 3:
+        return torch.ones(len(x_BT), dtype=torch.long)
+    spectrum_BF = torch.fft.rfft(x_BT, 2 * length)  # with as many zeros behind it, so that its ends do not meet
+    product_BL = torch.fft.irfft(spectrum_BF.abs().square(), 2 * length)[:, : longest + 2]
+    energy_BT = torch.nn.functional.pad(x_BT.square().cumsum(dim=1), (1, 0))  # of the first 0, 1, 2, … values
+    lag_L = torch.arange(longest + 2)
+    early_BL, late_BL = energy_BT[:, length - lag_L], energy_BT[:, -1:] - energy_BT[:, lag_L]
+    alike_BL = product_BL / (early_BL * late_BL).sqrt().clamp_min(1e-300)
+    peak_BL = (alike_BL[:, 1:-1] > alike_BL[:, :-2]) & (alike_BL[:, 1:-1] >= alike_BL[:, 2:])
+    height_BL = torch.where(peak_BL, alike_BL[:, 1:-1], 0.0)
+    best_B1 = height_BL.amax(dim=1, keepdim=True)
+    first_B = (height_BL >= enough * best_B1).int().argmax(dim=1)
+    return torch.where(best_B1[:, 0] > 0, first_B + 1, 1)
+
+
+def season_of_series(parts: Sequence[Floats]) -> int:
+    """The season of the longest part, seen there at least twice.
+
+    A real series is about as like itself after two of its seasons as after one: the first is its season.
+    """
+    part_BT = torch.from_numpy(max(parts, key=len))[None]
+    return int(season_of(part_BT, min(part_BT.size(1) // 2, LONGEST_SEASON), enough=0.9)[0])

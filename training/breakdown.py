@@ -1,0 +1,104 @@
+"""Where a model is good and where it is not: errors by horizon, period, length of context, and noise.
+
+Every table has the baselines beside the model. AR(2), fitted to each wave by least squares, is exact on a clean sine up
+to rounding, so no network can beat it there; noise is what it cannot stand.
+
+Shape suffixes: B batch, T time, S steps.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.baselines import Predictor, baselines
+from training.data import BANDS, Source, Waves
+from training.evaluate import errors_of, rmse
+from training.tables import Table
+
+COUNT = 1024
+CONTEXTS = (8, 16, 24, 32, 48, 64, 96, 128, 256)
+SNR_DB = (math.inf, 40.0, 30.0, 20.0)
+
+
+def breakdown(model: Predictor, source: Source, context: int, season: int | None = None) -> list[Table]:
+    """All tables that `source` has the data for. `context` is what is given where nothing else is said."""
+    predictors = {"model": model} | baselines(source, context, season)
+    tables = [by_horizon(predictors, source, context)]
+    if isinstance(source, Waves) and source.period[0] < source.period[1]:
+        tables.append(by_period(predictors, source, context))
+    tables.append(by_context(model, source, context, season))
+    tables += [by_noise(predictors, source, context, steps) for steps in (1, source.rollouts[0])]
+    return tables
+
+
+def error_by_step(predictors: Mapping[str, Predictor], source: Source, context: int) -> dict[str, Tensor]:
+    """RMSE of each step [S] of the longest rollouts, by the name of the predictor."""
+    dataset = source.held_out(context, max(source.rollouts), COUNT)
+    return {name: errors_of(predict, dataset).square().mean(dim=0).sqrt() for name, predict in predictors.items()}
+
+
+def by_horizon(predictors: Mapping[str, Predictor], source: Source, context: int) -> Table:
+    """Errors of single steps, the 1st, the 2nd, the 5th, and so on."""
+    error_S = error_by_step(predictors, source, context)
+    longest = max(source.rollouts)
+    steps = sorted({step for power in (1, 10, 100, 1000) for step in (power, 2 * power, 5 * power)} | {longest})
+    rows = {f"{step}": [float(error[step - 1]) for error in error_S.values()] for step in steps if step <= longest}
+    return _table(f"RMSE of a step by horizon, from {context} values", "step", source, predictors, rows)
+
+
+def by_period(predictors: Mapping[str, Predictor], waves: Waves, context: int) -> Table:
+    """Errors of rollouts by the band of the period, of which `training/data.py` holds out the middle."""
+    steps = waves.rollouts[0]
+    dataset = waves.held_out(context, steps, COUNT)
+    low, high = math.log(waves.period[0]), math.log(waves.period[1])
+    band_B = np.floor((np.log(dataset.period_B) - low) / (high - low) * BANDS)
+    errors = [errors_of(predict, dataset) for predict in predictors.values()]
+    rows = {}
+    for band in np.unique(band_B):
+        inside_B = band_B == band
+        ends = dataset.period_B[inside_B].min(), dataset.period_B[inside_B].max()
+        name = f"{ends[0]:.1f} to {ends[1]:.1f}"
+        rows[name] = [rmse(error_BS[torch.from_numpy(inside_B)]) for error_BS in errors]
+    return _table(f"RMSE over {steps} steps by period, from {context} values", "period", waves, predictors, rows)
+
+
+def by_context(model: Predictor, source: Source, context: int, season: int | None) -> Table:
+    """Errors of rollouts by the number of values that are given."""
+    steps = source.rollouts[0]
+    rows, names = {}, ["model", *baselines(source, context, season)]
+    longest = max(CONTEXTS) if isinstance(source, Waves) else context  # a series may not have more
+    for length in sorted({*(length for length in CONTEXTS if length <= longest), context}):
+        dataset = source.held_out(length, steps, COUNT)
+        predictors = {"model": model} | baselines(source, length, season)
+        rows[f"{length}"] = [
+            rmse(errors_of(predictors[name], dataset)) if name in predictors else math.nan for name in names
+        ]
+    return _table(f"RMSE over {steps} steps by values given", "values", source, names, rows)
+
+
+def by_noise(predictors: Mapping[str, Predictor], source: Source, context: int, steps: int) -> Table:
+    """Errors where white noise is added to what is given; the truth stays as it is.
+
+    The signal's power is half the squared amplitude of a wave, or the variance of the series.
+    """
+    dataset = source.held_out(context, steps, COUNT)
+    signal_B = dataset.unit_B / (math.sqrt(2) if isinstance(source, Waves) else 1)
+    rows = {}
+    for snr_db in SNR_DB:
+        noise_BT = np.random.default_rng(0).standard_normal((len(dataset), context))
+        noise_BT *= signal_B[:, None] * 10 ** (-snr_db / 20)
+        noisy = [_given_noise(predict, torch.from_numpy(noise_BT)) for predict in predictors.values()]
+        rows["none" if snr_db == math.inf else f"{snr_db:.0f} dB"] = [rmse(errors_of(one, dataset)) for one in noisy]
+    what = "of the next value" if steps == 1 else f"over {steps} steps"
+    return _table(f"RMSE {what} by noise, from {context} values", "SNR", source, predictors, rows)
+
+
+def _given_noise(predict: Predictor, noise_BT: Tensor) -> Predictor:
+    return lambda x_BT, steps: predict(x_BT + noise_BT, steps)
+
+
+def _table(title: str, first: str, source: Source, names: Iterable[str], rows: Mapping[str, list[float]]) -> Table:
+    return Table(f"{title}, as a fraction of the {source.unit}", first, [n.replace("_", " ") for n in names], rows)

@@ -1,0 +1,95 @@
+"""The model card: what an artifact's own metadata says of it, for people. `python -m training card` writes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from pydantic import JsonValue
+
+from model import DEFAULT_ARTIFACT
+from model.artifact import Artifact, read_artifact
+from model.metadata import Metadata
+from training.tables import Table
+
+_USES = {
+    "sine": "Continues a clean sine whose period is in the range below, whatever its phase and amplitude. It is not "
+    "meant for sums of waves, for trends, for series with a level that is not zero, or for periods outside of the "
+    "range, and says nothing of how sure it is.",
+    "series": "Continues series like those that it was trained on, in the same units and with the same distance in "
+    "time between values. It says nothing of how sure it is, and knows nothing that has happened since.",
+}
+
+
+def model_card(artifact: Artifact) -> str:
+    """The card as Markdown. The same artifact gives the same text."""
+    about = artifact.metadata
+    kind = str(about.data.get("kind", "sine"))
+    shape = about.architecture
+    parts = [
+        f"# Model card: {about.name} {about.version}",
+        "`python -m training card` writes this page from the artifact's own metadata; a test compares.",
+        "## What it is",
+        f"A recurrent network ({shape.cell}, {_counted(shape.layers, 'layer')} of {shape.hidden} units) that predicts "
+        f"the next value of a sequence and feeds it back for a rollout. Trained on {about.created} with torch "
+        f"{about.torch_version}; sha256 of the artifact `{artifact.digest}`.",
+        "## What it is for",
+        _USES[kind],
+        "## What it was trained on",
+        _listed(about.data),
+        "## How well it does",
+        _errors(about),
+        "AR(2), fitted by least squares, is exact on a clean sine up to rounding: a model of clean sines is something "
+        "to learn from, not one to beat mathematics with."
+        if kind == "sine"
+        else "The baselines were fitted to everything before the held-out part, and stand beside the model.",
+        "## How it was trained",
+        _listed(about.training),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _listed(values: Mapping[str, JsonValue]) -> str:
+    return "\n".join(f"- {key.replace('_', ' ')}: {_shown(value)}" for key, value in values.items())
+
+
+def _shown(value: JsonValue) -> str:
+    if isinstance(value, list):
+        return " to ".join(_shown(end) for end in value)
+    return f"{value:.6g}" if isinstance(value, float) else "by default" if value is None else str(value)
+
+
+def _errors(about: Metadata) -> str:
+    """The errors as a table: one row for each forecaster, one column for each kind of error."""
+    columns = [key for key in about.errors if "/" not in key]
+    names = ["", *dict.fromkeys(key.split("/")[0] + "/" for key in about.errors if "/" in key)]
+    rows = {
+        name.removesuffix("/").replace("_", " ") or "this model": [
+            about.errors.get(name + key, float("nan")) for key in columns
+        ]
+        for name in names
+    }
+    unit = "amplitude" if about.data.get("kind", "sine") == "sine" else "standard deviation of the training part"
+    title = f"Errors on what training never saw, as fractions of the {unit}:"
+    return str(Table(title, "", [column.replace("_", " ") for column in columns], rows))
+
+
+@dataclass(frozen=True)
+class Card:
+    """Write the model card of an artifact."""
+
+    artifact: tyro.conf.Positional[Path] = DEFAULT_ARTIFACT
+    """The artifact."""
+
+    output: Path = Path("docs/model-card.md")
+    """The page to write."""
+
+
+def run(options: Card) -> None:
+    """Write the card, and say where."""
+    options.output.write_text(model_card(read_artifact(options.artifact)), "utf-8")
+    print(f"wrote {options.output}")

@@ -1,0 +1,155 @@
+"""Series of your own to learn from, and their split by time.
+
+Of each series the last `HELD_OUT` is never seen before the report, and the `SELECTION` before it is not trained on but
+chooses the weights that are kept. What is forecast never crosses those borders; what a forecast is given may lie
+before them, as it will when the model is used.
+
+One network serves all of them, without being told which: so one offset and one scale, the mean and the standard
+deviation of all training parts together, bring them into its units. Errors are given as fractions of that scale.
+
+Shape suffixes: B batch, T time, S steps that follow the window, N all points of all series.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import JsonValue
+
+from training.config import Config
+from training.data import Floats, Source, WindowDataset, Windows
+from training.reading import read_series
+
+SELECTION, HELD_OUT = 0.15, 0.20
+
+Part = tuple[int, int]
+
+
+def open_source(config: Config) -> Source:
+    """What `config` says to learn from.
+
+    Raises:
+        ValueError: the file of series cannot be trained on; the message names file and row.
+    """
+    if config.data is None:
+        return config.waves
+    horizon = config.horizon[1]
+    at_least = fewest_points(max(config.context[1], config.context_evaluated), horizon)
+    return Series(read_series(config.data, config.column, config.time, at_least), horizon)
+
+
+class Series:
+    """Series by name, as `read_series` returns them, of which `horizon` values are forecast at a time.
+
+    Raises:
+        ValueError: all values of the training parts are the same.
+    """
+
+    def __init__(self, values: Mapping[str, Floats], horizon: int) -> None:
+        self.rollouts = (horizon,)
+        self._values_N = np.concatenate(list(values.values()))
+        length_by_series = [len(value_T) for value_T in values.values()]
+        first_by_series = np.cumsum([0, *length_by_series[:-1]]).tolist()
+        self._parts = [
+            [(first, first + begin, first + end) for begin, end in split(length)]
+            for first, length in zip(first_by_series, length_by_series, strict=True)
+        ]
+        training_N = np.concatenate(self.training_parts)
+        self.offset, self.scale = float(training_N.mean()), float(training_N.std())
+        if not self.scale > 0:
+            raise ValueError("all values of the training part are the same: there is nothing to learn")
+
+    @property
+    def unit(self) -> str:
+        """See `Source`."""
+        return "standard deviation of the training part"
+
+    @property
+    def training_parts(self) -> list[Floats]:
+        """The training part of each series."""
+        return [self._values_N[begin:end] for (_, begin, end), _, _ in self._parts]
+
+    @property
+    def known_parts(self) -> list[Floats]:
+        """What comes before the held-out part of each series: what a method may be fitted to."""
+        return [self._values_N[begin:end] for (_, begin, _), (_, _, end), _ in self._parts]
+
+    @property
+    def description(self) -> dict[str, JsonValue]:
+        """See `Source`. No name of a file: it may say who or where."""
+        return {
+            "kind": "series",
+            "series": len(self._parts),
+            "points": len(self._values_N),
+            "held_out": f"the last {HELD_OUT:.0%} of each series; the {SELECTION:.0%} before it chose the weights",
+        }
+
+    def training(self, count: int, window: int, horizon: int, seed: int | Sequence[int]) -> "SeriesDataset":
+        """See `Source`: windows that lie wholly in the training parts."""
+        first_N = self._firsts(0, window, horizon)
+        return self._dataset(np.random.default_rng(seed).choice(first_N, count), window, horizon)
+
+    def selection(self, window: int, horizon: int, count: int) -> "SeriesDataset":
+        """See `Source`: evenly spread windows whose forecasts are in the parts that choose the weights."""
+        return self._dataset(_thinned(self._firsts(1, window, horizon), count), window, horizon)
+
+    def held_out(self, window: int, horizon: int, count: int) -> "SeriesDataset":
+        """See `Source`: evenly spread windows whose forecasts are in the held-out parts."""
+        return self._dataset(_thinned(self._firsts(2, window, horizon), count), window, horizon)
+
+    def _firsts(self, part: int, window: int, horizon: int) -> npt.NDArray[np.int64]:
+        """Where windows may begin so that what is forecast lies in `part`, and training windows wholly."""
+        firsts = []
+        for parts in self._parts:
+            first, begin, end = parts[part]
+            earliest = max(first, begin - window) if part else begin
+            firsts.append(np.arange(earliest, end - window - horizon + 1))
+        first_N = np.concatenate(firsts)
+        if not len(first_N):
+            raise ValueError(f"no series is long enough for {window} values and {horizon} that follow them")
+        return first_N
+
+    def _dataset(self, first_B: npt.NDArray[np.int64], window: int, horizon: int) -> "SeriesDataset":
+        return SeriesDataset(self._values_N, first_B, window, horizon, self.scale)
+
+
+class SeriesDataset(WindowDataset):
+    """Windows of `window` values that begin at `first_B` in `values_N`, each with the `horizon` values that follow."""
+
+    def __init__(
+        self, values_N: Floats, first_B: npt.NDArray[np.int64], window: int, horizon: int, unit: float
+    ) -> None:
+        super().__init__(window, horizon, np.full(len(first_B), unit))
+        self._values_N = torch.from_numpy(values_N)
+        self._first_B = first_B
+
+    def __getitem__(self, index: int | Sequence[int]) -> Windows:
+        """See `WindowDataset`."""
+        first = self._first_B[np.asarray(index)][..., None]
+        series = self._values_N[torch.from_numpy(first + np.arange(self.window + self.horizon))]
+        return series[..., : self.window], series[..., self.window :]
+
+
+def split(length: int) -> tuple[Part, Part, Part]:
+    """The first and the past-the-last index of the training, the selecting and the held-out part of a series."""
+    held_out = length - math.floor(length * HELD_OUT)
+    selection = held_out - math.floor(length * SELECTION)
+    return (0, selection), (selection, held_out), (held_out, length)
+
+
+def fewest_points(window: int, horizon: int) -> int:
+    """The length from which on a series has a training window and one forecast in each of the other parts."""
+    length = window + horizon
+    while True:
+        (begin, end), *others = split(length)
+        if end - begin >= window + horizon and all(end - begin >= horizon for begin, end in others):
+            return length
+        length += 1
+
+
+def _thinned(first_N: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    if len(first_N) <= count:
+        return first_N
+    return first_N[np.linspace(0, len(first_N) - 1, count).round().astype(np.int64)]

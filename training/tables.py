@@ -1,0 +1,47 @@
+"""Tables as they are printed, and the pages that they are copied into, so that no number there is typed by hand."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers by row and column; NaN is shown as nothing."""
+
+    title: str
+    first: str
+    """What the rows are."""
+
+    columns: Sequence[str]
+    rows: Mapping[str, Sequence[float]]
+
+    def __str__(self) -> str:
+        """As Markdown, aligned for a terminal: the first column to the left, the others to the right."""
+        lines = [[self.first, *self.columns]]
+        lines += [[name, *(number(value) for value in values)] for name, values in self.rows.items()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+        texts = [
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+            for line in (lines[0], rule, *lines[1:])
+        ]
+        return f"{self.title}\n\n" + "\n".join(f"| {' | '.join(text)} |" for text in texts)
+
+
+def number(value: float) -> str:
+    """Three significant digits, in the shortest form."""
+    return "" if value != value else f"{value:#.3g}" if 1e-3 <= abs(value) < 1e3 else f"{value:.2g}"
+
+
+def filled(page: str, name: str, text: str) -> str:
+    """The page with `text` between `<!-- NAME -->` and `<!-- /NAME -->`.
+
+    Raises:
+        ValueError: the page has no such place.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    place = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not place.search(page):
+        raise ValueError(f"the page has no place between {begin} and {end}")
+    return place.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", page)
