@@ -4,13 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import torch
 import tyro
 from rich.console import Console
 
-from model.network import Network
+from training.article import largest_errors, next_value_line
 from training.config import PRESETS, Config
-from training.evaluate import REPORT, evaluate, held_out
+from training.evaluate import Predictor, evaluate
 from training.export import export
 from training.loop import make_deterministic, train
 from training.progress import TrainingProgress
@@ -47,11 +46,20 @@ def main(arguments: Sequence[str]) -> int:
     for key, value in errors.items():
         console.print(f"  {key:32} {value:.2e}")
     if config.preset == "article":
-        console.print(article_line(trained.network, config), soft_wrap=True)
+        print_article(trained.network.generate, config, console)
     console.print(
         f"wrote {config.output} (sha256 {artifact.digest[:12]}…) and the reports in {directory}/", soft_wrap=True
     )
     return 0
+
+
+def print_article(predictor: Predictor, config: Config, console: Console) -> None:
+    """What the article shows, and the largest errors on its curve."""
+    period = config.waves.period[0]
+    console.print("largest errors on its phases that training never saw:")
+    for key, value in largest_errors(predictor, period, config.context_evaluated).items():
+        console.print(f"  {key:32} {value:.2e}")
+    console.print(next_value_line(predictor, period, config.context_evaluated), soft_wrap=True)
 
 
 def parse(arguments: Sequence[str]) -> Config:
@@ -71,19 +79,6 @@ def parse(arguments: Sequence[str]) -> Config:
     # An unknown preset falls through: tyro names the ones that there are.
     default = PRESETS.get(preset, PRESETS["default"])
     return tyro.cli(Config, default=default, args=arguments, prog="python -m training")
-
-
-@torch.inference_mode()
-def article_line(network: Network, config: Config) -> str:
-    """The article's own test: the next value after a window of the curve that training never saw.
-
-    Of many such windows it is the one whose next value is nearest to the article's.
-    """
-    x_BT, y_B1 = held_out(config.waves, config.context_evaluated, 1, REPORT).all()
-    chosen = int((y_B1[:, 0] - 0.0510).abs().argmin())
-    predicted = float(network.generate(x_BT[chosen : chosen + 1], 1))
-    true = float(y_B1[chosen, 0])
-    return f"predicted {predicted:.4f} for {true:.4f} after an unseen window (the article: 0.0523 for 0.0510)"
 
 
 if __name__ == "__main__":

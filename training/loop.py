@@ -58,7 +58,7 @@ def train(config: Config, progress: TrainingProgress) -> Trained:
     """
     started = time.monotonic()
     network = Network(config.architecture)
-    initialise(network)
+    initialise(network, config)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     record = Record(config)
     lengths = np.random.default_rng((config.seed, 0))
@@ -98,7 +98,7 @@ def train(config: Config, progress: TrainingProgress) -> Trained:
     return Trained(network.eval(), record.history, best_epoch, time.monotonic() - started, interrupted)
 
 
-def initialise(network: Network) -> None:
+def initialise(network: Network, config: Config) -> None:
     """Begin with orthogonal recurrent weights and zero biases, which keep a wave in memory.
 
     Every direction of the state then keeps its length until tanh bends it. PyTorch's own uniform weights shrink it by
@@ -106,9 +106,11 @@ def initialise(network: Network) -> None:
     """
     for name, weight in network.rnn.named_parameters():
         if name.startswith("weight_hh"):
-            nn.init.orthogonal_(weight)
+            nn.init.orthogonal_(weight, gain=config.recurrent_gain)
         elif name.startswith("bias"):
             nn.init.zeros_(weight)
+    with torch.no_grad():
+        network.weights(0)[0].mul_(config.input_gain)
 
 
 def longer(horizon: int, closed_loop: float, config: Config) -> int:

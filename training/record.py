@@ -10,8 +10,6 @@ from model.network import Network
 from training.config import Config
 from training.evaluate import SELECTION, held_out, rollout_rmse
 
-STEPS = 100
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -27,7 +25,7 @@ class Epoch:
     """Steps of the closed loop in the loss."""
 
     rollout_rmse: float
-    """RMSE of 100-step rollouts on held-out waves, as a fraction of the amplitude, after the epoch."""
+    """RMSE of rollouts on held-out waves, as a fraction of the amplitude, after the epoch."""
 
 
 class Record:
@@ -35,7 +33,7 @@ class Record:
 
     def __init__(self, config: Config) -> None:
         self.history: list[Epoch] = []
-        self._waves = held_out(config.waves, config.context_evaluated, STEPS, SELECTION, count=512)
+        self._waves = held_out(config.waves, config.context_evaluated, config.steps_evaluated, SELECTION, count=512)
         self._best: tuple[float, int, dict[str, Tensor]] = (math.inf, 0, {})
 
     def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
@@ -48,6 +46,10 @@ class Record:
             # One assignment, so that Ctrl-C never finds half of it.
             self._best = (epoch.rollout_rmse, len(self.history), served.state_dict())
         return epoch
+
+    def forget(self) -> None:
+        """Let the next weights be the best so far, however large their error."""
+        self._best = (math.inf, *self._best[1:])
 
     @property
     def best(self) -> tuple[int, dict[str, Tensor]]:

@@ -43,7 +43,7 @@ def loss_curve(history: Sequence[Epoch]) -> Figure:
     top.plot(epochs, [epoch.one_step for epoch in history], label="one-step loss (mean square)")
     if any(epoch.closed_loop for epoch in history):
         top.plot(epochs, [epoch.closed_loop for epoch in history], label="closed-loop loss (mean square)")
-    top.plot(epochs, [epoch.rollout_rmse for epoch in history], label="held-out 100-step rollout (RMSE)")
+    top.plot(epochs, [epoch.rollout_rmse for epoch in history], label="held-out rollouts (RMSE)")
     top.set(yscale="log", ylabel="fraction of the amplitude")
     top.legend()
     bottom.plot(epochs, [epoch.horizon for epoch in history], color="gray")

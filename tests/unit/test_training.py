@@ -15,14 +15,14 @@ from rich.console import Console
 from model.artifact import read_artifact
 from model.runtime import open_runtime
 from training.__main__ import main
-from training.config import PRESETS, Config
+from training.config import Config
 from training.data import Waves
 from training.loop import longer, make_deterministic, train
 from training.losses import least_peak
 from training.progress import TrainingProgress
 
 SMALL = dataclasses.replace(
-    Config(), waves=Waves(period=(20.0, 30.0)), hidden=8, epochs=2, batches=3, batch=16, finish=2, finish_waves=16
+    Config(), waves=Waves(period=(20.0, 30.0)), hidden=8, epochs=2, batches=3, batch=16, finish=2, finish_rows=16
 )
 
 
@@ -59,11 +59,12 @@ def assert_complete(directory: Path) -> None:
 
 
 def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "--epochs", "2", "--batches", "5")
+    arguments = command(tmp_path, "--epochs", "2", "--batches", "5", "--finish", "1", "--finish-rows", "32")
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
-    assert "epoch 2/2" in ran.stdout, "no terminal, so plain lines"
+    assert "epoch 6/6" in ran.stdout, "no terminal, so plain lines"
+    assert "rollout_10000_max" in ran.stdout
     assert "the article: 0.0523 for 0.0510" in ran.stdout
     assert_complete(tmp_path)
     metadata = read_artifact(tmp_path / "model.pt").metadata
@@ -72,7 +73,7 @@ def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) 
 
 
 def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "--epochs", "100000", "--batches", "2")
+    arguments = command(tmp_path, "--epochs", "100000", "--batches", "2", "--finish", "0")
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -115,7 +116,7 @@ def test_the_horizon_grows_only_when_the_closed_loop_follows_and_only_up_to_its_
     assert longer(8, SMALL.grow_below * 2, SMALL) == 8
     assert longer(8, SMALL.grow_below / 2, SMALL) == 9
     assert longer(SMALL.horizon[1], 0.0, SMALL) == SMALL.horizon[1]
-    assert longer(1, 0.0, PRESETS["article"]) == 1, "no closed loop, no horizon"
+    assert longer(1, 0.0, dataclasses.replace(SMALL, closed_loop=0.0)) == 1, "no closed loop, no horizon"
 
 
 def test_the_least_peak_is_what_samples_a_period_allow() -> None:
