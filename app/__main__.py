@@ -14,6 +14,8 @@ from uvicorn.supervisors import Multiprocess
 from app.settings import Settings
 from app.workers import shared_metrics, worker_count
 
+PROTOCOL = "app.protocol:JoiningProtocol"
+
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT. Wrong settings end with status 2, a model that cannot be served with 3."""
@@ -36,6 +38,7 @@ def serve(settings: Settings, workers: int) -> int:
     config = uvicorn.Config(
         "app.main:create_service",
         factory=True,
+        http=PROTOCOL,
         host=settings.host,
         port=settings.port,
         workers=workers,

@@ -21,7 +21,7 @@ class Served:
 
 def served(state: State) -> Served:
     """The model that the application with this state serves. Raises NotReady before and after it does."""
-    current: Served | None = getattr(state, "served", None)
+    current: Served | None = state["served"]
     if current is None:
         raise NotReady("The service is starting or stopping.")
     return current

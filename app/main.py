@@ -32,12 +32,11 @@ log = logging.getLogger("uvicorn.error")
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
-    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        metrics.worker_started()
-        app.state.served = load(settings, metrics)
+        app.state.metrics.worker_started()
+        app.state.served = load(settings, app.state.metrics)
         # Half a million objects, most of them torch's, that will never be garbage: a full collection would look at each
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
@@ -59,7 +58,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(forecast.router(predict, generate))
     app.include_router(service.routes)
     errors.install(app)
-    app.state.metrics = metrics
+    app.state.served = None
+    app.state.metrics = Metrics(routes=app.openapi()["paths"])
     return app
 
 
@@ -75,7 +75,7 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     if settings.hot_path:
         stack = HotPath(stack, app.state, endpoints(settings))
     stack = BodyLimitMiddleware(stack, settings.max_body_bytes)
-    return MetricsMiddleware(stack, app.state.metrics, routes=app.openapi()["paths"])
+    return MetricsMiddleware(stack, app.state.metrics)
 
 
 def load(settings: Settings, metrics: Metrics) -> Served:
@@ -109,4 +109,4 @@ def load(settings: Settings, metrics: Metrics) -> Served:
         device=runtime.device,
     )
     limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
-    return Served(info, Forecaster(runtime, limits, metrics.steps.inc, metrics.pending_steps.set))
+    return Served(info, Forecaster(runtime, limits, metrics.steps.add, metrics.pending_steps.set))

@@ -1,82 +1,70 @@
-"""Prometheus metrics, right across workers, and the pure ASGI middleware that counts and times every request."""
+"""What the service counts, and the pure ASGI middleware that counts and times every request."""
 
 import os
-import re
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.counters import Registry
+from app.workers import METRICS_FOLDER
+
+MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_CLIENT_GONE = 499  # what proxies write for a client that did not wait
+_STATUSES = sorted({*map(int, HTTPStatus), _CLIENT_GONE})
 _LATENCIES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
 class Metrics:
     """What one worker counts, and the sum over all of them."""
 
-    def __init__(self) -> None:
-        self._own = CollectorRegistry()
-        self.requests = Counter("sine_requests", "Requests answered.", ("route", "status"), registry=self._own)
-        self.latency = Histogram(
+    def __init__(self, routes: Iterable[str]) -> None:
+        """`routes` are the paths that are counted by their name; all others count as `other`."""
+        folder = os.environ.get(METRICS_FOLDER)
+        registry = Registry(Path(folder) if folder is not None else None)
+        routes = (*routes, "other")
+        requests = registry.counter("sine_requests", "Requests answered.", route=routes, status=map(str, _STATUSES))
+        latency = registry.histogram(
             "sine_request_duration_seconds",
             "From the request's headers to the response's last byte.",
-            ("route",),
-            buckets=_LATENCIES_S,
-            registry=self._own,
+            _LATENCIES_S,
+            route=routes,
         )
-        self.steps = Counter("sine_steps", "Steps of the network executed, encoding included.", registry=self._own)
-        self.pending_steps = Gauge(
-            "sine_pending_steps",
-            "Steps of the requests that are in the queue of the model's thread.",
-            multiprocess_mode="livesum",
-            registry=self._own,
+        self.by_route = {
+            route: (latency[route,], {status: requests[route, str(status)] for status in _STATUSES}) for route in routes
+        }
+        """For each route its latencies, and its requests by status."""
+        self.steps = registry.counter("sine_steps", "Steps of the network executed, encoding included.")[()]
+        self.pending_steps = registry.gauge(
+            "sine_pending_steps", "Steps of the requests that are in the queue of the model's thread."
         )
-        self._started = Counter(
-            "sine_workers_started", "Workers started. More than are alive: some have died.", registry=self._own
-        )
-        self._alive = Gauge("sine_workers", "Workers alive.", multiprocess_mode="livesum", registry=self._own)
+        self._started = registry.counter(
+            "sine_workers_started", "Workers started. More than are alive: some have died."
+        )[()]
+        self._alive = registry.gauge("sine_workers", "Workers alive.")
+        self.expose = registry.expose
 
     def worker_started(self) -> None:
         """Count this process as a worker."""
-        self._started.inc()
+        self._started.add()
         self._alive.set(1)
-
-    def expose(self) -> tuple[bytes, str]:
-        """The metrics of all workers as text, and its media type."""
-        registry = self._own
-        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-        if folder is not None:
-            _forget_the_dead(Path(folder))
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
-        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
-
-
-def _forget_the_dead(folder: Path) -> None:
-    """Drop the gauges of workers that are no more; what they counted stays."""
-    for file in folder.glob("gauge_live*.db"):
-        process = re.search(r"_(\d+)\.db$", file.name)
-        if process is not None and not Path("/proc", process[1]).exists():
-            mark_process_dead(int(process[1]))  # type: ignore[no-untyped-call]
 
 
 class MetricsMiddleware:
-    """Counts and times requests by route. A path that is no route of the application counts as `other`."""
+    """Counts and times requests by route."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
-        self._metrics = metrics
-        # Looking a label up costs microseconds, so each is looked up once.
-        self._latency = {route: metrics.latency.labels(route) for route in (*routes, "other")}
-        self._requests: dict[tuple[str, int], Counter] = {}
+        self._by_route = metrics.by_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        route = scope["path"] if scope["path"] in self._latency else "other"
+        latency, requests = self._by_route.get(scope["path"]) or self._by_route["other"]
         status = 500  # what a request that dies without an answer counts as
         began = time.perf_counter()
 
@@ -89,8 +77,5 @@ class MetricsMiddleware:
         try:
             await self.app(scope, receive, observed_send)
         finally:
-            self._latency[route].observe(time.perf_counter() - began)
-            counter = self._requests.get((route, status))
-            if counter is None:
-                counter = self._requests[route, status] = self._metrics.requests.labels(route, status)
-            counter.inc()
+            latency.observe(time.perf_counter() - began)
+            requests[status].add()

@@ -7,6 +7,7 @@ and finished and cancelled jobs leave at once. The idea of scheduling iterations
 al., OSDI 2022).
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Job:
 
 def finite_part(values_S: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The values before the first that is not finite; nearly always all of them."""
+    if math.isfinite(values_S.dot(values_S)):  # as long as no square overflows, which is looked at more closely then
+        return values_S
     finite_S = np.isfinite(values_S)
     return values_S if finite_S.all() else values_S[: int(finite_S.argmin())]
 

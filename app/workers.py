@@ -8,6 +8,9 @@ from pathlib import Path
 
 from app.settings import Settings
 
+METRICS_FOLDER = "SINE_METRICS_FOLDER"
+"""The environment variable that names the folder of the metrics. Not set: the process is alone."""
+
 
 def worker_count(settings: Settings) -> int:
     """The processes to start: what was asked for, or 1 on CUDA and one for each usable CPU otherwise.
@@ -40,10 +43,7 @@ def _cuda_is_available() -> bool:
 
 @contextmanager
 def shared_metrics() -> Iterator[None]:
-    """A new, empty folder for the metrics of all workers, known to prometheus_client by its environment variable.
-
-    To be entered before prometheus_client is imported, which reads the variable then.
-    """
+    """A new, empty folder for the metrics of all workers, known to them by an environment variable."""
     with tempfile.TemporaryDirectory(prefix="sine-metrics-", ignore_cleanup_errors=True) as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        os.environ[METRICS_FOLDER] = folder
         yield

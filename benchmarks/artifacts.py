@@ -9,20 +9,21 @@ import torch
 
 from model.artifact import save_artifact
 from model.golden import make_golden
-from model.metadata import Architecture, Metadata
+from model.metadata import Architecture, CellKind, Metadata
 from model.network import Network
 
 
-def untrained(folder: Path, hidden: int = 32, layers: int = 1) -> Path:
+def untrained(folder: Path, hidden: int = 32, layers: int = 1, cell: CellKind = "rnn") -> Path:
     """Writes an artifact of random weights, always the same ones for one architecture, into `folder`."""
-    architecture = Architecture(hidden=hidden, layers=layers)
+    name = f"untrained-{cell}-{hidden}x{layers}"
+    architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = Network(architecture)
     with torch.no_grad():
         golden = make_golden(network, [np.sin(np.arange(length)).tolist() for length in (2, 50)], steps=16)
     metadata = Metadata(
-        name=f"untrained-{hidden}x{layers}",
+        name=name,
         version="1",
         architecture=architecture,
         data={},
@@ -31,6 +32,6 @@ def untrained(folder: Path, hidden: int = 32, layers: int = 1) -> Path:
         torch_version=torch.__version__,
         created="2026-01-01",
     )
-    path = folder / f"untrained-{hidden}x{layers}.pt"
+    path = folder / f"{name}.pt"
     save_artifact(network, metadata, golden, path)
     return path

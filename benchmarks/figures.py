@@ -79,8 +79,8 @@ def kernel(measured: Mapping[str, Any]) -> None:
     figure, axis = plt.subplots(figsize=(6, 3.2))
     data = measured["data"]
     for way in next(iter(data.values())):
-        axis.plot(list(data), [1e6 * ways[way]["least_s"] for ways in data.values()], "o-", label=way)
-    axis.set(yscale="log", xlabel="hidden units", ylabel="µs a step")
+        axis.plot(list(data), [1e6 * ways[way]["least_s"] for ways in data.values()], "o", label=way)
+    axis.set(yscale="log", xlabel="cell and hidden units", ylabel="µs a step")
     axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     axis.spines[["top", "right"]].set_visible(False)
     _save(figure, "kernel")

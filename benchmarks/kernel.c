@@ -1,9 +1,15 @@
-/* The folded rollout of one layer as one would write it in C: the yardstick of model/kernel.py.
+/* The closed loop of one layer as one would write it in C: the yardstick of model/kernel.py.
  *
- * Built with -O3 -march=native -ffast-math -DHIDDEN=<hidden units, a multiple of 8>, so that all bounds are constants.
- * Matrices are stored by column, so that what is added is contiguous. Two ways to write the product: one column at a
- * time, and (-DCOLUMNS=8) eight at a time. The faster of the two is what the kernel is compared with.
+ * Built with -O3 -march=native -ffast-math -DHIDDEN=<hidden units, a multiple of 8> -DCELL=<RNN, GRU or LSTM>, so that
+ * all bounds are constants. Matrices are stored by column, so that what is added is contiguous. Two ways to write the
+ * product: one column at a time, and (-DCOLUMNS=8) eight at a time. The faster of the two is what the kernel is
+ * compared with. RNN and LSTM get the folded loop's matrix and bias_x, and no input; the GRU's output is fed back.
  */
+
+#define RNN 1
+#define GRU 3
+#define LSTM 4
+#define ROWS (CELL * HIDDEN)
 
 static const float P[] = {0.999999979f, 0.133810139f, 0.00349557414f, 2.06088541e-05f, 1.33543544e-08f};
 static const float Q[] = {1.0f, 0.467143295f, 0.025876929f, 0.000328561199f, 7.77643042e-07f};
@@ -16,36 +22,59 @@ static inline float tanh_of(float x)
              / ((((Q[4] * s + Q[3]) * s + Q[2]) * s + Q[1]) * s + Q[0]);
 }
 
-void rollout(float *restrict state, double *restrict values, long steps, double scale,
-             const float *restrict matrix, const float *restrict bias, const float *restrict readout,
-             float readout_bias)
+static inline float sigmoid_of(float x)
 {
-    _Alignas(64) float h[HIDDEN], sum[HIDDEN];
-    for (int i = 0; i < HIDDEN; i++)
+    return 0.5f + 0.5f * tanh_of(0.5f * x);
+}
+
+/* state: HIDDEN hidden units, then for the LSTM as many of its cell state */
+void rollout(float *restrict state, double *restrict values, long steps, double scale,
+             const float *restrict input, const float *restrict matrix, const float *restrict bias_x,
+             const float *restrict bias_h, const float *restrict readout, float readout_bias)
+{
+    _Alignas(64) float h[HIDDEN], c[HIDDEN], sum[ROWS];
+    for (int i = 0; i < HIDDEN; i++) {
         h[i] = state[i];
+        c[i] = CELL == LSTM ? state[HIDDEN + i] : 0.0f;
+    }
     for (long t = 0; t < steps; t++) {
         float y = readout_bias;
         for (int i = 0; i < HIDDEN; i++)
             y += readout[i] * h[i];
         values[t] = scale * y;
-        for (int i = 0; i < HIDDEN; i++)
-            sum[i] = bias[i];
+        for (int i = 0; i < ROWS; i++)
+            sum[i] = CELL == GRU ? bias_h[i] : bias_x[i];
 #if COLUMNS == 8
         for (int j = 0; j < HIDDEN; j += 8) {
-            const float *m = matrix + j * HIDDEN;
-            for (int i = 0; i < HIDDEN; i++)
-                sum[i] += m[i] * h[j] + m[HIDDEN + i] * h[j + 1] + m[2 * HIDDEN + i] * h[j + 2]
-                        + m[3 * HIDDEN + i] * h[j + 3] + m[4 * HIDDEN + i] * h[j + 4] + m[5 * HIDDEN + i] * h[j + 5]
-                        + m[6 * HIDDEN + i] * h[j + 6] + m[7 * HIDDEN + i] * h[j + 7];
+            const float *m = matrix + j * ROWS;
+            for (int i = 0; i < ROWS; i++)
+                sum[i] += m[i] * h[j] + m[ROWS + i] * h[j + 1] + m[2 * ROWS + i] * h[j + 2]
+                        + m[3 * ROWS + i] * h[j + 3] + m[4 * ROWS + i] * h[j + 4] + m[5 * ROWS + i] * h[j + 5]
+                        + m[6 * ROWS + i] * h[j + 6] + m[7 * ROWS + i] * h[j + 7];
         }
 #else
         for (int j = 0; j < HIDDEN; j++)
-            for (int i = 0; i < HIDDEN; i++)
-                sum[i] += matrix[j * HIDDEN + i] * h[j];
+            for (int i = 0; i < ROWS; i++)
+                sum[i] += matrix[j * ROWS + i] * h[j];
 #endif
-        for (int i = 0; i < HIDDEN; i++)
+        for (int i = 0; i < HIDDEN; i++) {
+#if CELL == RNN
             h[i] = tanh_of(sum[i]);
+#elif CELL == GRU
+            const int z = HIDDEN + i, n = 2 * HIDDEN + i;
+            const float reset = sigmoid_of(sum[i] + input[i] * y + bias_x[i]);
+            const float update = sigmoid_of(sum[z] + input[z] * y + bias_x[z]);
+            const float candidate = tanh_of(input[n] * y + bias_x[n] + reset * sum[n]);
+            h[i] = candidate + update * (h[i] - candidate);
+#else
+            c[i] = sigmoid_of(sum[HIDDEN + i]) * c[i] + sigmoid_of(sum[i]) * tanh_of(sum[2 * HIDDEN + i]);
+            h[i] = sigmoid_of(sum[3 * HIDDEN + i]) * tanh_of(c[i]);
+#endif
+        }
     }
-    for (int i = 0; i < HIDDEN; i++)
+    for (int i = 0; i < HIDDEN; i++) {
         state[i] = h[i];
+        if (CELL == LSTM)
+            state[HIDDEN + i] = c[i];
+    }
 }

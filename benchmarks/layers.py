@@ -69,23 +69,24 @@ def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
 
 def layers(folder: Path) -> dict[str, Ask]:
     """What is timed, by name."""
-    # The folder of the metrics has to be known before prometheus_client is imported.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     from app.endpoints import endpoints
     from app.hotpath import HotPath
     from app.limits import BodyLimitMiddleware
     from app.main import create_app, load
-    from app.metrics import Metrics, MetricsMiddleware
+    from app.metrics import MetricsMiddleware
     from app.settings import Settings
+    from app.workers import METRICS_FOLDER
 
     settings = Settings(model=untrained(folder))
-    metrics = Metrics()
+    (folder / "metrics").mkdir()
+    os.environ[METRICS_FOLDER] = str(folder / "metrics")
     app = create_app(settings)
+    metrics = app.state.metrics
     served = app.state.served = load(settings, metrics)
     hot = HotPath(app, app.state, endpoints(settings))
     limited = BodyLimitMiddleware(hot, settings.max_body_bytes)
-    counted = MetricsMiddleware(limited, metrics, ("/predict", "/generate"))
-    routed = MetricsMiddleware(BodyLimitMiddleware(app, settings.max_body_bytes), metrics, ("/predict", "/generate"))
+    counted = MetricsMiddleware(limited, metrics)
+    routed = MetricsMiddleware(BodyLimitMiddleware(app, settings.max_body_bytes), metrics)
     found: dict[str, Ask] = {}
     predict, generate = endpoints(settings)
     runtime = served.forecaster.runtime

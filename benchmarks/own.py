@@ -5,8 +5,10 @@ from __future__ import annotations
 from benchmarks.peers.registry import GENERATE, PREDICT, Peer, read_prediction
 
 
-def own(name: str = "ours", **settings: object) -> Peer:
+def own(name: str = "ours", module: str = "app", **settings: object) -> Peer:
     """The server as users start it, with all defaults but for `settings`, which become SINE_* variables.
+
+    `module` is what python runs.
 
     Its metrics are on, as they always are; its peers' are off where they can be.
     """
@@ -14,7 +16,7 @@ def own(name: str = "ours", **settings: object) -> Peer:
         name=name,
         requirements=None,
         distribution="sine-rnn-server",
-        command=("-m", "app", "--port", "{port}", "--model", "{model}"),
+        command=("-m", module, "--port", "{port}", "--model", "{model}"),
         environment={f"SINE_{key.upper()}": str(value) for key, value in settings.items()},
         ready_path="/readyz",
         predict=PREDICT,

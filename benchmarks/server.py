@@ -1,10 +1,11 @@
 """Our own server: the hot path, the distance to what any Python server can reach, and fairness.
 
 Compares, in interleaved rounds, this server, the same server answering through FastAPI's routing
-(SINE_HOT_PATH=false), and the floor: raw ASGI with the same validation that answers a constant, of the same length for
-/generate, with as many workers. Then the p99 of /predict on one connection, alone and beside another connection that
-asks for rollouts of 10,000 steps without pause; with one worker, both connections are that worker's. A star marks what
-was measured while something else took more than 0.15 cores.
+(SINE_HOT_PATH=false), the same server on uvicorn's own protocol (app/protocol.py says what ours does differently), and
+the floor: raw ASGI with the same validation that answers a constant, of the same length for /generate, with as many
+workers. Then the p99 of /predict on one connection, alone and beside another connection that asks for rollouts of
+10,000 steps without pause; with one worker, both connections are that worker's. A star marks what was measured while
+something else took more than 0.15 cores.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from benchmarks.rounds import Entry, Load, as_long_as_ours, measure
 PREDICT_1, PREDICT_64, GENERATE_16 = Load(1), Load(64), Load(16, steps=1000)
 LONG = Load(1, steps=10_000)
 ROUTED = "ours through FastAPI"
+APART = "ours, head and body written apart"
 
 
 def beside_rollouts(served: Served, seconds: int) -> Measured:
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="server-") as folder:
         model = untrained(Path(folder))
         floors = as_long_as_ours([by_name("floor-asgi"), by_name("floor-fastapi")], model, 1000)
-        peers = [own(), own(ROUTED, hot_path=False), *floors]
+        peers = [own(), own(ROUTED, hot_path=False), own(APART, "benchmarks.apart"), *floors]
         entries = measure(peers, loads, model, rounds=options.rounds, seconds=options.seconds)
         shared = {workers: fairness(model, workers, options.rounds, options.seconds) for workers in (1, 2)}
 

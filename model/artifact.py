@@ -15,13 +15,14 @@ import hashlib
 import io
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from model.metadata import Golden, Metadata
 from model.network import Network
@@ -113,13 +114,27 @@ def read_artifact(path: Path) -> Artifact:
 
 
 def load_module(artifact: Artifact, device: torch.device) -> torch.jit.ScriptModule:
-    """The artifact's TorchScript module, on `device`. This runs code from the file: only after `read_artifact`."""
+    """The artifact's TorchScript module, on `device`. This runs code from the file: only after `read_artifact`.
+
+    Raises:
+        ArtifactForeign: torch cannot load it, or its weights are not those of the architecture in its metadata.
+    """
     try:
         with _torchscript_deprecation_ignored():
             module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(artifact.content), map_location=device)  # type: ignore[no-untyped-call]
-            return module.eval()
     except RuntimeError as error:
         raise ArtifactForeign(f"torch {torch.__version__} cannot load this TorchScript: {error}") from error
+    with torch.device("meta"):  # shapes alone
+        described = Network(artifact.metadata.architecture).state_dict()
+    if _shapes(module.state_dict()) != _shapes(described):
+        raise ArtifactForeign(
+            f"the network in the file is not the one of its metadata: {artifact.metadata.architecture}"
+        )
+    return module.eval()
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}
 
 
 def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> ArtifactError:

@@ -1,9 +1,9 @@
-"""The CPU runtime: encode and folded rollout as compiled loops, with the same mathematics as `model/network.py`.
+"""The CPU runtime: encode and folded rollout as one compiled loop, with the same mathematics as `model/network.py`.
 
 PyTorch spends 97 % of a small network's rollout on dispatching its operations; `model/kernel.py` has none to dispatch.
 A row of a batch is computed on its own, always by the same instructions: an answer cannot depend on its neighbours.
 
-Shape suffixes: L layers, H hidden units, W hidden units padded to whole vectors, T time, S steps of a rollout.
+Shape suffixes are those of `model/kernel.py`.
 """
 
 from collections.abc import Sequence
@@ -12,57 +12,29 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.kernel import VECTOR, compile_kernels, padded_width
+from model.gates import VECTOR
+from model.kernel import Shape, compile_kernel
 from model.metadata import Architecture
 from model.runtime import State
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
+_NOTHING = np.empty(0)
+
 
 class FusedRuntime:
-    """The compiled loops with the weights of a TorchScript module. Immutable, so any number of threads may share it."""
+    """The compiled loop with the weights of a TorchScript module. Immutable, so any number of threads may share it."""
 
     name = "fused"
     device = "cpu"
     batches = False
 
     def __init__(self, module: torch.jit.ScriptModule, architecture: Architecture) -> None:
-        hidden, layers = architecture.hidden, architecture.layers
-        width = padded_width(hidden)
-        weights = {name: value.numpy() for name, value in module.state_dict().items()}
-
-        from_below_LWW, recurrent_LWW = aligned_zeros(layers, width, width), aligned_zeros(layers, width, width)
-        bias_LW = aligned_zeros(layers, width)
-        for layer in range(layers):
-            if layer > 0:
-                from_below_LWW[layer, :hidden, :hidden] = weights[f"rnn.weight_ih_l{layer}"].T
-            recurrent_LWW[layer, :hidden, :hidden] = weights[f"rnn.weight_hh_l{layer}"].T
-            bias_LW[layer, :hidden] = weights[f"rnn.bias_ih_l{layer}"] + weights[f"rnn.bias_hh_l{layer}"]
-        input_W, readout_W = aligned_zeros(width), aligned_zeros(width)
-        input_W[:hidden] = weights["rnn.weight_ih_l0"][:, 0]
-        readout_W[:hidden] = weights["readout.weight"][0]
-        self._encode_weights = (input_W, from_below_LWW, recurrent_LWW, bias_LW)
-
-        # The lowest layer of a rollout reads the top one through the feedback matrix. A single layer is both.
-        closed_from_below_LWW, closed_recurrent_LWW = (
-            aligned_zeros(layers, width, width),
-            aligned_zeros(layers, width, width),
-        )
-        closed_from_below_LWW[:], closed_recurrent_LWW[:] = from_below_LWW, recurrent_LWW
-        closed_bias_LW = aligned_zeros(layers, width)
-        closed_bias_LW[:] = bias_LW
-        with torch.inference_mode():
-            feedback_HH, folded_H = module.fold()
-        reads_top_LWW = closed_recurrent_LWW if layers == 1 else closed_from_below_LWW
-        reads_top_LWW[0, :hidden, :hidden] += feedback_HH.numpy().T
-        closed_bias_LW[0, :hidden] = folded_H.numpy()
-        bias = np.float32(weights["readout.bias"][0])
-        self._rollout_weights = (closed_from_below_LWW, closed_recurrent_LWW, closed_bias_LW, readout_W, bias)
-
-        self._state_shape = (layers, hidden)
-        self._kernels = compile_kernels(hidden, layers)
-        self.cached = self._kernels.cached
+        self._state_shape = (architecture.layers, architecture.memory)
+        self._weights = _laid_out(module, architecture)
+        self._kernel = compile_kernel(architecture)
+        self.cached = self._kernel.cached
 
     def start(self, sequence: Sequence[float]) -> State:
         """See `Runtime.start`."""
@@ -73,7 +45,7 @@ class FusedRuntime:
         if states is None:
             return [self._encode_one(sequence, np.zeros(self._state_shape, np.float32), -1.0) for sequence in sequences]
         return [
-            self._encode_one(sequence, state.hidden_LH.copy(), state.scale)
+            self._encode_one(sequence, state.memory_LM.copy(), state.scale)
             for sequence, state in zip(sequences, states, strict=True)
         ]
 
@@ -82,22 +54,60 @@ class FusedRuntime:
         values_BS = np.empty((len(states), steps))
         after = []
         for values_S, state in zip(values_BS, states, strict=True):
-            h_LH = state.hidden_LH.copy()
-            self._kernels.rollout(h_LH, values_S, state.scale, *self._rollout_weights)
-            after.append(State(h_LH, state.scale))
+            memory_LM = state.memory_LM.copy()
+            self._kernel.run(memory_LM, _NOTHING, values_S, state.scale, *self._weights)
+            after.append(State(memory_LM, state.scale))
         return values_BS, after
 
     def forecast(self, sequence: Sequence[float], steps: int) -> Float64:
         """See `Runtime.forecast`."""
-        h_LH, values_S = np.zeros(self._state_shape, np.float32), np.empty(steps)
-        scale = self._kernels.encode(h_LH, np.array(sequence, np.float64), -1.0, *self._encode_weights)
-        self._kernels.rollout(h_LH, values_S, scale, *self._rollout_weights)
+        memory_LM, values_S = np.zeros(self._state_shape, np.float32), np.empty(steps)
+        self._kernel.run(memory_LM, np.array(sequence, np.float64), values_S, -1.0, *self._weights)
         return values_S
 
-    def _encode_one(self, sequence: Sequence[float], h_LH: Float32, scale: float) -> State:
-        """`h_LH` is changed in place. A scale below zero stands for the sequence's own."""
+    def _encode_one(self, sequence: Sequence[float], memory_LM: Float32, scale: float) -> State:
+        """`memory_LM` is changed in place. A scale below zero stands for the sequence's own."""
         x_T = np.array(sequence, dtype=np.float64)
-        return State(h_LH, self._kernels.encode(h_LH, x_T, scale, *self._encode_weights))
+        return State(memory_LM, self._kernel.run(memory_LM, x_T, _NOTHING, scale, *self._weights))
+
+
+def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32 | np.float32, ...]:
+    """The module's weights as the kernel takes them, from `input_G` to `readout_bias`."""
+    hidden, layers, shape = architecture.hidden, architecture.layers, Shape.of(architecture)
+    width, rows, first = shape.width, shape.rows, shape.sums - shape.rows
+    weights = {name: value.numpy().astype(np.float64) for name, value in module.state_dict().items()}
+    W_y_H, b_y = weights["readout.weight"][0], weights["readout.bias"][0]
+
+    def padded(rows_: Float64, order: Sequence[int]) -> Float64:
+        """The gates in `order`, each of W rows, transposed."""
+        gates = np.zeros((len(order), width, *rows_.shape[1:]))
+        gates[:, :hidden] = rows_.reshape(-1, hidden, *rows_.shape[1:])[list(order)]
+        return gates.reshape(-1, *rows_.shape[1:]).T
+
+    stored = range(rows // width)
+    # The sums of a GRU begin with W_n x and end with W_n h (`activate_gru`); PyTorch stores r, z, n.
+    of_input = (2, 0, 1) if architecture.cell == "gru" else stored
+
+    loops = 2 if shape.folds else 1
+    input_G, readout_W = aligned_zeros(rows), aligned_zeros(width)
+    below_LWG, recurrent_KLWG = aligned_zeros(layers, width, rows), aligned_zeros(loops, layers, width, rows)
+    bias_KLN = aligned_zeros(loops, layers, shape.sums)
+    for layer in range(layers):
+        W_x, W_h, b_x, b_h = (
+            weights[f"rnn.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        if layer == 0:
+            input_G[:] = padded(W_x[:, 0], of_input)
+        else:
+            below_LWG[layer, :hidden] = padded(W_x, of_input)
+        for loop in range(loops):
+            if loop == 1:  # the fold, as model/network.py explains it
+                W_h, b_x = W_h + W_x * W_y_H, b_x + W_x[:, 0] * b_y
+            recurrent_KLWG[loop, layer, :hidden] = padded(W_h, stored)
+            bias_KLN[loop, layer, :rows] += padded(b_x, of_input)
+            bias_KLN[loop, layer, first:] += padded(b_h, stored)
+    readout_W[:hidden] = W_y_H
+    return input_G, below_LWG, recurrent_KLWG, bias_KLN, readout_W, np.float32(b_y)
 
 
 def aligned_zeros(*shape: int) -> Float32:

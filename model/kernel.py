@@ -1,7 +1,7 @@
-"""The loops of the fused runtime, compiled by Numba for one hidden size and layer count.
+"""The loop of the fused runtime, compiled by Numba for one architecture: cell, hidden size and layers.
 
-Both are constants to the compiler, which unrolls and vectorises for them. Three things make its work come out as fast
-as hand-written C (docs/decisions/fused-kernel.md has the measurements):
+All three are constants to the compiler, which unrolls and vectorises for them. Three things make its work come out as
+fast as hand-written C (docs/decisions/fused-kernel.md has the measurements):
 
 - Working arrays live on the stack, so that the compiler knows that writing one changes no other.
 - A matrix times a vector adds eight columns at a time, to four sums that are kept apart until the end: fewer passes
@@ -10,195 +10,148 @@ as hand-written C (docs/decisions/fused-kernel.md has the measurements):
 
 What is in here runs as machine code: Numba infers the types, mypy does not look.
 
-Shape suffixes: L layers, H hidden units, W hidden units padded to a multiple of 16 (the padding stays 0), T time,
-S steps of a rollout. Matrices are stored transposed, so that a column, which is what is added, is contiguous.
+Shape suffixes: L layers, H hidden units, M memory (H, or 2H for an LSTM), P its parts (1 or 2), W hidden units padded
+to a multiple of 16 (the padding stays 0), G rows of all gates (a multiple of W), N rows of all sums, T time, S steps of
+a rollout, K open and closed loop. Matrices are stored transposed.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+
+from model import gates
+from model.gates import FAST, VECTOR, activate_gru, activate_lstm, activate_rnn, add_product, begin, stack
+from model.metadata import Architecture
 
 log = logging.getLogger(__name__)
 
-VECTOR = 16
-"""Floats in the widest vector registers (AVX-512)."""
+_REORDERED_FROM = 32
+"""Padded hidden units from which the compiler may reorder sums. Below, they all fit into registers, and it would put
+them back into one chain of additions, each waiting for the last."""
 
-_COLUMNS = 8
-"""Columns of a matrix that are added at a time, two to each of four sums."""
+_SOURCE = hashlib.sha256(Path(gates.__file__).read_bytes()).hexdigest()
+"""Numba takes machine code from its cache if this file has not changed; that the inlined pieces have not, it has to be
+told."""
 
-# tanh x = x P(x²) / Q(x²), lowest power first. Within 4e-7 of tanh everywhere, in single precision;
-# `python -m benchmarks.tanh_fit` finds these numbers.
-_P = tuple(np.float32(c) for c in (0.999999979, 0.133810139, 0.00349557414, 2.06088541e-05, 1.33543544e-08))
-_Q = tuple(np.float32(c) for c in (1.0, 0.467143295, 0.025876929, 0.000328561199, 7.77643042e-07))
-_SATURATED = np.float32(9)
-"""tanh 9 is 1 in single precision."""
+_SIGNATURE = (
+    "float64(float32[:,::1], float64[::1], float64[::1], float64,"
+    " float32[::1], float32[:,:,::1], float32[:,:,:,::1], float32[:,:,::1], float32[::1], float32)"
+)
 
 
 @dataclass(frozen=True)
-class Kernels:
-    """The compiled loops for one architecture. They hold no lock and no state: any number of threads may run them."""
+class Shape:
+    """The sizes that an architecture has in the kernel."""
 
-    encode: Callable[..., float]
-    """(h_LH, x_T, scale, input_W, from_below_LWW, recurrent_LWW, bias_LW): advances `h_LH` over `x_T` and returns the
+    width: int
+    """W."""
+
+    rows: int
+    """G: what a matrix of one layer adds to."""
+
+    sums: int
+    """N: G, and for a GRU W more: its candidate keeps W_n x and W_n h apart, which is inside its reset gate."""
+
+    folds: bool
+    """Whether the closed loop is a recurrence without an input, as model/network.py explains."""
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> "Shape":
+        """The sizes for `architecture`."""
+        width = -(-architecture.hidden // VECTOR) * VECTOR
+        rows = {"rnn": 1, "gru": 3, "lstm": 4}[architecture.cell] * width
+        gru = architecture.cell == "gru"
+        return cls(width, rows, rows + width if gru else rows, folds=architecture.layers == 1 and not gru)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The compiled loop for one architecture. It holds no lock and no state: any number of threads may run it."""
+
+    run: Callable[..., float]
+    """(memory_LM, x_T, values_S, scale, input_G, below_LWG, recurrent_KLWG, bias_KLN, readout_W, readout_bias):
+    encodes `x_T`, fills `values_S` by a rollout, and advances `memory_LM` over both; either may be empty. Returns the
     scale; one below zero stands for the largest absolute value of `x_T`."""
-
-    rollout: Callable[..., None]
-    """(h_LH, values_S, scale, from_below_LWW, recurrent_LWW, bias_LW, readout_W, readout_bias): fills `values_S`,
-    and advances `h_LH` by as many steps."""
 
     cached: bool
     """Whether the machine code came from Numba's cache on disk."""
 
 
-def padded_width(hidden: int) -> int:
-    """`hidden`, rounded up to whole vectors."""
-    return -(-hidden // VECTOR) * VECTOR
+def compile_kernel(architecture: Architecture) -> Kernel:
+    """The kernel for an architecture."""
+    shape, hidden, layers = Shape.of(architecture), architecture.hidden, architecture.layers
+    width, rows, sums, folds = shape.width, shape.rows, shape.sums, shape.folds
+    parts = architecture.memory // hidden
+    remembered, summed, first = parts * layers * width, 4 * sums, sums - rows
+    gru, lstm = architecture.cell == "gru", architecture.cell == "lstm"
+    source = _SOURCE
+
+    @_compiled(FAST | {"reassoc"} if width >= _REORDERED_FROM else FAST)
+    def run(memory_LM, x_T, values_S, scale, input_G, below_LWG, recurrent_KLWG, bias_KLN, readout_W, readout_bias):
+        _ = source  # what a function reads from outside is part of its name in the cache
+        memory_PLW = numba.carray(stack(remembered), (parts, layers, width))
+        h_LW, c_LW = memory_PLW[0], memory_PLW[parts - 1]
+        sums_4N = numba.carray(stack(summed), (4, sums))
+        for part in range(parts):
+            for layer in range(layers):
+                for i in range(width):
+                    memory_PLW[part, layer, i] = memory_LM[layer, part * hidden + i] if i < hidden else np.float32(0)
+        if scale < 0.0:
+            for x in x_T:
+                scale = max(scale, abs(x))
+
+        given = len(x_T)
+        for t in range(given + len(values_S)):
+            loop = 0
+            if t < given:
+                x = np.float32(x_T[t] / scale if scale > 0.0 else 0.0)
+            else:
+                x = readout_bias
+                for i in range(width):
+                    x += readout_W[i] * h_LW[layers - 1, i]
+                values_S[t - given] = scale * x
+                if folds:  # the closed loop's matrix has the input in it
+                    loop, x = 1, np.float32(0)
+            for layer in range(layers):
+                begin(sums_4N, bias_KLN[loop, layer], sums)
+                if layer == 0:
+                    for i in range(rows):
+                        sums_4N[1, i] = input_G[i] * x
+                else:
+                    add_product(sums_4N, 0, rows, below_LWG[layer], h_LW[layer - 1], width)
+                add_product(sums_4N, first, rows, recurrent_KLWG[loop, layer], h_LW[layer], width)
+                if gru:
+                    activate_gru(h_LW[layer], sums_4N, width)
+                elif lstm:
+                    activate_lstm(h_LW[layer], c_LW[layer], sums_4N, width)
+                else:
+                    activate_rnn(h_LW[layer], sums_4N, width)
+
+        for part in range(parts):
+            for layer in range(layers):
+                for i in range(hidden):
+                    memory_LM[layer, part * hidden + i] = memory_PLW[part, layer, i]
+        return scale
+
+    return Kernel(run, cached=bool(run.stats.cache_hits))
 
 
-@intrinsic(prefer_literal=True)
-def _stack(typing_context, size):
-    """A pointer to `size` (a constant) floats on the stack, which Numba has no name for."""
-
-    def generate(context, builder, signature, arguments):
-        count = ir.Constant(ir.IntType(64), size.literal_value)
-        array = cgutils.alloca_once(builder, ir.FloatType(), size=count)
-        array.align = 4 * VECTOR
-        return array
-
-    return types.CPointer(types.float32)(size), generate
-
-
-# Fused multiply-add, reciprocals, no signed zeros. But not "no NaN, no infinity": a rollout that diverges has to come
-# out as one.
-_FAST = {"contract", "arcp", "nsz", "afn"}
-
-_REORDERED_FROM = 48
-"""Padded hidden units from which the compiler may reorder sums. Below, they all fit into registers, and it would put
-them back into one chain of additions, each waiting for the last."""
-
-_inlined = numba.njit(inline="always", fastmath=_FAST, error_model="numpy")
-
-
-@_inlined
-def _tanh(x):
-    x = min(max(x, -_SATURATED), _SATURATED)
-    s = x * x
-    above = (((_P[4] * s + _P[3]) * s + _P[2]) * s + _P[1]) * s + _P[0]
-    below = (((_Q[4] * s + _Q[3]) * s + _Q[2]) * s + _Q[1]) * s + _Q[0]
-    return x * above / below
-
-
-@_inlined
-def _add_product(a_W, b_W, c_W, d_W, transposed_WW, h_W, width):
-    """a + b + c + d += matrix · h."""
-    m = transposed_WW
-    for j in range(0, width, _COLUMNS):
-        h0, h1, h2, h3 = h_W[j], h_W[j + 1], h_W[j + 2], h_W[j + 3]
-        h4, h5, h6, h7 = h_W[j + 4], h_W[j + 5], h_W[j + 6], h_W[j + 7]
-        for i in range(width):
-            a_W[i] = a_W[i] + m[j, i] * h0 + m[j + 1, i] * h1
-            b_W[i] = b_W[i] + m[j + 2, i] * h2 + m[j + 3, i] * h3
-            c_W[i] = c_W[i] + m[j + 4, i] * h4 + m[j + 5, i] * h5
-            d_W[i] = d_W[i] + m[j + 6, i] * h6 + m[j + 7, i] * h7
-
-
-@_inlined
-def _begin(a_W, b_W, c_W, d_W, bias_W, width):
-    """a + b + c + d = bias."""
-    for i in range(width):
-        a_W[i] = bias_W[i]
-        b_W[i] = 0
-        c_W[i] = 0
-        d_W[i] = 0
-
-
-@_inlined
-def _activate(h_W, a_W, b_W, c_W, d_W, width):
-    """h = tanh(a + b + c + d)."""
-    for i in range(width):
-        h_W[i] = _tanh((a_W[i] + b_W[i]) + (c_W[i] + d_W[i]))
-
-
-def _compiled(signature: str, fast: set[str]):
-    """Compile a function for a signature, or take its machine code from Numba's cache."""
+def _compiled(fast: set[str]):
+    """Compile a function, or take its machine code from Numba's cache."""
 
     def compiled(function):
         options = {"fastmath": fast, "nogil": True, "error_model": "numpy"}
         try:
-            return numba.njit(signature, cache=True, **options)(function)
+            return numba.njit(_SIGNATURE, cache=True, **options)(function)
         except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
             log.info("The kernel is compiled at each start, since its machine code cannot be kept: %s", error)
-            return numba.njit(signature, **options)(function)
+            return numba.njit(_SIGNATURE, **options)(function)
 
     return compiled
-
-
-_ARRAYS = "float32[:,:,::1], float32[:,:,::1], float32[:,::1]"
-"""From below, recurrent, bias."""
-
-
-def compile_kernels(hidden: int, layers: int) -> Kernels:
-    """The kernels for an architecture."""
-    width = padded_width(hidden)
-    floats = layers * width
-    fast = _FAST | {"reassoc"} if width >= _REORDERED_FROM else _FAST
-
-    @_compiled(f"float64(float32[:,::1], float64[::1], float64, float32[::1], {_ARRAYS})", fast)
-    def encode(h_LH, x_T, scale, input_W, below_LWW, recurrent_LWW, bias_LW):
-        h_LW = numba.carray(_stack(floats), (layers, width))
-        a_W, b_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
-        c_W, d_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
-        for layer in range(layers):
-            for i in range(width):
-                h_LW[layer, i] = h_LH[layer, i] if i < hidden else np.float32(0)
-        if scale < 0.0:
-            for x in x_T:
-                scale = max(scale, abs(x))
-        for t in range(len(x_T)):
-            x = np.float32(x_T[t] / scale if scale > 0.0 else 0.0)
-            for layer in range(layers):
-                _begin(a_W, b_W, c_W, d_W, bias_LW[layer], width)
-                if layer == 0:
-                    for i in range(width):
-                        b_W[i] = input_W[i] * x
-                else:
-                    _add_product(a_W, b_W, c_W, d_W, below_LWW[layer], h_LW[layer - 1], width)
-                _add_product(a_W, b_W, c_W, d_W, recurrent_LWW[layer], h_LW[layer], width)
-                _activate(h_LW[layer], a_W, b_W, c_W, d_W, width)
-        for layer in range(layers):
-            for i in range(hidden):
-                h_LH[layer, i] = h_LW[layer, i]
-        return scale
-
-    @_compiled(f"void(float32[:,::1], float64[::1], float64, {_ARRAYS}, float32[::1], float32)", fast)
-    def rollout(h_LH, values_S, scale, below_LWW, recurrent_LWW, bias_LW, readout_W, readout_bias):
-        h_LW = numba.carray(_stack(floats), (layers, width))
-        a_W, b_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
-        c_W, d_W = numba.carray(_stack(width), (width,)), numba.carray(_stack(width), (width,))
-        for layer in range(layers):
-            for i in range(width):
-                h_LW[layer, i] = h_LH[layer, i] if i < hidden else np.float32(0)
-        for t in range(len(values_S)):
-            y = readout_bias
-            for i in range(width):
-                y += readout_W[i] * h_LW[layers - 1, i]
-            values_S[t] = scale * y
-            for layer in range(layers):
-                _begin(a_W, b_W, c_W, d_W, bias_LW[layer], width)
-                if layers > 1:  # a constant: one layer has no matrix from below
-                    _add_product(a_W, b_W, c_W, d_W, below_LWW[layer], h_LW[layer - 1], width)
-                _add_product(a_W, b_W, c_W, d_W, recurrent_LWW[layer], h_LW[layer], width)
-                _activate(h_LW[layer], a_W, b_W, c_W, d_W, width)
-        for layer in range(layers):
-            for i in range(hidden):
-                h_LH[layer, i] = h_LW[layer, i]
-
-    return Kernels(encode, rollout, cached=all(kernel.stats.cache_hits for kernel in (encode, rollout)))

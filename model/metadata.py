@@ -12,17 +12,25 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+CellKind = Literal["rnn", "gru", "lstm"]
+"""The recurrent cells of `model/cell.py`: `rnn` is the tanh cell."""
+
+
 class Architecture(_Record):
     """What has to be known to build the network's modules."""
 
-    cell: Literal["rnn"] = "rnn"
-    """The kind of recurrent cell: `rnn`, the tanh cell of `model/cell.py`."""
+    cell: CellKind = "rnn"
 
     hidden: int = Field(default=64, ge=1)
     """Hidden units of each layer."""
 
     layers: int = Field(default=1, ge=1)
     """Recurrent layers on top of each other."""
+
+    @property
+    def memory(self) -> int:
+        """Numbers that a layer remembers: its hidden state and, behind it, the cell state of an LSTM."""
+        return 2 * self.hidden if self.cell == "lstm" else self.hidden
 
 
 class Metadata(_Record):

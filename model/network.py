@@ -1,24 +1,37 @@
-"""The network that is trained, exported and served: `torch.nn.RNN` and a linear readout, with a folded rollout.
+"""The network that is trained, exported and served: `torch.nn.RNN`, `GRU` or `LSTM` and a linear readout.
 
 The network works on normalised values. `scale`, `encode` and `rollout` are what a runtime calls; `generate` is all of
 it in one call, in the caller's units, for whoever loads the TorchScript file without this project.
 
-**The fold.** A rollout feeds each output back as the next input, x = W_y h + b_y. Put into the lowest layer's equation,
+**The state** is one tensor, [L, B, M]: what each layer remembers, as in `model/cell.py`. For an LSTM that is h with c
+behind it; whoever passes states around never has to know.
 
-    h' = tanh(W_h h + b_h + W_x x + b_x) = tanh(W_h h + (W_x W_y) h_top + (b_h + b_x + W_x b_y)),
+**The fold.** A rollout feeds each output back as the next input, x = W_y h + b_y. Put into the equation of one layer,
 
-the closed loop is a recurrent network without an input, in which the lowest layer reads the top layer's last state.
-With one layer both matrices act on the same state and become one: a whole rollout is then a single `rnn_tanh` call on
-zeros. Exact in real arithmetic, and in floating point up to rounding. (Output feedback has long been used this way in
-reservoir computing; see Jaeger, "The 'echo state' approach", GMD report 148, 2001.)
+    h' = tanh(W_h h + b_h + W_x x + b_x) = tanh((W_h + W_x W_y) h + (b_h + b_x + W_x b_y)),
 
-Shape suffixes: B batch, T time, S steps of a rollout, H hidden units, L layers. One value is seen at each time.
+the closed loop is a recurrent network without an input: a whole rollout is a single `rnn_tanh` call on zeros. The gates
+of an LSTM add x and h in the same way, so they fold too. Exact in real arithmetic, in floating point up to rounding.
+(Output feedback has long been used this way in reservoir computing; see Jaeger, "The 'echo state' approach", GMD
+report 148, 2001.)
+
+Where it does not pay, x is fed back as the single number that it is, which costs H multiply-adds a gate:
+
+- GRU: its candidate has W_h h inside the reset gate and W_x x outside of it, so they do not become one matrix. A matrix
+  W_x W_y of its own would cost H² for what x gives for H.
+- A stack: the lowest layer reads x from the top layer and W_h h from itself: again two matrices, for the same price.
+
+Shape suffixes: B batch, T time, S steps of a rollout, H hidden units, M memory (H, or 2H for an LSTM), L layers.
+One value is seen at each time.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from model.metadata import Architecture
+from model.metadata import Architecture, CellKind
+
+_MODULES: dict[CellKind, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class Network(nn.Module):
@@ -26,27 +39,74 @@ class Network(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
+        self.cell: CellKind = architecture.cell
         self.layers = architecture.layers
-        self.rnn = nn.RNN(1, architecture.hidden, architecture.layers, batch_first=True)
-        self.readout = nn.Linear(architecture.hidden, 1)
+        self.hidden = architecture.hidden
+        self.memory = architecture.memory
+        self.rnn = _MODULES[self.cell](1, self.hidden, self.layers, batch_first=True)
+        self.readout = nn.Linear(self.hidden, 1)
 
-    def forward(self, x_BT: Tensor, h_LBH: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x_BT: Tensor, state_LBM: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Open loop: what follows each value, from an initial state or from zero.
 
         Args:
             x_BT: normalised values.
-            h_LBH: the state before the first of them; None for zero.
+            state_LBM: the state before the first of them; None for zero.
 
         Returns:
-            The predictions [B, T] (entry t is the value after x_t) and the state after the last value, [L, B, H].
+            The predictions [B, T] (entry t is the value after x_t) and the state after the last value, [L, B, M].
         """
-        h_BTH, h_LBH = self.rnn(x_BT.unsqueeze(-1), h_LBH)
-        return self.readout(h_BTH).squeeze(-1), h_LBH
+        if state_LBM is None:
+            state_LBM = x_BT.new_zeros(self.layers, x_BT.size(0), self.memory)
+        h_BTH, state_LBM = self.run(x_BT.unsqueeze(-1), state_LBM, self.weights(0, self.layers))
+        return self.readout(h_BTH).squeeze(-1), state_LBM
 
-    def weights(self, layer: int) -> list[Tensor]:
-        """W_x [H, 1 or H], W_h [H, H], b_x [H], b_h [H] of one layer."""
+    def weights(self, first: int, layers: int = 1) -> list[Tensor]:
+        """W_x, W_h, b_x, b_h of `layers` layers, the lowest of them `first`; each has the rows of all its gates."""
         # Not `rnn.weight_ih_l0` and so on: TorchScript has no attribute access by a computed name.
-        return self.rnn._flat_weights[4 * layer : 4 * layer + 4]  # type: ignore[return-value]
+        return self.rnn._flat_weights[4 * first : 4 * (first + layers)]  # type: ignore[return-value]
+
+    def run(self, x_BTI: Tensor, state_LBM: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """PyTorch's own loop: the hidden states [B, T, H] of the top layer and the state [L, B, M] after the last.
+
+        Its last arguments are: has biases, layers, dropout, training, bidirectional, batch first.
+        """
+        layers, training = state_LBM.size(0), self.training  # cuDNN keeps what a gradient needs only in training
+        if self.cell == "lstm":
+            start = [part_LBH.contiguous() for part_LBH in state_LBM.chunk(2, dim=2)]
+            h_BTH, h_LBH, c_LBH = torch.lstm(x_BTI, start, weights, True, layers, 0.0, training, False, True)
+            return h_BTH, torch.cat([h_LBH, c_LBH], dim=2)
+        if self.cell == "gru":
+            return torch.gru(x_BTI, state_LBM, weights, True, layers, 0.0, training, False, True)
+        return torch.rnn_tanh(x_BTI, state_LBM, weights, True, layers, 0.0, training, False, True)
+
+    def run_packed(self, x_N1: Tensor, rows_T: Tensor, state_LBM: Tensor) -> Tensor:
+        """The state [L, B, M] after the last value of each row: `run` on all layers, for rows of different lengths.
+
+        Args:
+            x_N1: the values of all rows, one time after the other, N in all.
+            rows_T: how many rows there still are at each time; the longest come first.
+            state_LBM: the state before the first value.
+        """
+        layers, training, weights = self.layers, self.training, self.weights(0, self.layers)
+        if self.cell == "lstm":
+            start = [part_LBH.contiguous() for part_LBH in state_LBM.chunk(2, dim=2)]
+            _, h_LBH, c_LBH = torch.lstm(x_N1, rows_T, start, weights, True, layers, 0.0, training, False)
+            return torch.cat([h_LBH, c_LBH], dim=2)
+        if self.cell == "gru":
+            return torch.gru(x_N1, rows_T, state_LBM, weights, True, layers, 0.0, training, False)[1]
+        return torch.rnn_tanh(x_N1, rows_T, state_LBM, weights, True, layers, 0.0, training, False)[1]
+
+    def step(self, x_BI: Tensor, state_BM: Tensor, weights: list[Tensor]) -> Tensor:
+        """The next state [B, M] of one layer: `run` for one time, without its cost of starting a loop."""
+        W_x, W_h, b_x, b_h = weights
+        if self.cell == "lstm":
+            h_BH, c_BH = state_BM.chunk(2, dim=1)
+            h_BH, c_BH = torch.lstm_cell(x_BI, [h_BH, c_BH], W_x, W_h, b_x, b_h)
+            return torch.cat([h_BH, c_BH], dim=1)
+        if self.cell == "gru":
+            return torch.gru_cell(x_BI, state_BM, W_x, W_h, b_x, b_h)
+        return torch.rnn_tanh_cell(x_BI, state_BM, W_x, W_h, b_x, b_h)
 
     @torch.jit.export
     def scale(self, x_BT: Tensor) -> Tensor:
@@ -65,67 +125,55 @@ class Network(nn.Module):
         return torch.where(scale_B > 0, x_BT.T / scale_B, 0.0).T.to(self.readout.weight.dtype)
 
     @torch.jit.export
-    def encode(self, x_BT: Tensor, length_B: Tensor, h_LBH: Tensor) -> Tensor:
-        """The state [L, B, H] after the last value of each sequence.
+    def encode(self, x_BT: Tensor, length_B: Tensor, state_LBM: Tensor) -> Tensor:
+        """The state [L, B, M] after the last value of each sequence.
 
         Args:
             x_BT: normalised values, padded on the right with anything finite.
             length_B: how many values of each row are its sequence, 1 to T.
-            h_LBH: the state before the first value.
+            state_LBM: the state before the first value.
         """
-        # One layer at a time, because the last state of a row is where its own sequence ends, and `nn.RNN` gives
-        # every step of the top layer only. What is computed past the end of a sequence is never read.
-        last_B1H = (length_B - 1).view(-1, 1, 1).expand(-1, 1, h_LBH.size(2))
-        below_BTI = x_BT.unsqueeze(-1)
-        states: list[Tensor] = []
-        for layer in range(self.layers):
-            below_BTI, _ = torch.rnn_tanh(
-                below_BTI,
-                h_LBH[layer : layer + 1].contiguous(),
-                self.weights(layer),
-                True,  # has biases
-                1,  # layers
-                0.0,  # dropout
-                False,  # training
-                False,  # bidirectional
-                True,  # batch first
-            )
-            states.append(below_BTI.gather(1, last_B1H).squeeze(1))
-        return torch.stack(states)
+        # Packed, each row ends where its own sequence does. (Training does without: PyTorch's gradients of packed
+        # sequences take twice as long.)
+        order_B = length_B.argsort(descending=True)
+        packed = pack_padded_sequence(x_BT[order_B].unsqueeze(-1), length_B[order_B].cpu(), batch_first=True)
+        sorted_LBM = self.run_packed(packed.data, packed.batch_sizes, state_LBM[:, order_B])
+        return sorted_LBM[:, order_B.argsort()]
 
     @torch.jit.export
-    def fold(self) -> tuple[Tensor, Tensor]:
-        """The feedback matrix W_x W_y [H, H] and the folded bias [H] of the lowest layer. Computed once at load."""
-        W_x_H1, _, b_x_H, b_h_H = self.weights(0)
-        return W_x_H1 @ self.readout.weight, b_h_H + b_x_H + W_x_H1 @ self.readout.bias
+    def fold(self) -> list[Tensor]:
+        """The weights of the closed loop as a network without an input, like those of a layer; none where it is not
+        folded. Computed once at load."""
+        if self.cell == "gru" or self.layers > 1:
+            return []
+        W_x_G1, W_h_GH, b_x_G, b_h_G = self.weights(0)
+        b_G = b_h_G + b_x_G + W_x_G1 @ self.readout.bias
+        return [torch.zeros_like(W_x_G1), W_h_GH + W_x_G1 @ self.readout.weight, b_G, torch.zeros_like(b_G)]
 
     @torch.jit.export
-    def rollout(self, h_LBH: Tensor, steps: int, fold: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Closed loop: the next `steps` values [B, S] in normalised units, and the state [L, B, H] after them.
+    def rollout(self, state_LBM: Tensor, steps: int, fold: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Closed loop: the next `steps` values [B, S] in normalised units, and the state [L, B, M] after them.
 
-        The first value is the readout of `h_LBH` itself; going on from the returned state gives the value after the
+        The first value is the readout of the state itself; going on from the returned state gives the value after the
         last one. `fold` is what `fold()` returns.
         """
-        feedback_HH, b_H = fold
-        if self.layers == 1:
-            zeros_BS1 = torch.zeros(h_LBH.size(1), steps, 1, dtype=h_LBH.dtype, device=h_LBH.device)
-            weights = [zeros_BS1.new_zeros(b_H.size(0), 1), self.weights(0)[1] + feedback_HH]
-            weights += [b_H, torch.zeros_like(b_H)]
-            h_BSH, last_LBH = torch.rnn_tanh(zeros_BS1, h_LBH, weights, True, 1, 0.0, False, False, True)
-            h_BSH = torch.cat([h_LBH[0].unsqueeze(1), h_BSH[:, :-1]], dim=1)
-            return self.readout(h_BSH).squeeze(-1), last_LBH
+        if len(fold) > 0:
+            zeros_BS1 = torch.zeros(state_LBM.size(1), steps, 1, dtype=state_LBM.dtype, device=state_LBM.device)
+            h_BSH, last_LBM = self.run(zeros_BS1, state_LBM, fold)
+            h_BSH = torch.cat([state_LBM[0, :, : self.hidden].unsqueeze(1), h_BSH[:, :-1]], dim=1)
+            return self.readout(h_BSH).squeeze(-1), last_LBM
 
-        # TorchScript compiles this loop; no library call runs a stack whose lowest layer reads the top one.
-        W_h_HH = self.weights(0)[1]
-        h = list(h_LBH.unbind(0))
-        top: list[Tensor] = []
+        # TorchScript compiles this loop; no library call feeds an output back.
+        weights = [self.weights(layer) for layer in range(self.layers)]
+        states = list(state_LBM.unbind(0))
+        values: list[Tensor] = []
         for _ in range(steps):
-            top.append(h[-1])
-            h[0] = torch.tanh(h[0] @ W_h_HH.T + h[-1] @ feedback_HH.T + b_H)
-            for layer in range(1, self.layers):
-                W_x_HH, W_hh_HH, b_x_H, b_h_H = self.weights(layer)
-                h[layer] = torch.tanh(h[layer - 1] @ W_x_HH.T + h[layer] @ W_hh_HH.T + b_x_H + b_h_H)
-        return self.readout(torch.stack(top, dim=1)).squeeze(-1), torch.stack(h)
+            below_BI = self.readout(states[-1][:, : self.hidden])
+            values.append(below_BI)
+            for layer in range(self.layers):
+                states[layer] = self.step(below_BI, states[layer], weights[layer])
+                below_BI = states[layer][:, : self.hidden]
+        return torch.cat(values, dim=1), torch.stack(states)
 
     @torch.jit.export
     def generate(self, x_BT: Tensor, steps: int) -> Tensor:
@@ -136,7 +184,6 @@ class Network(nn.Module):
         scale_B = self.scale(x_BT)
         length_B = torch.full([x_BT.size(0)], x_BT.size(1), dtype=torch.long, device=x_BT.device)
         normalised_BT = self.normalise(x_BT, scale_B)
-        zero_LBH = normalised_BT.new_zeros(self.layers, x_BT.size(0), self.rnn.hidden_size)
-        h_LBH = self.encode(normalised_BT, length_B, zero_LBH)
-        y_BS, _ = self.rollout(h_LBH, steps, self.fold())
+        zero_LBM = normalised_BT.new_zeros(self.layers, x_BT.size(0), self.memory)
+        y_BS, _ = self.rollout(self.encode(normalised_BT, length_B, zero_LBM), steps, self.fold())
         return y_BS.to(x_BT.dtype) * scale_B.unsqueeze(1)

@@ -30,8 +30,8 @@ class DeviceUnavailable(Exception):
 class State(NamedTuple):
     """What a runtime remembers of a sequence."""
 
-    hidden_LH: npt.NDArray[np.float32]
-    """The hidden state of each layer after the last value."""
+    memory_LM: npt.NDArray[np.float32]
+    """What each layer remembers after the last value: its hidden state, and behind it an LSTM's cell state."""
 
     scale: float
     """What the sequence was divided by, in the caller's units."""

@@ -20,7 +20,7 @@ class ScriptedRuntime:
         self.device = device.type
         self._module = module
         self._place = device
-        self._state_shape = (architecture.layers, architecture.hidden)
+        self._state_shape = (architecture.layers, architecture.memory)
         with torch.inference_mode():
             self._fold = module.fold()
 
@@ -37,24 +37,24 @@ class ScriptedRuntime:
         for row, sequence in zip(padded_BT, sequences, strict=True):
             row[: len(sequence)] = sequence
         x_BT = torch.from_numpy(padded_BT).to(self._place)
-        layers, hidden = self._state_shape
+        layers, memory = self._state_shape
         if states is None:
             scale_B = self._module.scale(x_BT)
-            h_LBH = torch.zeros(layers, len(sequences), hidden, device=self._place)
+            state_LBM = torch.zeros(layers, len(sequences), memory, device=self._place)
         else:
             scale_B = torch.tensor([state.scale for state in states], dtype=torch.float64, device=self._place)
-            h_LBH = self._stacked(states)
+            state_LBM = self._stacked(states)
         length_B = torch.tensor(lengths, device=self._place)
-        h_LBH = self._module.encode(self._module.normalise(x_BT, scale_B), length_B, h_LBH)
-        return _states(h_LBH, scale_B.tolist())
+        state_LBM = self._module.encode(self._module.normalise(x_BT, scale_B), length_B, state_LBM)
+        return _states(state_LBM, scale_B.tolist())
 
     @torch.inference_mode()
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         """See `Runtime.rollout`."""
-        y_BS, h_LBH = self._module.rollout(self._stacked(states), steps, self._fold)
+        y_BS, state_LBM = self._module.rollout(self._stacked(states), steps, self._fold)
         scales = [state.scale for state in states]
         values_BS = y_BS.cpu().numpy().astype(np.float64) * np.array(scales)[:, None]
-        return values_BS, _states(h_LBH, scales)
+        return values_BS, _states(state_LBM, scales)
 
     def forecast(self, sequence: Sequence[float], steps: int) -> npt.NDArray[np.float64]:
         """See `Runtime.forecast`."""
@@ -62,9 +62,9 @@ class ScriptedRuntime:
         return values_BS.reshape(steps)
 
     def _stacked(self, states: Sequence[State]) -> torch.Tensor:
-        return torch.from_numpy(np.stack([state.hidden_LH for state in states], axis=1)).to(self._place)
+        return torch.from_numpy(np.stack([state.memory_LM for state in states], axis=1)).to(self._place)
 
 
-def _states(h_LBH: torch.Tensor, scales: Sequence[float]) -> list[State]:
-    hidden_BLH = h_LBH.transpose(0, 1).contiguous().cpu().numpy()
-    return [State(hidden_LH, scale) for hidden_LH, scale in zip(hidden_BLH, scales, strict=True)]
+def _states(state_LBM: torch.Tensor, scales: Sequence[float]) -> list[State]:
+    memory_BLM = state_LBM.transpose(0, 1).contiguous().cpu().numpy()
+    return [State(memory_LM, scale) for memory_LM, scale in zip(memory_BLM, scales, strict=True)]

@@ -8,7 +8,7 @@ import torch
 
 from model.artifact import save_artifact
 from model.golden import make_golden
-from model.metadata import Architecture, Metadata
+from model.metadata import Architecture, CellKind, Metadata
 from model.network import Network
 
 GOLDEN_SEQUENCES = [np.sin(np.arange(length)).tolist() for length in (2, 16, 64)]
@@ -19,6 +19,7 @@ MakeArtifact = Callable[..., Path]
 def make_small_artifact(
     folder: Path,
     *,
+    cell: CellKind = "rnn",
     hidden: int = 16,
     layers: int = 1,
     prepare: Callable[[Network], object] = lambda network: None,
@@ -30,7 +31,7 @@ def make_small_artifact(
 
     Its weights may be changed, by `prepare` before its golden rollouts are made, by `spoil` after it.
     """
-    architecture = Architecture(hidden=hidden, layers=layers)
+    architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     torch.manual_seed(0)
     network = Network(architecture)
     with torch.no_grad():

@@ -24,7 +24,7 @@ def largest_errors(predictor: Predictor, period: float, context: int) -> dict[st
     The phases are spread evenly over what is held out, and nothing is averaged.
     """
     largest_S = torch.zeros(max(STEPS), dtype=torch.float64)
-    for phase_B in torch.split(_held_out_phases(240), CHUNK):
+    for phase_B in torch.split(_held_out_phases(120), CHUNK):
         series_BT = _curve(phase_B, period, context + max(STEPS))
         error_BS = predictor(series_BT[:, :context], max(STEPS)) - series_BT[:, context:]
         largest_S = torch.maximum(largest_S, error_BS.abs().amax(dim=0))

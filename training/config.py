@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from model.metadata import Architecture
+from model.metadata import Architecture, CellKind
 from training.data import Waves
 
 Preset = Literal["default", "article"]
@@ -34,10 +34,13 @@ class Config:
     runs: Path = Path("runs")
     """Directory of reports: plots and errors are written to RUNS/NAME/."""
 
-    waves: Waves = field(default_factory=lambda: Waves(period=(9.5, 52.0)))
+    waves: Waves = field(default_factory=lambda: Waves(period=(8.0, 64.0)))
     """The waves to learn."""
 
-    hidden: int = 64
+    cell: CellKind = "gru"
+    """Recurrent cell: `rnn` (tanh), `gru` or `lstm`, with about one, three and four times the cost of a step."""
+
+    hidden: int = 28
     """Hidden units of each layer, at least 1."""
 
     layers: int = 1
@@ -50,7 +53,7 @@ class Config:
     """Initial gain of the recurrent weights, which begin orthogonal. More than 0.
     At 1 the network begins with a long memory, below it forgets its zero state within the window."""
 
-    epochs: int = 250
+    epochs: int = 0
     """Epochs with Adam, at least 0. The held-out error is measured, and the best weights are kept, after each."""
 
     batches: int = 50
@@ -93,15 +96,19 @@ class Config:
     steps_evaluated: int = 100
     """Steps of the held-out rollouts whose error chooses the best weights, at least 1."""
 
-    finish: int = 150
+    finish: int = 15
     """Levenberg-Marquardt iterations at each of the finish's horizons, after the last epoch, at least 0.
     Each is shown and measured as an epoch."""
 
-    finish_horizons: tuple[int, ...] = (100,)
+    finish_horizons: tuple[int, ...] = (1, 8, 32, 100, 100)
     """Steps of the closed loop in the finish, one number for each of its stages, each at least 1."""
 
-    finish_rows: int = 512
-    """Waves in a stage of the finish, each with one step of its rollout, at least 1."""
+    finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 80, 20)
+    """Values that the waves of the finish are given, one number for each chunk of rows in turn, each at least 2."""
+
+    finish_rows: int = 4800
+    """Waves in a stage of the finish, at least 1, each with one step of its rollout; rounded up to chunks of 400.
+    About twice as many as the network has weights."""
 
     seed: int = 0
     """Seed of weights, windows and noise, at least 0. The same seed on the same machine gives the same weights."""
@@ -129,6 +136,12 @@ class Config:
         _require(self.finish >= 0, "finish", "at least 0", self.finish)
         _require(self.epochs + self.finish > 0, "epochs", "at least 1 where finish is 0", self.epochs)
         _require(
+            min(self.finish_contexts, default=0) >= 2,
+            "finish-contexts",
+            "integers of at least 2",
+            self.finish_contexts,
+        )
+        _require(
             min(self.finish_horizons, default=0) >= 1, "finish-horizons", "integers of at least 1", self.finish_horizons
         )
         _require(self.seed >= 0, "seed", "at least 0", self.seed)
@@ -138,7 +151,7 @@ class Config:
 
     @property
     def architecture(self) -> Architecture:
-        return Architecture(hidden=self.hidden, layers=self.layers)
+        return Architecture(cell=self.cell, hidden=self.hidden, layers=self.layers)
 
 
 def _require(holds: bool, name: str, allowed: str, given: object) -> None:
@@ -153,6 +166,7 @@ PRESETS: dict[Preset, Config] = {
         name="article",
         output=Path("runs/article/article.pt"),
         waves=Waves(period=(40.0, 40.0), amplitude=(1.0, 1.0)),
+        cell="rnn",
         hidden=32,
         # One curve in 50 points is remembered best by a network that is nearly linear and forgets its zero state.
         input_gain=0.1,
@@ -161,8 +175,9 @@ PRESETS: dict[Preset, Config] = {
         context=(50, 50),
         context_evaluated=50,
         steps_evaluated=1000,
-        finish=30,
+        finish=25,
         finish_horizons=(1, 16, 100, 400),
-        finish_rows=1000,
+        finish_contexts=(50,),
+        finish_rows=1200,
     ),
 }

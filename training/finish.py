@@ -18,21 +18,22 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from model.network import Network
 from training.config import Config
-from training.data import Floats, cut
+from training.data import Floats, Waves, cut
 from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
 from training.progress import TrainingProgress
 from training.record import Record
 
-CHUNK = 480  # rows whose backward pass is held in memory at once
+CHUNK = 400  # rows of one context; their backward pass is held in memory at once
 NEXT_VALUE = 0.25  # part of the rows
 DRIFT = 20.0  # steps after which an error counts half: what a rollout gets wrong early, it carries on
+SCALED = 0.3  # part of the rows that are not divided by their largest value, but by as little as it can be
 FIRST_DAMPING = 1e-3
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One wave, one step and one weight each; sorted by step, so that a chunk's rollouts are of about one length."""
+    """One wave, one step and one weight each."""
 
     x_BT: Tensor
     """Windows in the network's units."""
@@ -52,8 +53,7 @@ def finish(network: Network, config: Config, record: Record, progress: TrainingP
         return
     network.double().eval()
     for stage, horizon in enumerate(config.finish_horizons):
-        rows = make_rows(config, horizon, (config.seed, config.epochs + 1, stage))
-        problem = _Problem(network, rows)
+        problem = _Problem(network, make_rows(config, horizon, stage))
         theta_P = parameters_to_vector(network.parameters()).detach()
         record.forget()  # the errors of weights that were trained for shorter rollouts
         steps = levenberg_marquardt(problem.residuals, problem.jacobian, theta_P, FIRST_DAMPING)
@@ -62,27 +62,48 @@ def finish(network: Network, config: Config, record: Record, progress: TrainingP
             progress.epoch_done(record.add(network, 0.0, loss, horizon))
 
 
-def make_rows(config: Config, horizon: int, seed: tuple[int, ...]) -> Rows:
-    """Training waves and the steps of their rollouts, below `horizon`, that are compared with the truth.
+def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
+    """Chunks of training waves and the steps of their rollouts, below `horizon`, that are compared with the truth.
+
+    The contexts take turns. What a short one leaves unknown nobody can learn, so its rows weigh less: the variance of a
+    frequency that is estimated from T values falls as 1/T³ (Rife and Boorstyn, IEEE Trans. Inf. Theory 20(5), 1974).
+    """
+    chunks = math.ceil(config.finish_rows / CHUNK)
+    rows = []
+    for number in range(chunks):
+        context = config.finish_contexts[number % len(config.finish_contexts)]
+        weight = min(1.0, context / config.context_evaluated) ** 3 / math.sqrt(chunks * CHUNK)
+        # The seed begins like that of the epoch after the last, so that no window of an earlier epoch comes again.
+        rows.append(_chunk(config.waves, context, horizon, weight, (config.seed, config.epochs + 1, stage, number)))
+    return rows
+
+
+def _chunk(waves: Waves, context: int, horizon: int, weight: float, seed: tuple[int, ...]) -> Rows:
+    """`CHUNK` rows.
 
     Periods and phases are spread evenly, by the additive recurrence whose steps are powers of the inverse plastic
     number (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018), from random starts. A quarter of
     the steps is the next value; the others are uniform, half of them in their logarithm.
     """
-    count, context = config.finish_rows, config.context_evaluated
     random = np.random.default_rng(seed)
-    spread_2B = (random.random((2, 1)) + np.arange(count) * np.array([[0.7548776662466927], [0.5698402909980532]])) % 1
-    u_3B = random.random((3, count))
-    later_B = np.where(u_3B[0] < 0.5, horizon ** u_3B[1], 1 + u_3B[1] * (horizon - 1)).astype(int)
-    step_B = np.sort(np.where(u_3B[2] < NEXT_VALUE, 0, np.minimum(horizon - 1, later_B)))
-    (shortest, longest), (first, last) = config.waves.period, config.waves.phase
+    spread_2B = (random.random((2, 1)) + np.arange(CHUNK) * np.array([[0.7548776662466927], [0.5698402909980532]])) % 1
+    u_4B = random.random((4, CHUNK))
+    later_B = np.where(u_4B[0] < 0.5, horizon ** u_4B[1], 1 + u_4B[1] * (horizon - 1)).astype(int)
+    step_B = np.where(u_4B[2] < NEXT_VALUE, 0, np.minimum(horizon - 1, later_B))
+    (shortest, longest), (first, last) = waves.period, waves.phase
     period_B = shortest * (longest / shortest) ** cut(spread_2B[0], "training")
     phase_B = first + (last - first) * cut(spread_2B[1], "training")
-    x_BT, y_B = _sine(period_B, phase_B, np.arange(context)), _sine(period_B, phase_B, context + step_B[:, None])
-    scale_B1 = np.abs(x_BT).max(axis=1, keepdims=True)
-    weight_B = 1 / (1 + step_B / DRIFT) / math.sqrt(count)
-    x, y, weight = (torch.from_numpy(array) for array in (x_BT / scale_B1, (y_B / scale_B1)[:, 0], weight_B))
-    return Rows(x, y, torch.from_numpy(step_B), weight)
+    x_BT, y_B1 = _sine(period_B, phase_B, np.arange(context)), _sine(period_B, phase_B, context + step_B[:, None])
+    # The largest value of whole-numbered periods can be as small as cos(π/period), that of others hardly ever is.
+    least_B, chosen_B = np.cos(np.pi / period_B), u_4B[3] / SCALED
+    peak_B = np.where(chosen_B < 1, least_B + (1 - least_B) * chosen_B, np.abs(x_BT).max(axis=1))
+    weight_B = weight / (1 + step_B / DRIFT)
+    return Rows(
+        torch.from_numpy(x_BT / peak_B[:, None]),
+        torch.from_numpy(y_B1[:, 0] / peak_B),
+        torch.from_numpy(step_B),
+        torch.from_numpy(weight_B),
+    )
 
 
 def _sine(period_B: Floats, phase_B: Floats, time_BT: npt.NDArray[np.int64]) -> Floats:
@@ -92,27 +113,25 @@ def _sine(period_B: Floats, phase_B: Floats, time_BT: npt.NDArray[np.int64]) -> 
 class _Problem:
     """Weighted residuals [B] and their Jacobian [B, P] as functions of the network's parameters in one vector."""
 
-    def __init__(self, network: Network, rows: Rows) -> None:
-        self._network, self._rows = network, rows
-        self._chunks = torch.split(torch.arange(len(rows.y_B)), CHUNK)
+    def __init__(self, network: Network, chunks: list[Rows]) -> None:
+        self._network, self._chunks = network, chunks
 
     @torch.no_grad()
     def residuals(self, theta_P: Tensor) -> Tensor:
         vector_to_parameters(theta_P, self._network.parameters())
         fold = self._network.fold()
-        values = []
-        for chunk in self._chunks:
-            x_BT, step_B = self._rows.x_BT[chunk], self._rows.step_B[chunk]
-            _, h_LBH = self._network(x_BT)
-            y_BS, _ = self._network.rollout(h_LBH, int(step_B.max()) + 1, fold)
-            values.append(y_BS.gather(1, step_B.unsqueeze(1)).squeeze(1))
-        return (torch.cat(values) - self._rows.y_B) * self._rows.weight_B
+        parts = []
+        for rows in self._chunks:
+            _, state_LBM = self._network(rows.x_BT)
+            y_BS, _ = self._network.rollout(state_LBM, int(rows.step_B.max()) + 1, fold)
+            parts.append((y_BS.gather(1, rows.step_B.unsqueeze(1)).squeeze(1) - rows.y_B) * rows.weight_B)
+        return torch.cat(parts)
 
     def jacobian(self, theta_P: Tensor) -> tuple[Tensor, Tensor]:
         vector_to_parameters(theta_P, self._network.parameters())
-        parts = [
-            values_and_jacobian(self._network, self._rows.x_BT[chunk], self._rows.step_B[chunk])
-            for chunk in self._chunks
-        ]
-        y_B, J_BP = (torch.cat(part) for part in zip(*parts, strict=True))
-        return (y_B - self._rows.y_B) * self._rows.weight_B, J_BP * self._rows.weight_B.unsqueeze(1)
+        r, J = [], []
+        for rows in self._chunks:
+            y_B, J_BP = values_and_jacobian(self._network, rows.x_BT, rows.step_B)
+            r.append((y_B - rows.y_B) * rows.weight_B)
+            J.append(J_BP * rows.weight_B.unsqueeze(1))
+        return torch.cat(r), torch.cat(J)

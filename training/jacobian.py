@@ -7,18 +7,19 @@ cell's nonlinearity is applied to), row by row. With δ_t = ∂y/∂z_t,
     ∂y/∂W_x = Σ_t δ_t x_tᵀ    ∂y/∂W_h = Σ_t δ_t h_(t-1)ᵀ    ∂y/∂b = Σ_t δ_t
 
 as in `model/cell.py`, with the sums kept apart for each row. Here δ_t is read off as the derivative by a bias that is
-given to each row and each step separately. (Goodfellow, "Efficient per-example gradient computations",
-arXiv:1510.01799, 2015, does this for layers without time.)
+given to each row and each step separately; a GRU has one δ_t for b_x and W_x, another for b_h and W_h. (Goodfellow,
+"Efficient per-example gradient computations", arXiv:1510.01799, 2015, does this for layers without time.)
 
-Shape suffixes: B rows, T time, S steps of a rollout, I inputs, H hidden units, P parameters.
+Shape suffixes: B rows, T time, S steps of a rollout, I inputs, H hidden units, G rows of all gates, P parameters.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from model.cell import Cell, step
+from model.cell import CELLS
 from model.network import Network
 
 
@@ -34,49 +35,46 @@ def values_and_jacobian(network: Network, x_BT: Tensor, step_B: Tensor) -> tuple
     """
     context, steps = x_BT.size(1), int(step_B.max())
     rows = len(step_B)
-    cells = [Cell(*(weight.detach() for weight in network.weights(layer))) for layer in range(network.layers)]
+    weights = [[weight.detach() for weight in network.weights(layer)] for layer in range(network.layers)]
+    cells = [CELLS[network.cell](*four) for four in weights]
     readout_1H, b_y_1 = network.readout.weight.detach(), network.readout.bias.detach()
-    layers = [_Linear() for _ in cells]
-    hidden = [x_BT.new_zeros(rows, readout_1H.size(1)) for _ in cells]
-    readout = _Linear()
+    maps = [_Linear() for _ in range(2 * len(cells) + 1)]  # of x and of h in each layer, and the readout
+    states = [x_BT.new_zeros(rows, cell.memory) for cell in cells]
     values: list[Tensor] = []
     for t in range(context + steps):
         below_BI = x_BT[:, t : t + 1] if t < context else values[-1]
         for layer, cell in enumerate(cells):
-            b_x_BH = _separate(cell.b_x_H, rows)
-            layers[layer].add(b_x_BH, below_BI, hidden[layer])
-            below_BI = hidden[layer] = step(dataclasses.replace(cell, b_x_H=b_x_BH), below_BI, hidden[layer])
+            b_x_BG = maps[2 * layer].use(weights[layer][2], below_BI)
+            b_h_BG = maps[2 * layer + 1].use(weights[layer][3], states[layer][:, : cell.hidden])
+            states[layer] = dataclasses.replace(cell, b_x_G=b_x_BG, b_h_G=b_h_BG).step(below_BI, states[layer])
+            below_BI = states[layer][:, : cell.hidden]
         if t >= context - 1:
-            b_y_B1 = _separate(b_y_1, rows)
-            readout.add(b_y_B1, below_BI)
-            values.append(below_BI @ readout_1H.T + b_y_B1)
+            values.append(below_BI @ readout_1H.T + maps[-1].use(b_y_1, below_BI))
     y_B = torch.cat(values, dim=1).gather(1, step_B.unsqueeze(1)).squeeze(1)
-    biases = [bias for part in [*layers, readout] for bias in part.biases]
     # What comes after a row's own step does not reach its value: a derivative of zero, or none.
-    delta = iter(torch.autograd.grad(y_B.sum(), biases, materialize_grads=True))
-    with torch.no_grad():
-        parts: list[Tensor] = []
-        for part in [*layers, readout]:
-            delta_BHT = torch.stack([next(delta) for _ in part.biases], dim=2)
-            parts += [(delta_BHT @ torch.stack(inputs, dim=1)).flatten(1) for inputs in part.inputs]
-            parts += [delta_BHT.sum(dim=2)] * len(part.inputs)  # a bias for each matrix
-        return y_B.detach(), torch.cat(parts, dim=1)
+    biases = [bias for linear in maps for bias in linear.biases]
+    derivatives = iter(torch.autograd.grad(y_B.sum(), biases, materialize_grads=True))
+    parts: list[Tensor] = []
+    for layer in range(len(cells)):
+        (W_x, b_x), (W_h, b_h) = maps[2 * layer].sums(derivatives), maps[2 * layer + 1].sums(derivatives)
+        parts += [W_x, W_h, b_x, b_h]
+    return y_B.detach(), torch.cat([*parts, *maps[-1].sums(derivatives)], dim=1)
 
 
 class _Linear:
-    """What the derivatives of a linear map need of its uses: the separate biases and the inputs of each matrix."""
+    """The uses of one linear map: what it was applied to, and a bias of each row's own, every time."""
 
     def __init__(self) -> None:
         self.biases: list[Tensor] = []
-        self.inputs: tuple[list[Tensor], ...] = ()
+        self._inputs: list[Tensor] = []
 
-    def add(self, b_BH: Tensor, *inputs: Tensor) -> None:
-        self.biases.append(b_BH)
-        self.inputs = self.inputs or tuple([] for _ in inputs)
-        for kept, new_BI in zip(self.inputs, inputs, strict=True):
-            kept.append(new_BI.detach())
+    def use(self, b_G: Tensor, x_BI: Tensor) -> Tensor:
+        """Note an input; return the bias, the same for each row, as variables [B, G] to differentiate by."""
+        self._inputs.append(x_BI.detach())
+        self.biases.append(b_G.expand(len(x_BI), -1).requires_grad_())
+        return self.biases[-1]
 
-
-def _separate(b_H: Tensor, rows: int) -> Tensor:
-    """The same bias for each row, as a variable to differentiate by."""
-    return b_H.expand(rows, -1).requires_grad_()
+    def sums(self, derivatives: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
+        """The derivatives by the matrix, [B, G·I], and by the bias, [B, G], from the next ones by `biases`."""
+        delta_BGT = torch.stack([next(derivatives) for _ in self.biases], dim=2)
+        return (delta_BGT @ torch.stack(self._inputs, dim=1)).flatten(1), delta_BGT.sum(dim=2)

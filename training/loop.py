@@ -98,19 +98,24 @@ def train(config: Config, progress: TrainingProgress) -> Trained:
     return Trained(network.eval(), record.history, best_epoch, time.monotonic() - started, interrupted)
 
 
+@torch.no_grad()
 def initialise(network: Network, config: Config) -> None:
     """Begin with orthogonal recurrent weights and zero biases, which keep a wave in memory.
 
     Every direction of the state then keeps its length until tanh bends it. PyTorch's own uniform weights shrink it by
     almost half a step: the network forgets the wave before it can learn its period, and long rollouts never start.
+    The matrix of each gate is orthogonal by itself. An LSTM's forget gate begins with a bias of 1, so that it begins by
+    remembering (Jozefowicz, Zaremba and Sutskever, ICML 2015).
     """
     for name, weight in network.rnn.named_parameters():
         if name.startswith("weight_hh"):
-            nn.init.orthogonal_(weight, gain=config.recurrent_gain)
+            for gate_HH in weight.view(-1, network.hidden, network.hidden):
+                nn.init.orthogonal_(gate_HH, gain=config.recurrent_gain)
         elif name.startswith("bias"):
             nn.init.zeros_(weight)
-    with torch.no_grad():
-        network.weights(0)[0].mul_(config.input_gain)
+            if network.cell == "lstm" and name.startswith("bias_ih"):
+                nn.init.ones_(weight[network.hidden : 2 * network.hidden])  # input, forget, candidate, output
+    network.weights(0)[0].mul_(config.input_gain)
 
 
 def longer(horizon: int, closed_loop: float, config: Config) -> int:

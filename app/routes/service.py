@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.dependencies import CurrentModel
 from app.errors import NotReady, declared
+from app.metrics import MEDIA_TYPE
 from app.schemas import Health, ModelInfo
 
 routes = APIRouter(tags=["service"])
@@ -30,5 +31,4 @@ async def readyz(current: CurrentModel) -> Health:
 @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(request: Request) -> Response:
     """Counters and histograms in the Prometheus text format."""
-    content, media_type = request.app.state.metrics.expose()
-    return Response(content, media_type=media_type)
+    return Response(request.app.state.metrics.expose(), media_type=MEDIA_TYPE)

@@ -1,7 +1,7 @@
 """BentoML: one worker for each core, and a coroutine that calls the network on the event loop.
 
-A coroutine saves the hand-over to a thread. `BENCH_BATCHING=1` turns adaptive batching on, which the comparison of
-tunings tries (`python -m benchmarks.peers --tune`). Metrics and access log are off.
+A coroutine saves the hand-over to a thread. `BENCH_BATCHING=1` turns adaptive batching on; `python -m benchmarks.peers
+--tune` compares both. Metrics and access log are off.
 """
 
 # mypy: ignore-missing-imports, allow-subclassing-any, allow-untyped-decorators

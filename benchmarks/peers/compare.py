@@ -13,7 +13,14 @@ PREDICT_1, PREDICT_16, PREDICT_64 = Load(1), Load(16), Load(64)
 GENERATE_16 = Load(16, steps=1000)
 LOADS = (PREDICT_1, PREDICT_16, PREDICT_64, GENERATE_16)
 
-_AT_LEAST = {"triton": 2.0, "litserve": 15.0, "bentoml": 15.0, "ray-serve": 100.0, "fastapi-plain": 10.0}
+_AT_LEAST = {
+    "triton": 2.0,
+    "litserve": 15.0,
+    "bentoml": 15.0,
+    "ray-serve-default": 100.0,
+    "ray-serve": 100.0,
+    "fastapi-plain": 10.0,
+}
 
 
 def load_table(entries: Mapping[str, Entry], load: Load) -> Table:

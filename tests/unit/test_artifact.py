@@ -18,14 +18,17 @@ from model.artifact import (
     digest_path,
     load_module,
     read_artifact,
+    save_artifact,
 )
-from model.metadata import Architecture
+from model.metadata import Architecture, CellKind
+from model.network import Network
 from tests.artifacts import MakeArtifact
 
 
-def test_an_artifact_comes_back_as_it_was_saved(make_artifact: MakeArtifact) -> None:
-    artifact = read_artifact(make_artifact(hidden=8, layers=2))
-    assert artifact.metadata.architecture == Architecture(hidden=8, layers=2)
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_an_artifact_comes_back_as_it_was_saved(make_artifact: MakeArtifact, cell: CellKind) -> None:
+    artifact = read_artifact(make_artifact(cell=cell, hidden=8, layers=2))
+    assert artifact.metadata.architecture == Architecture(cell=cell, hidden=8, layers=2)
     assert artifact.metadata.errors == {"next_value_rmse": 1.0}
     assert [len(case.values) for case in artifact.golden.cases] == [16, 16, 16]
     module = load_module(artifact, torch.device("cpu"))
@@ -93,6 +96,18 @@ def test_torchscript_of_somebody_else_is_foreign_even_with_its_right_digest(tmp_
         subprocess.run(["sha256sum", path.name], cwd=tmp_path, stdout=digest, check=True)
     with pytest.raises(ArtifactForeign, match="not an artifact of this project"):
         read_artifact(path)
+
+
+@pytest.mark.parametrize("other", [{"cell": "lstm"}, {"hidden": 4}, {"layers": 2}])
+def test_a_network_that_is_not_the_one_of_its_metadata_is_foreign(
+    make_artifact: MakeArtifact, other: dict[str, object]
+) -> None:
+    path = make_artifact(cell="gru")
+    sound = read_artifact(path)
+    architecture = Architecture.model_validate(sound.metadata.architecture.model_dump() | other)
+    save_artifact(Network(architecture), sound.metadata, sound.golden, path)
+    with pytest.raises(ArtifactForeign, match="not the one of its metadata"):
+        load_module(read_artifact(path), torch.device("cpu"))
 
 
 def test_another_sound_artifact_under_the_old_digest_is_said_to_be_tampering(make_artifact: MakeArtifact) -> None:

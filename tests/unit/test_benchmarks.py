@@ -7,12 +7,12 @@ from benchmarks import document, report, tanh_fit
 from benchmarks.load import Measured, medians
 from benchmarks.peers.registry import PEERS, VARIANTS, by_name
 from benchmarks.report import Table, Target
-from model import kernel
+from model import gates
 
 
 def test_the_fit_finds_the_coefficients_of_the_kernel() -> None:
     found = tanh_fit.fit()
-    for mine, served in ((found.P, kernel._P), (found.Q, kernel._Q)):
+    for mine, served in ((found.P, gates._P), (found.Q, gates._Q)):
         assert [np.float32(f"{c:.9g}") for c in mine] == list(served)
 
 

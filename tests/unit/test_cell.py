@@ -1,4 +1,4 @@
-"""The cell from its equations is the cell of PyTorch, forwards and backwards."""
+"""The cells from their equations are those of PyTorch, forwards and, for the tanh cell, backwards."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.cell import Cell, Readout, backward, step, unroll, unroll_stack
+from model.cell import CELLS, Cell, Readout, backward, unroll, unroll_stack
+from model.metadata import CellKind
 
 B, T, I, H = 3, 20, 2, 8  # noqa: E741 - the legend's letters
 
@@ -16,44 +17,63 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def random_cell(inputs: int, *, two_biases: bool = True) -> Cell:
+KINDS: tuple[CellKind, ...] = ("rnn", "gru", "lstm")
+THEIR_STEP = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
+THEIRS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+def random_cell(inputs: int, kind: CellKind = "rnn", *, two_biases: bool = True) -> Cell:
     def weight(*shape: int) -> Tensor:
         return (0.5 * torch.randn(*shape, dtype=torch.float64)).requires_grad_()
 
-    return Cell(weight(H, inputs), weight(H, H), weight(H), weight(H) if two_biases else None)
+    rows = {"rnn": 1, "gru": 3, "lstm": 4}[kind] * H
+    return CELLS[kind](weight(rows, inputs), weight(rows, H), weight(rows), weight(rows) if two_biases else None)
 
 
 def copy_into(cell: Cell, weights: Sequence[Tensor]) -> None:
     """Give W_ih, W_hh, b_ih, b_hh of torch the weights of `cell`."""
-    second = torch.zeros_like(cell.b_x_H) if cell.b_h_H is None else cell.b_h_H
+    second = torch.zeros_like(cell.b_x_G) if cell.b_h_G is None else cell.b_h_G
     with torch.no_grad():
-        for target, source in zip(weights, (cell.W_x_HI, cell.W_h_HH, cell.b_x_H, second), strict=True):
+        for target, source in zip(weights, (cell.W_x_GI, cell.W_h_GH, cell.b_x_G, second), strict=True):
             target.copy_(source)
 
 
+def in_two(kind: CellKind, state: Tensor | None) -> Tensor | tuple[Tensor, ...] | None:
+    """A state as PyTorch wants it: h, or for an LSTM h and c."""
+    return tuple(state.chunk(2, dim=-1)) if kind == "lstm" and state is not None else state
+
+
+def in_one(state: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return state if isinstance(state, Tensor) else torch.cat(state, dim=-1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("two_biases", [True, False])
-def test_a_step_equals_torch_rnn_cell(two_biases: bool) -> None:
-    cell = random_cell(I, two_biases=two_biases)
-    theirs = nn.RNNCell(I, H, dtype=torch.float64)
+def test_a_step_equals_that_of_torch(kind: CellKind, two_biases: bool) -> None:
+    cell = random_cell(I, kind, two_biases=two_biases)
+    theirs = THEIR_STEP[kind](I, H, dtype=torch.float64)
     copy_into(cell, list(theirs.parameters()))
-    x_BI, h_BH = torch.randn(B, I, dtype=torch.float64), torch.randn(B, H, dtype=torch.float64)
-    torch.testing.assert_close(step(cell, x_BI, h_BH), theirs(x_BI, h_BH), atol=1e-6, rtol=0)
+    x_BI, state_BM = torch.randn(B, I, dtype=torch.float64), torch.randn(B, cell.memory, dtype=torch.float64)
+    expected_BM = in_one(theirs(x_BI, in_two(kind, state_BM)))
+    torch.testing.assert_close(cell.step(x_BI, state_BM), expected_BM, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("two_biases", [True, False])
 @pytest.mark.parametrize("from_zero", [True, False])
-def test_stacked_cells_equal_torch_rnn(layers: int, two_biases: bool, from_zero: bool) -> None:
-    cells = [random_cell(I if layer == 0 else H, two_biases=two_biases) for layer in range(layers)]
-    theirs = nn.RNN(I, H, layers, batch_first=True, dtype=torch.float64)
+def test_stacked_cells_equal_those_of_torch(kind: CellKind, layers: int, two_biases: bool, from_zero: bool) -> None:
+    cells = [random_cell(I if layer == 0 else H, kind, two_biases=two_biases) for layer in range(layers)]
+    theirs = THEIRS[kind](I, H, layers, batch_first=True, dtype=torch.float64)
     parameters = list(theirs.parameters())
     for layer, cell in enumerate(cells):
         copy_into(cell, parameters[4 * layer : 4 * layer + 4])
     x_BTI = torch.randn(B, T, I, dtype=torch.float64)
-    h_LBH = None if from_zero else torch.randn(layers, B, H, dtype=torch.float64)
-    ours = unroll_stack(cells, x_BTI, h_LBH)
-    for mine, expected in zip(ours, theirs(x_BTI, h_LBH), strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-6, rtol=0)
+    state_LBM = None if from_zero else torch.randn(layers, B, cells[0].memory, dtype=torch.float64)
+    h_BTH, last_LBM = unroll_stack(cells, x_BTI, state_LBM)
+    expected_BTH, expected_last = theirs(x_BTI, in_two(kind, state_LBM))
+    torch.testing.assert_close(h_BTH, expected_BTH, atol=1e-12, rtol=0)
+    torch.testing.assert_close(last_LBM, in_one(expected_last), atol=1e-12, rtol=0)
 
 
 def test_back_propagation_by_hand_equals_autograd_for_one_layer() -> None:
@@ -65,11 +85,11 @@ def test_back_propagation_by_hand_equals_autograd_for_one_layer() -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         ours = backward(cell, x_BTI, h_BTH, 2 * (h_BTH - target_BTH) / h_BTH.numel())
-    expected = (cell.W_x_HI.grad, cell.W_h_HH.grad, cell.b_x_H.grad, x_BTI.grad)
+    expected = (cell.W_x_GI.grad, cell.W_h_GH.grad, cell.b_x_G.grad, x_BTI.grad)
     for mine, theirs in zip((ours.W_x_HI, ours.W_h_HH, ours.b_H, ours.x_BTI), expected, strict=True):
         assert theirs is not None
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
-    torch.testing.assert_close(cell.b_h_H.grad if cell.b_h_H is not None else None, cell.b_x_H.grad)
+    torch.testing.assert_close(cell.b_h_G.grad if cell.b_h_G is not None else None, cell.b_x_G.grad)
 
 
 def test_back_propagation_by_hand_equals_autograd_through_a_stack_and_a_loss_on_the_last_prediction() -> None:
@@ -87,9 +107,9 @@ def test_back_propagation_by_hand_equals_autograd_through_a_stack_and_a_loss_on_
         ours["lower"] = backward(lower, x_BTI, lower_BTH, ours["upper"].x_BTI)
     for name, cell in (("upper", upper), ("lower", lower)):
         for mine, theirs in (
-            (ours[name].W_x_HI, cell.W_x_HI.grad),
-            (ours[name].W_h_HH, cell.W_h_HH.grad),
-            (ours[name].b_H, cell.b_x_H.grad),
+            (ours[name].W_x_HI, cell.W_x_GI.grad),
+            (ours[name].W_h_HH, cell.W_h_GH.grad),
+            (ours[name].b_H, cell.b_x_G.grad),
         ):
             assert theirs is not None
             torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)

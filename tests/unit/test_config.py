@@ -60,6 +60,7 @@ def test_waves_are_chosen_on_the_command_line() -> None:
         ("--name a/b", "name must be a name without slashes, not 'a/b'"),
         ("--preset other", "invalid choice 'other'"),
         ("--epochs many", "many"),
+        ("--cell transformer", "transformer"),
     ],
 )
 def test_a_wrong_value_stops_with_what_is_allowed(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.metadata import Architecture
+from model.metadata import Architecture, CellKind
 from model.network import Network
 from training.config import PRESETS, Config
 from training.data import BANDS, HELD_OUT
@@ -17,15 +17,16 @@ from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
 
 
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_jacobian_is_the_gradient_of_each_row(layers: int) -> None:
+def test_the_jacobian_is_the_gradient_of_each_row(cell: CellKind, layers: int) -> None:
     torch.manual_seed(0)
-    network = Network(Architecture(hidden=5, layers=layers)).double()
+    network = Network(Architecture(cell=cell, hidden=5, layers=layers)).double()
     x_BT, step_B = torch.randn(4, 6, dtype=torch.float64), torch.tensor([0, 1, 4, 7])
     y_B, J_BP = values_and_jacobian(network, x_BT, step_B)
     for row, step in enumerate(step_B.tolist()):
-        _, h_LBH = network(x_BT[row : row + 1])
-        value = network.rollout(h_LBH, step + 1, network.fold())[0][0, step]
+        _, state_LBM = network(x_BT[row : row + 1])
+        value = network.rollout(state_LBM, step + 1, network.fold())[0][0, step]
         gradients = torch.autograd.grad(value, list(network.parameters()))
         gradient_P = torch.cat([gradient.flatten() for gradient in gradients])
         torch.testing.assert_close(y_B[row], value.detach(), rtol=0, atol=1e-12)
@@ -62,22 +63,27 @@ def test_a_step_into_nothing_is_not_taken() -> None:
 
 
 def test_rows_are_training_waves_of_any_step_of_the_horizon() -> None:
-    config = dataclasses.replace(PRESETS["article"], finish_rows=400)
-    rows = make_rows(config, 50, (0, 1))
+    (rows,) = make_rows(dataclasses.replace(PRESETS["article"], finish_rows=400), 50, 1)
     assert rows.x_BT.shape == (400, 50)
-    assert rows.x_BT.abs().amax(dim=1).eq(1).all()
-    assert (int(rows.step_B[0]), int(rows.step_B[-1])) == (0, 49)
-    assert rows.step_B.diff().ge(0).all()
+    assert int(rows.step_B.min()) == 0
+    assert 45 < int(rows.step_B.max()) < 50
     assert float((rows.step_B == 0).double().mean()) > 0.2
-    # The phase of a window's first value, from its first two values and the period.
+    # The phase of a window's first value, and then the truth, from its first two values and the period.
     omega = math.tau / 40
     x_BT = rows.x_BT.numpy()
     cosine_B = (x_BT[:, 1] - x_BT[:, 0] * math.cos(omega)) / math.sin(omega)
-    band_B = (np.arctan2(x_BT[:, 0], cosine_B) / math.tau % 1) * BANDS % 1
+    phase_B, amplitude_B = np.arctan2(x_BT[:, 0], cosine_B), np.hypot(x_BT[:, 0], cosine_B)
+    band_B = (phase_B / math.tau % 1) * BANDS % 1
     assert np.all(np.abs(band_B - 0.5) > HELD_OUT / 2 - 1e-9), "no phase from what is held out"
+    assert np.all((amplitude_B > 1 - 1e-9) & (amplitude_B < 1 / math.cos(omega / 2) + 1e-9))
+    np.testing.assert_allclose(rows.y_B, amplitude_B * np.sin(phase_B + omega * (50 + rows.step_B.numpy())), atol=1e-9)
 
 
-def test_every_horizon_has_rows_of_its_own() -> None:
-    first, second = (make_rows(Config(), 1, (0, stage)) for stage in (1, 2))
-    assert not torch.equal(first.x_BT, second.x_BT)
-    assert torch.equal(first.x_BT, make_rows(Config(), 1, (0, 1)).x_BT)
+def test_short_contexts_weigh_less_and_every_stage_has_rows_of_its_own() -> None:
+    config = dataclasses.replace(Config(), finish_contexts=(64, 32, 96), finish_rows=900)
+    first, again, other = (make_rows(config, 1, stage) for stage in (1, 1, 2))
+    assert [rows.x_BT.shape for rows in first] == [(400, 64), (400, 32), (400, 96)]
+    assert [float(rows.weight_B.square().sum()) for rows in first] == pytest.approx([1 / 3, 1 / 3 / 2**6, 1 / 3])
+    for one, two, three in zip(first, again, other, strict=True):
+        assert torch.equal(one.x_BT, two.x_BT)
+        assert not torch.equal(one.x_BT, three.x_BT)

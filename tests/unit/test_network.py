@@ -1,19 +1,25 @@
 """The network: shapes, the fold, normalisation, and TorchScript that computes what Python does."""
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
 
-from model.metadata import Architecture
+from model.metadata import Architecture, CellKind
 from model.network import Network
 
 B, T = 3, 40
 
 
-@pytest.fixture(params=[1, 2, 3], ids=lambda layers: f"{layers} layers")
+CELLS: tuple[CellKind, ...] = ("rnn", "gru", "lstm")
+
+
+@pytest.fixture(params=itertools.product(CELLS, [1, 2]), ids=lambda param: f"{param[0]} {param[1]} layers")
 def network(request: pytest.FixtureRequest) -> Network:
-    torch.manual_seed(request.param)
-    return Network(Architecture(hidden=16, layers=request.param)).eval()
+    cell, layers = request.param
+    torch.manual_seed(layers)
+    return Network(Architecture(cell=cell, hidden=16, layers=layers)).eval()
 
 
 def waves(batch: int = B, length: int = T) -> Tensor:
@@ -23,33 +29,33 @@ def waves(batch: int = B, length: int = T) -> Tensor:
 
 
 def zero_state(network: Network, batch: int = B) -> Tensor:
-    return torch.zeros(network.layers, batch, 16)
+    return torch.zeros(network.layers, batch, network.memory)
 
 
 def unfolded_rollout(network: Network, x_BT: Tensor, steps: int) -> Tensor:
     """The plain loop: each prediction is given to the network as the next input."""
-    y_BT, h_LBH = network(x_BT)
+    y_BT, state_LBM = network(x_BT)
     values = []
     y_B1 = y_BT[:, -1:]
     for _ in range(steps):
         values.append(y_B1)
-        y_B1, h_LBH = network(y_B1, h_LBH)
+        y_B1, state_LBM = network(y_B1, state_LBM)
     return torch.cat(values, dim=1)
 
 
 def test_forward_gives_a_prediction_for_every_time_and_the_last_state(network: Network) -> None:
-    y_BT, h_LBH = network(waves().float())
+    y_BT, state_LBM = network(waves().float())
     assert y_BT.shape == (B, T)
-    assert h_LBH.shape == (network.layers, B, 16)
+    assert state_LBM.shape == (network.layers, B, 32 if network.cell == "lstm" else 16)
 
 
 def test_forward_can_stop_anywhere_and_go_on_from_its_state(network: Network) -> None:
     x_BT = waves().float()
-    whole_BT, last_LBH = network(x_BT)
-    first_BT, h_LBH = network(x_BT[:, :15])
-    second_BT, end_LBH = network(x_BT[:, 15:], h_LBH)
+    whole_BT, last_LBM = network(x_BT)
+    first_BT, state_LBM = network(x_BT[:, :15])
+    second_BT, end_LBM = network(x_BT[:, 15:], state_LBM)
     torch.testing.assert_close(torch.cat([first_BT, second_BT], dim=1), whole_BT, atol=1e-6, rtol=0)
-    torch.testing.assert_close(end_LBH, last_LBH, atol=1e-6, rtol=0)
+    torch.testing.assert_close(end_LBM, last_LBM, atol=1e-6, rtol=0)
 
 
 def test_no_initial_state_is_the_zero_state(network: Network) -> None:
@@ -59,31 +65,31 @@ def test_no_initial_state_is_the_zero_state(network: Network) -> None:
 
 def test_the_folded_rollout_equals_the_unfolded_loop(network: Network) -> None:
     x_BT = waves().float()
-    _, h_LBH = network(x_BT)
-    y_BS, _ = network.rollout(h_LBH, 100, network.fold())
+    _, state_LBM = network(x_BT)
+    y_BS, _ = network.rollout(state_LBM, 100, network.fold())
     assert y_BS.shape == (B, 100)
     torch.testing.assert_close(y_BS, unfolded_rollout(network, x_BT, 100), atol=1e-5, rtol=0)
 
 
 def test_the_fold_is_exact_up_to_rounding(network: Network) -> None:
     exact = network.double()
-    _, h_LBH = exact(waves())
-    y_BS, _ = exact.rollout(h_LBH, 100, exact.fold())
+    _, state_LBM = exact(waves())
+    y_BS, _ = exact.rollout(state_LBM, 100, exact.fold())
     torch.testing.assert_close(y_BS, unfolded_rollout(exact, waves(), 100), atol=1e-13, rtol=0)
 
 
 def test_a_rollout_can_stop_anywhere_and_go_on_from_its_state(network: Network) -> None:
-    _, h_LBH = network(waves().float())
-    whole_BS, last_LBH = network.rollout(h_LBH, 30, network.fold())
-    first_BS, middle_LBH = network.rollout(h_LBH, 11, network.fold())
-    second_BS, end_LBH = network.rollout(middle_LBH, 19, network.fold())
+    _, state_LBM = network(waves().float())
+    whole_BS, last_LBM = network.rollout(state_LBM, 30, network.fold())
+    first_BS, middle_LBM = network.rollout(state_LBM, 11, network.fold())
+    second_BS, end_LBM = network.rollout(middle_LBM, 19, network.fold())
     torch.testing.assert_close(torch.cat([first_BS, second_BS], dim=1), whole_BS, atol=1e-6, rtol=0)
-    torch.testing.assert_close(end_LBH, last_LBH, atol=1e-6, rtol=0)
+    torch.testing.assert_close(end_LBM, last_LBM, atol=1e-6, rtol=0)
 
 
 def test_the_first_value_of_a_rollout_is_the_prediction(network: Network) -> None:
-    y_BT, h_LBH = network(waves().float())
-    torch.testing.assert_close(network.rollout(h_LBH, 1, network.fold())[0][:, 0], y_BT[:, -1], atol=1e-6, rtol=0)
+    y_BT, state_LBM = network(waves().float())
+    torch.testing.assert_close(network.rollout(state_LBM, 1, network.fold())[0][:, 0], y_BT[:, -1], atol=1e-6, rtol=0)
 
 
 def test_padding_never_reaches_a_state(network: Network) -> None:
@@ -92,10 +98,10 @@ def test_padding_never_reaches_a_state(network: Network) -> None:
     padded_BT = x_BT.clone()
     for row, length in enumerate(lengths):
         padded_BT[row, length:] = 1e3
-    h_LBH = network.encode(padded_BT, torch.tensor(lengths), zero_state(network))
+    state_LBM = network.encode(padded_BT, torch.tensor(lengths), zero_state(network))
     for row, length in enumerate(lengths):
-        _, alone_L1H = network(x_BT[row : row + 1, :length])
-        torch.testing.assert_close(h_LBH[:, row], alone_L1H[:, 0], atol=1e-6, rtol=0)
+        _, alone_L1M = network(x_BT[row : row + 1, :length])
+        torch.testing.assert_close(state_LBM[:, row], alone_L1M[:, 0], atol=1e-6, rtol=0)
 
 
 def test_twice_the_input_gives_twice_the_output(network: Network) -> None:
@@ -114,6 +120,10 @@ def test_a_sequence_of_zeros_is_continued_by_zeros(network: Network) -> None:
     assert values_BS.tolist() == [[0.0] * 5]
 
 
+def test_only_one_layer_without_a_reset_gate_folds(network: Network) -> None:
+    assert bool(network.fold()) == (network.layers == 1 and network.cell != "gru")
+
+
 def test_torchscript_computes_what_python_does(network: Network) -> None:
     script = torch.jit.script(network)
     x_BT = waves()
@@ -122,8 +132,8 @@ def test_torchscript_computes_what_python_does(network: Network) -> None:
 
 
 def test_training_through_the_rollout_reaches_every_weight(network: Network) -> None:
-    _, h_LBH = network(waves().float())
-    y_BS, _ = network.rollout(h_LBH, 20, network.fold())
+    _, state_LBM = network(waves().float())
+    y_BS, _ = network.rollout(state_LBM, 20, network.fold())
     y_BS.square().mean().backward()  # type: ignore[no-untyped-call]
     for name, weight in network.named_parameters():
         assert weight.grad is not None, name

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from model.artifact import read_artifact
+from model.gates import sigmoid, tanh
 from model.golden import GoldenMismatch, tolerance
-from model.kernel import _tanh
+from model.metadata import CellKind
 from model.runtime import Device, DeviceUnavailable, Engine, Runtime, open_runtime
 from tests.artifacts import MakeArtifact
 
@@ -27,10 +28,16 @@ def choice(request: pytest.FixtureRequest) -> tuple[Device, Engine]:
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=[(16, 1), (10, 2)], ids=["16 units", "2 layers of 10 units"])
+CELLS: tuple[CellKind, ...] = ("rnn", "gru", "lstm")
+
+
+@pytest.fixture(
+    params=[("rnn", 16, 1), ("rnn", 32, 2), ("gru", 20, 1), ("lstm", 20, 1), ("lstm", 32, 2)],
+    ids=lambda param: "{} {}x{}".format(*param),
+)
 def runtime(request: pytest.FixtureRequest, choice: tuple[Device, Engine], make_artifact: MakeArtifact) -> Runtime:
-    hidden, layers = request.param
-    return open_runtime(read_artifact(make_artifact(hidden=hidden, layers=layers)), *choice).runtime
+    cell, hidden, layers = request.param
+    return open_runtime(read_artifact(make_artifact(cell=cell, hidden=hidden, layers=layers)), *choice).runtime
 
 
 def rollout(runtime: Runtime, sequence: Sequence[float], steps: int) -> list[float]:
@@ -70,15 +77,15 @@ def test_a_sequence_can_be_encoded_in_parts(runtime: Runtime) -> None:
         states = runtime.encode([part], states)
     (whole,) = runtime.encode([sequence])
     assert states[0].scale == whole.scale == max(map(abs, sequence))
-    np.testing.assert_allclose(states[0].hidden_LH, whole.hidden_LH, atol=1e-6)
+    np.testing.assert_allclose(states[0].memory_LM, whole.memory_LM, atol=1e-6)
 
 
 def test_a_state_is_not_changed_by_going_on_from_it(runtime: Runtime) -> None:
     states = runtime.encode([wave(50)])
-    before = states[0].hidden_LH.copy()
+    before = states[0].memory_LM.copy()
     first_BS, _ = runtime.rollout(states, 7)
     again_BS, _ = runtime.rollout(states, 7)
-    np.testing.assert_array_equal(states[0].hidden_LH, before)
+    np.testing.assert_array_equal(states[0].memory_LM, before)
     np.testing.assert_array_equal(first_BS, again_BS)
 
 
@@ -108,10 +115,14 @@ def test_asking_for_cuda_where_there_is_none_is_an_error(
     assert open_runtime(artifact, "auto").runtime.device == "cpu"
 
 
-def test_a_runtime_that_misses_its_golden_rollouts_does_not_open(make_artifact: MakeArtifact) -> None:
-    path = make_artifact(spoil=lambda network: network.readout.weight.mul_(1.001))
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("engine", ["fused", "torchscript"])
+def test_a_runtime_that_misses_its_golden_rollouts_does_not_open(
+    make_artifact: MakeArtifact, cell: CellKind, engine: Engine
+) -> None:
+    path = make_artifact(cell=cell, hidden=20, spoil=lambda network: network.readout.weight.mul_(1.001))
     with pytest.raises(GoldenMismatch, match="golden rollout 0"):
-        open_runtime(read_artifact(path), "cpu")
+        open_runtime(read_artifact(path), "cpu", engine)
 
 
 def test_a_runtime_that_is_not_finite_does_not_open(make_artifact: MakeArtifact) -> None:
@@ -120,9 +131,18 @@ def test_a_runtime_that_is_not_finite_does_not_open(make_artifact: MakeArtifact)
         open_runtime(read_artifact(path), "cpu")
 
 
-@pytest.mark.parametrize(("hidden", "layers"), [(1, 1), (16, 1), (20, 1), (32, 2), (64, 1), (128, 1), (7, 3)])
-def test_the_fused_runtime_equals_torchscript(hidden: int, layers: int, make_artifact: MakeArtifact) -> None:
-    artifact = read_artifact(make_artifact(hidden=hidden, layers=layers))
+@pytest.mark.parametrize(
+    ("cell", "hidden", "layers"),
+    [
+        *[("rnn", 1, 1), ("rnn", 16, 1), ("rnn", 20, 1), ("rnn", 32, 2), ("rnn", 64, 1), ("rnn", 128, 1)],
+        *[("rnn", 7, 3), ("gru", 20, 1), ("gru", 32, 2), ("gru", 64, 1), ("lstm", 20, 1), ("lstm", 32, 2)],
+        ("lstm", 64, 1),
+    ],
+)
+def test_the_fused_runtime_equals_torchscript(
+    cell: CellKind, hidden: int, layers: int, make_artifact: MakeArtifact
+) -> None:
+    artifact = read_artifact(make_artifact(cell=cell, hidden=hidden, layers=layers))
     fused = open_runtime(artifact, "cpu", "fused").runtime
     scripted = open_runtime(artifact, "cpu", "torchscript").runtime
     for length in (1, 2, 64, 500):
@@ -131,10 +151,11 @@ def test_the_fused_runtime_equals_torchscript(hidden: int, layers: int, make_art
         assert np.all(np.abs(np.subtract(ours, theirs)) <= tolerance(200))
 
 
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_fused_runtime_answers_bit_for_bit_the_same_alone_in_a_batch_and_in_chunks(
-    make_artifact: MakeArtifact,
+    cell: CellKind, make_artifact: MakeArtifact
 ) -> None:
-    fused = open_runtime(read_artifact(make_artifact(hidden=20)), "cpu", "fused").runtime
+    fused = open_runtime(read_artifact(make_artifact(cell=cell, hidden=20)), "cpu", "fused").runtime
     sequences = [wave(length, amplitude=length) for length in range(1, 66)]
     together_BS, _ = fused.rollout(fused.encode(sequences), 50)
     for values_S, sequence in zip(together_BS, sequences, strict=True):
@@ -148,19 +169,21 @@ def test_the_fused_runtime_answers_bit_for_bit_the_same_alone_in_a_batch_and_in_
         assert chunks == values_S.tolist()
 
 
-def test_tanh_of_the_fused_kernel_is_tanh_in_single_precision() -> None:
+def test_tanh_and_sigmoid_of_the_fused_kernel_are_right_in_single_precision() -> None:
     for x in np.concatenate([np.linspace(-20, 20, 4001), np.logspace(-30, 0, 300)]).astype(np.float32):
-        ours = float(_tanh.py_func(x))  # type: ignore[no-untyped-call]
+        ours = float(tanh.py_func(x))  # type: ignore[no-untyped-call]
         assert abs(ours - np.tanh(np.float64(x))) <= 4e-7 * min(1.0, abs(float(x)))
+        sigma = float(sigmoid.py_func(x))  # type: ignore[no-untyped-call]
+        assert abs(sigma - 1 / (1 + np.exp(-np.float64(x)))) <= 3e-7
 
 
 def test_a_kernel_that_does_not_compile_is_said_so_and_replaced(
     make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(hidden: int, layers: int) -> None:
+    def broken(architecture: object) -> None:
         raise RuntimeError("no compiler")
 
-    monkeypatch.setattr("model.fused.compile_kernels", broken)
+    monkeypatch.setattr("model.fused.compile_kernel", broken)
     artifact = read_artifact(make_artifact())
     opened = open_runtime(artifact, "cpu")
     assert opened.runtime.name == "torchscript"
@@ -200,7 +223,7 @@ def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same(
 
     def without_cache(*arguments: object, cache: bool = False, **options: object) -> object:
         if cache:
-            raise RuntimeError("cannot cache function 'encode': no locator available for file 'kernel.py'")
+            raise RuntimeError("cannot cache function 'run': no locator available for file 'kernel.py'")
         return njit(*arguments, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr("model.kernel.numba.njit", without_cache)

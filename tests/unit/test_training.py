@@ -13,14 +13,17 @@ import torch
 from rich.console import Console
 
 from model.artifact import read_artifact
-from model.runtime import open_runtime
+from model.metadata import CellKind
+from model.runtime import Engine, open_runtime
 from training.__main__ import main
 from training.config import Config
 from training.data import Waves
+from training.export import export
 from training.loop import longer, make_deterministic, train
 from training.losses import least_peak
 from training.progress import TrainingProgress
 
+ENGINES: tuple[Engine, ...] = ("fused", "torchscript")
 SMALL = dataclasses.replace(
     Config(), waves=Waves(period=(20.0, 30.0)), hidden=8, epochs=2, batches=3, batch=16, finish=2, finish_rows=16
 )
@@ -59,7 +62,7 @@ def assert_complete(directory: Path) -> None:
 
 
 def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "--epochs", "2", "--batches", "5", "--finish", "1", "--finish-rows", "32")
+    arguments = command(tmp_path, "--epochs", "2", "--batches", "5", "--finish", "1", "--finish-rows", "1")
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
@@ -100,6 +103,20 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     other = weights(dataclasses.replace(SMALL, seed=1))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.usefixtures("_global_settings_restored")
+def test_every_cell_learns_and_its_artifact_is_served_by_both_runtimes(cell: CellKind, tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, cell=cell, hidden=20, epochs=4, batches=15, output=tmp_path / "model.pt")
+    make_deterministic(config)
+    with TrainingProgress(config, Console(quiet=True)) as progress:
+        trained = train(config, progress)
+    assert trained.history[-1].one_step < 0.5 * trained.history[0].one_step
+    artifact = export(trained, config, {})
+    assert artifact.metadata.architecture.cell == cell
+    for engine in ENGINES:
+        open_runtime(artifact, "cpu", engine)
 
 
 @pytest.mark.usefixtures("_global_settings_restored")

@@ -1,0 +1,75 @@
+"""Counters that several processes share: sums, gauges of the living, labels, and the text of Prometheus."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.counters import Registry
+
+_OTHER = """
+import sys
+from pathlib import Path
+from app.counters import Registry
+registry = Registry(Path(sys.argv[1]))
+registry.counter("asked", "", kind=["a", "b"])["b",].add(2)
+registry.gauge("waiting", "").set(5)
+registry.histogram("took", "", [1, 2])[()].observe(1.5)
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+
+def registry_of(folder: Path | None) -> Registry:
+    registry = Registry(folder)
+    registry.counter("asked", "", kind=["a", "b"])["a",].add()
+    registry.gauge("waiting", "").set(1)
+    took = registry.histogram("took", "", [1, 2])[()]
+    for seconds in (0.5, 1, 3):
+        took.observe(seconds)
+    return registry
+
+
+def lines(registry: Registry) -> dict[str, float]:
+    text = registry.expose().decode()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
+
+
+def test_a_process_that_is_alone() -> None:
+    assert lines(registry_of(None)) == {
+        'asked_total{kind="a"}': 1,
+        "waiting": 1,
+        'took_bucket{le="1.0"}': 2,
+        'took_bucket{le="2.0"}': 2,
+        'took_bucket{le="+Inf"}': 3,
+        "took_count": 3,
+        "took_sum": 4.5,
+    }
+
+
+def test_the_sum_over_processes_and_what_is_left_of_a_dead_one(tmp_path: Path) -> None:
+    registry = registry_of(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", _OTHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        both = lines(registry)
+        other.kill()
+    assert (both['asked_total{kind="a"}'], both['asked_total{kind="b"}']) == (1, 2)
+    assert (both["took_count"], both["took_sum"], both["waiting"]) == (4, 6, 6)
+    # What it counted happened; what it held is gone with it.
+    assert lines(registry) == {**both, "waiting": 1}
+
+
+def test_a_file_of_a_worker_that_is_starting_is_left_out(tmp_path: Path) -> None:
+    registry = registry_of(tmp_path)
+    (tmp_path / str(os.getppid())).touch()
+    assert lines(registry)["took_count"] == 3
+
+
+def test_more_numbers_than_there_is_room_for_are_refused() -> None:
+    with pytest.raises(ValueError, match="more than the 8192"):
+        Registry(None).counter("asked", "", kind=map(str, range(10_000)))
