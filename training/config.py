@@ -12,6 +12,7 @@ from model.metadata import Architecture, CellKind
 from training.data import Waves
 
 Preset = Literal["default", "article"]
+LARGEST_FINISH = 6000
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,12 @@ class Config:
         )
         _require(
             min(self.finish_horizons, default=0) >= 1, "finish-horizons", "integers of at least 1", self.finish_horizons
+        )
+        _require(
+            self.finish == 0 or self.architecture.parameters <= LARGEST_FINISH,
+            "finish",
+            f"0 (and epochs more) for more than {LARGEST_FINISH} weights, since its time grows as their cube",
+            f"{self.finish} for {self.architecture.parameters}",
         )
         _require(self.seed >= 0, "seed", "at least 0", self.seed)
         _require(

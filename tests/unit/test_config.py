@@ -60,6 +60,7 @@ def test_waves_are_chosen_on_the_command_line() -> None:
         ("--name a/b", "name must be a name without slashes, not 'a/b'"),
         ("--preset other", "invalid choice 'other'"),
         ("--epochs many", "many"),
+        ("--hidden 64", "finish must be 0 (and epochs more) for more than 6000 weights"),
         ("--cell transformer", "transformer"),
     ],
 )
