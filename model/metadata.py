@@ -32,6 +32,13 @@ class Architecture(_Record):
         """Numbers that a layer remembers: its hidden state and, behind it, the cell state of an LSTM."""
         return 2 * self.hidden if self.cell == "lstm" else self.hidden
 
+    @property
+    def parameters(self) -> int:
+        """Weights and biases, those of the readout included."""
+        gates = {"rnn": 1, "gru": 3, "lstm": 4}[self.cell] * self.hidden
+        inputs = 1 + (self.layers - 1) * self.hidden
+        return gates * (inputs + self.layers * (self.hidden + 2)) + self.hidden + 1
+
 
 class Metadata(_Record):
     """The description of one trained model."""

@@ -9,15 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import torch
 import tyro
 from rich.console import Console
 
 from model.artifact import ArtifactError
-from model.network import Network
 from training import card, evaluation
+from training.article import largest_errors, next_value_line
+from training.baselines import Predictor
 from training.config import PRESETS, Config
-from training.data import Source
 from training.evaluate import evaluate
 from training.export import export
 from training.loop import make_deterministic, train
@@ -64,11 +63,20 @@ def main(arguments: Sequence[str]) -> int:
     for key, value in errors.items():
         console.print(f"  {key:32} {value:.2e}")
     if config.preset == "article" and config.data is None:
-        console.print(article_line(trained.network, source, config.context_evaluated), soft_wrap=True)
+        print_article(trained.network.generate, config, console)
     console.print(
         f"wrote {config.output} (sha256 {artifact.digest[:12]}…) and the reports in {directory}/", soft_wrap=True
     )
     return 0
+
+
+def print_article(predictor: Predictor, config: Config, console: Console) -> None:
+    """What the article shows, and the largest errors on its curve."""
+    period = config.waves.period[0]
+    console.print("largest errors on its phases that training never saw:")
+    for key, value in largest_errors(predictor, period, config.context_evaluated).items():
+        console.print(f"  {key:32} {value:.2e}")
+    console.print(next_value_line(predictor, period, config.context_evaluated), soft_wrap=True)
 
 
 def parse(arguments: Sequence[str]) -> Config:
@@ -90,19 +98,6 @@ def parse(arguments: Sequence[str]) -> Config:
     # An unknown preset falls through: tyro names the ones that there are.
     default = next((config for name, config in PRESETS.items() if name == preset), PRESETS["default"])
     return tyro.cli(Config, default=default, args=arguments, prog="python -m training")
-
-
-@torch.inference_mode()
-def article_line(network: Network, source: Source, context: int) -> str:
-    """The article's own test: the next value after a window of the curve that training never saw.
-
-    Of many such windows it is the one whose next value is nearest to the article's.
-    """
-    x_BT, y_B1 = source.held_out(context, 1, count=1024).all()
-    chosen = int((y_B1[:, 0] - 0.0510).abs().argmin())
-    predicted = float(network.generate(x_BT[chosen : chosen + 1], 1))
-    true = float(y_B1[chosen, 0])
-    return f"predicted {predicted:.4f} for {true:.4f} after an unseen window (the article: 0.0523 for 0.0510)"
 
 
 if __name__ == "__main__":

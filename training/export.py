@@ -40,7 +40,7 @@ def describe(trained: Trained, config: Config, source: Source, errors: Mapping[s
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
     made = {
         "loss": "MSE",
-        "optimizer": "Adam, then L-BFGS" if config.finish else "Adam",
+        "optimizer": " and ".join(["Adam"] * (config.epochs > 0) + ["Levenberg-Marquardt"] * (config.finish > 0)),
         "epochs_done": len(trained.history),
         "best_epoch": trained.best_epoch,
     }

@@ -58,7 +58,7 @@ def train(config: Config, source: Source, progress: TrainingProgress) -> Trained
     """
     started = time.monotonic()
     network = Network(config.architecture, source.offset, source.scale)
-    initialise(network)
+    initialise(network, config)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     record = Record(config, source)
     lengths = np.random.default_rng((config.seed, 0))
@@ -98,7 +98,7 @@ def train(config: Config, source: Source, progress: TrainingProgress) -> Trained
 
 
 @torch.no_grad()
-def initialise(network: Network) -> None:
+def initialise(network: Network, config: Config) -> None:
     """Begin with orthogonal recurrent weights and zero biases, which keep a wave in memory.
 
     Every direction of the state then keeps its length until tanh bends it. PyTorch's own uniform weights shrink it by
@@ -109,11 +109,12 @@ def initialise(network: Network) -> None:
     for name, weight in network.rnn.named_parameters():
         if name.startswith("weight_hh"):
             for gate_HH in weight.view(-1, network.hidden, network.hidden):
-                nn.init.orthogonal_(gate_HH)
+                nn.init.orthogonal_(gate_HH, gain=config.recurrent_gain)
         elif name.startswith("bias"):
             nn.init.zeros_(weight)
             if network.cell == "lstm" and name.startswith("bias_ih"):
                 nn.init.ones_(weight[network.hidden : 2 * network.hidden])  # input, forget, candidate, output
+    network.weights(0)[0].mul_(config.input_gain)
 
 
 def longer(horizon: int, closed_loop: float, config: Config) -> int:

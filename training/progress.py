@@ -25,7 +25,7 @@ class TrainingProgress:
 
     def __init__(self, config: Config, console: Console) -> None:
         self._config = config
-        self._epochs = config.epochs + config.finish
+        self._epochs = config.epochs + config.finish * len(config.finish_horizons)
         self._done = 0
         self._console = console
         self._bar = Progress(

@@ -26,7 +26,7 @@ class Epoch:
     """Steps of the closed loop in the loss."""
 
     rollout_rmse: float
-    """RMSE of the source's first kind of rollout (100 steps on waves) after the epoch, as a fraction of its unit."""
+    """RMSE of rollouts on unseen windows, as a fraction of the source's unit, after the epoch."""
 
 
 class Record:
@@ -34,7 +34,8 @@ class Record:
 
     def __init__(self, config: Config, source: Source) -> None:
         self.history: list[Epoch] = []
-        self._unseen = source.selection(config.context_evaluated, source.rollouts[0], count=512)
+        steps = min(config.steps_evaluated, source.rollouts[-1])
+        self._unseen = source.selection(config.context_evaluated, steps, count=512)
         self._best: tuple[float, int, dict[str, Tensor]] = (math.inf, 0, {})
 
     def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
@@ -47,6 +48,10 @@ class Record:
             # One assignment, so that Ctrl-C never finds half of it.
             self._best = (epoch.rollout_rmse, len(self.history), served.state_dict())
         return epoch
+
+    def forget(self) -> None:
+        """Let the next weights be the best so far, however large their error."""
+        self._best = (math.inf, *self._best[1:])
 
     @property
     def best(self) -> tuple[int, dict[str, Tensor]]:

@@ -48,9 +48,7 @@ def loss_curve(history: Sequence[Epoch], source: Source) -> Figure:
     top.plot(epochs, [epoch.one_step for epoch in history], label="one-step loss (mean square)")
     if any(epoch.closed_loop for epoch in history):
         top.plot(epochs, [epoch.closed_loop for epoch in history], label="closed-loop loss (mean square)")
-    top.plot(
-        epochs, [epoch.rollout_rmse for epoch in history], label=f"held-out {source.rollouts[0]}-step rollout (RMSE)"
-    )
+    top.plot(epochs, [epoch.rollout_rmse for epoch in history], label="held-out rollouts (RMSE)")
     top.set(yscale="log", ylabel=f"fraction of the\n{source.unit}")
     top.legend()
     bottom.plot(epochs, [epoch.horizon for epoch in history], color="gray")

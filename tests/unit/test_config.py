@@ -50,7 +50,8 @@ def test_waves_are_chosen_on_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--epochs 0", "epochs must be at least 1, not 0"),
+        ("--batches 0", "batches must be at least 1, not 0"),
+        ("--epochs 0 --finish 0", "epochs must be at least 1 where finish is 0, not 0"),
         ("--context 90 50", "context must be two integers of at least 1, the smaller one first, not 90 50"),
         ("--settle 48", "settle must be 0 to 47, less than context, not 48"),
         ("--learning-rate 0", "learning-rate must be a finite number above 0, not 0.0"),
@@ -59,6 +60,7 @@ def test_waves_are_chosen_on_the_command_line() -> None:
         ("--name a/b", "name must be a name without slashes, not 'a/b'"),
         ("--preset other", "invalid choice 'other'"),
         ("--epochs many", "many"),
+        ("--hidden 64", "finish must be 0 (and epochs more) for more than 6000 weights"),
         ("--cell transformer", "transformer"),
     ],
 )

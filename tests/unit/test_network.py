@@ -144,3 +144,8 @@ def test_training_through_the_rollout_reaches_every_weight(network: Network) -> 
 def test_an_impossible_architecture_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Architecture.model_validate(wrong)
+
+
+def test_the_architecture_knows_its_number_of_parameters(network: Network) -> None:
+    architecture = Architecture(cell=network.cell, hidden=network.hidden, layers=network.layers)
+    assert architecture.parameters == sum(parameter.numel() for parameter in network.parameters())

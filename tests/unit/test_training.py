@@ -16,7 +16,7 @@ from model.artifact import read_artifact
 from model.metadata import CellKind
 from model.runtime import Engine, open_runtime
 from training.__main__ import main
-from training.config import PRESETS, Config
+from training.config import Config
 from training.data import Waves
 from training.export import export
 from training.loop import longer, make_deterministic, train
@@ -25,7 +25,15 @@ from training.progress import TrainingProgress
 
 ENGINES: tuple[Engine, ...] = ("fused", "torchscript")
 SMALL = dataclasses.replace(
-    Config(), waves=Waves(period=(20.0, 30.0)), hidden=8, epochs=2, batches=3, batch=16, finish=2, finish_waves=16
+    Config(),
+    waves=Waves(period=(20.0, 30.0)),
+    hidden=8,
+    epochs=2,
+    batches=3,
+    batch=16,
+    finish=2,
+    finish_horizons=(1, 8),
+    finish_rows=16,
 )
 
 
@@ -62,11 +70,12 @@ def assert_complete(directory: Path) -> None:
 
 
 def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "--epochs", "2", "--batches", "5")
+    arguments = command(tmp_path, "--epochs", "2", "--batches", "5", "--finish", "1", "--finish-rows", "1")
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
-    assert "epoch 2/2" in ran.stdout, "no terminal, so plain lines"
+    assert "epoch 6/6" in ran.stdout, "no terminal, so plain lines"
+    assert "rollout_10000_max" in ran.stdout
     assert "the article: 0.0523 for 0.0510" in ran.stdout
     assert_complete(tmp_path)
     metadata = read_artifact(tmp_path / "model.pt").metadata
@@ -75,7 +84,7 @@ def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) 
 
 
 def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "--epochs", "100000", "--batches", "2")
+    arguments = command(tmp_path, "--epochs", "100000", "--batches", "2", "--finish", "0")
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -119,20 +128,21 @@ def test_every_cell_learns_and_its_artifact_is_served_by_both_runtimes(cell: Cel
 
 
 @pytest.mark.usefixtures("_global_settings_restored")
-def test_the_best_weights_are_those_with_the_lowest_rollout_error() -> None:
+def test_the_best_weights_are_those_of_the_last_stage_with_the_lowest_rollout_error() -> None:
     make_deterministic(SMALL)
     with TrainingProgress(SMALL, Console(quiet=True)) as progress:
         trained = train(SMALL, SMALL.waves, progress)
     errors = [epoch.rollout_rmse for epoch in trained.history]
-    assert len(errors) == SMALL.epochs + SMALL.finish
-    assert trained.best_epoch == 1 + errors.index(min(errors))
+    assert len(errors) == SMALL.epochs + SMALL.finish * len(SMALL.finish_horizons)
+    last_stage = errors[-SMALL.finish :]
+    assert trained.best_epoch == len(errors) - SMALL.finish + 1 + last_stage.index(min(last_stage))
 
 
 def test_the_horizon_grows_only_when_the_closed_loop_follows_and_only_up_to_its_limit() -> None:
     assert longer(8, SMALL.grow_below * 2, SMALL) == 8
     assert longer(8, SMALL.grow_below / 2, SMALL) == 9
     assert longer(SMALL.horizon[1], 0.0, SMALL) == SMALL.horizon[1]
-    assert longer(1, 0.0, PRESETS["article"]) == 1, "no closed loop, no horizon"
+    assert longer(1, 0.0, dataclasses.replace(SMALL, closed_loop=0.0)) == 1, "no closed loop, no horizon"
 
 
 def test_the_least_peak_is_what_samples_a_period_allow() -> None:

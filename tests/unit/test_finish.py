@@ -1,0 +1,89 @@
+"""The finish: its Jacobian against autograd's, its method on a known problem, its rows against the split."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.metadata import Architecture, CellKind
+from model.network import Network
+from training.config import PRESETS, Config
+from training.data import BANDS, HELD_OUT
+from training.finish import make_rows
+from training.jacobian import values_and_jacobian
+from training.levenberg_marquardt import levenberg_marquardt
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_jacobian_is_the_gradient_of_each_row(cell: CellKind, layers: int) -> None:
+    torch.manual_seed(0)
+    network = Network(Architecture(cell=cell, hidden=5, layers=layers)).double()
+    x_BT, step_B = torch.randn(4, 6, dtype=torch.float64), torch.tensor([0, 1, 4, 7])
+    y_B, J_BP = values_and_jacobian(network, x_BT, step_B)
+    for row, step in enumerate(step_B.tolist()):
+        _, state_LBM = network(x_BT[row : row + 1])
+        value = network.rollout(state_LBM, step + 1, network.fold())[0][0, step]
+        gradients = torch.autograd.grad(value, list(network.parameters()))
+        gradient_P = torch.cat([gradient.flatten() for gradient in gradients])
+        torch.testing.assert_close(y_B[row], value.detach(), rtol=0, atol=1e-12)
+        torch.testing.assert_close(J_BP[row], gradient_P, rtol=0, atol=1e-12)
+
+
+def test_levenberg_marquardt_follows_a_bent_valley_to_its_end() -> None:
+    def rosenbrock(theta_P: Tensor) -> Tensor:
+        return torch.stack([10 * (theta_P[1] - theta_P[0] ** 2), 1 - theta_P[0]])
+
+    def jacobian(theta_P: Tensor) -> tuple[Tensor, Tensor]:
+        return rosenbrock(theta_P), torch.func.jacfwd(rosenbrock)(theta_P)
+
+    start_P = torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    steps = [step for step, _ in zip(levenberg_marquardt(rosenbrock, jacobian, start_P, 1e-2), range(40), strict=False)]
+    losses = [loss for _, loss in steps]
+    assert losses == sorted(losses, reverse=True)
+    torch.testing.assert_close(steps[-1][0], torch.ones(2, dtype=torch.float64))
+    assert len(steps) < 40, "it ends by itself where nothing lowers the loss"
+
+
+def test_a_step_into_nothing_is_not_taken() -> None:
+    """A rollout that explodes is a loss that is not a number."""
+
+    def residuals(theta_P: Tensor) -> Tensor:
+        return torch.log(theta_P)
+
+    def jacobian(theta_P: Tensor) -> tuple[Tensor, Tensor]:
+        return residuals(theta_P), torch.diag(1 / theta_P)
+
+    start_P = torch.tensor([20.0], dtype=torch.float64)
+    *_, (theta_P, _) = levenberg_marquardt(residuals, jacobian, start_P, 1e-3)
+    torch.testing.assert_close(theta_P, torch.ones(1, dtype=torch.float64))
+
+
+def test_rows_are_training_waves_of_any_step_of_the_horizon() -> None:
+    (rows,) = make_rows(dataclasses.replace(PRESETS["article"], finish_rows=400), 50, 1)
+    assert rows.x_BT.shape == (400, 50)
+    assert int(rows.step_B.min()) == 0
+    assert 45 < int(rows.step_B.max()) < 50
+    assert float((rows.step_B == 0).double().mean()) > 0.2
+    # The phase of a window's first value, and then the truth, from its first two values and the period.
+    omega = math.tau / 40
+    x_BT = rows.x_BT.numpy()
+    cosine_B = (x_BT[:, 1] - x_BT[:, 0] * math.cos(omega)) / math.sin(omega)
+    phase_B, amplitude_B = np.arctan2(x_BT[:, 0], cosine_B), np.hypot(x_BT[:, 0], cosine_B)
+    band_B = (phase_B / math.tau % 1) * BANDS % 1
+    assert np.all(np.abs(band_B - 0.5) > HELD_OUT / 2 - 1e-9), "no phase from what is held out"
+    assert np.all((amplitude_B > 1 - 1e-9) & (amplitude_B < 1 / math.cos(omega / 2) + 1e-9))
+    np.testing.assert_allclose(rows.y_B, amplitude_B * np.sin(phase_B + omega * (50 + rows.step_B.numpy())), atol=1e-9)
+
+
+def test_short_contexts_weigh_less_and_every_stage_has_rows_of_its_own() -> None:
+    config = dataclasses.replace(Config(), finish_contexts=(64, 32, 96), finish_rows=900)
+    first, again, other = (make_rows(config, 1, stage) for stage in (1, 1, 2))
+    assert [rows.x_BT.shape for rows in first] == [(400, 64), (400, 32), (400, 96)]
+    assert [float(rows.weight_B.square().sum()) for rows in first] == pytest.approx([1 / 3, 1 / 3 / 2**6, 1 / 3])
+    for one, two, three in zip(first, again, other, strict=True):
+        assert torch.equal(one.x_BT, two.x_BT)
+        assert not torch.equal(one.x_BT, three.x_BT)
