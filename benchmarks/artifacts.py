@@ -30,7 +30,6 @@ def untrained(folder: Path, hidden: int = 32, layers: int = 1, cell: CellKind = 
         training={},
         errors={},
         torch_version=torch.__version__,
-        created="2026-01-01",
     )
     path = folder / f"{name}.pt"
     save_artifact(network, metadata, golden, path)

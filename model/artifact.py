@@ -13,6 +13,7 @@ The digest file has the format of `sha256sum`: `sha256sum -c sine.pt.sha256` che
 
 import hashlib
 import io
+import itertools
 import warnings
 import zipfile
 import zlib
@@ -77,7 +78,7 @@ def save_artifact(network: Network, metadata: Metadata, golden: Golden, path: Pa
         script = torch.jit.script(network.cpu().eval())
         extra = {METADATA: metadata.model_dump_json(indent=1), GOLDEN: golden.model_dump_json()}
         torch.jit.save(script, exported, _extra_files=extra)
-    content = _without_debug_records(exported.getvalue())
+    content = _reproducible(exported.getvalue())
     digest = hashlib.sha256(content).hexdigest()
     path.parent.mkdir(parents=True, exist_ok=True)
     for target, data in ((path, content), (digest_path(path), f"{digest}  {path.name}\n".encode())):
@@ -158,14 +159,25 @@ def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> Artifact
     )
 
 
-def _without_debug_records(content: bytes) -> bytes:
-    """The archive less its `.debug_pkl` entries: they hold source paths of whoever trained, which no one should get."""
+def _reproducible(content: bytes) -> bytes:
+    """The archive less what differs from run to run, or from machine to machine, and means nothing.
+
+    `.debug_pkl` entries hold source paths of whoever trained, which no one should get. TorchScript writes a class's
+    constants in the order of a Python set, which is another in each process, and hashes that into a serialisation id.
+    """
     kept = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(kept, "w") as target:
         for entry in source.infolist():
-            if not entry.filename.endswith(".debug_pkl"):
-                target.writestr(entry, source.read(entry))
+            if entry.filename.endswith((".debug_pkl", "/serialization_id")):
+                continue
+            data = source.read(entry)
+            target.writestr(entry, _with_sorted_constants(data) if entry.filename.endswith(".py") else data)
     return kept.getvalue()
+
+
+def _with_sorted_constants(code: bytes) -> bytes:
+    runs = itertools.groupby(code.splitlines(keepends=True), key=lambda line: b" : Final[" in line)
+    return b"".join(line for constants, run in runs for line in (sorted(run) if constants else run))
 
 
 @contextmanager

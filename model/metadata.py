@@ -68,8 +68,6 @@ class Metadata(_Record):
     """Errors on what training never saw, as fractions of the amplitude of a wave or the scale of the series."""
 
     torch_version: str
-    created: str
-    """Date of the training, ISO 8601."""
 
 
 class GoldenCase(_Record):

@@ -48,7 +48,6 @@ def make_small_artifact(
         training={},
         errors={"next_value_rmse": 1.0},
         torch_version=torch.__version__,
-        created="2026-01-01",
     )
     save_artifact(network, metadata, expected, folder / name)
     return folder / name

@@ -13,9 +13,10 @@ import tyro
 from rich.console import Console
 
 from model.artifact import ArtifactError
-from training import card, evaluation
+from training import card, checkpoint, evaluation
 from training.article import largest_errors, next_value_line
 from training.baselines import Predictor
+from training.checkpoint import CheckpointError
 from training.config import PRESETS, Config
 from training.evaluate import evaluate
 from training.export import export
@@ -45,20 +46,28 @@ def main(arguments: Sequence[str]) -> int:
         print(f"python -m training: error: {error}", file=sys.stderr)
         return 2
     console = Console(highlight=False)
+    directory = config.runs / config.name
+    saved = directory / checkpoint.FILE
     make_deterministic(config)
     try:
         with TrainingProgress(config, console) as progress:
-            trained = train(config, source, progress)
+            trained = train(config, source, progress, saved)
+    except CheckpointError as error:
+        print(f"python -m training: error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted before the first epoch had ended: nothing is written", file=sys.stderr)
         return INTERRUPTED
 
     say = "interrupted" if trained.interrupted else "trained"
     console.print(f"{say} after {trained.seconds:.0f} s; the best weights are those of epoch {trained.best_epoch}")
+    if trained.interrupted:
+        console.print("the same command with --resume goes on from here")
     errors = evaluate(trained.network, source, config.context_evaluated, config.season)
-    directory = config.runs / config.name
     write_report(directory, trained.network.generate, trained.history, errors, source, config.context_evaluated)
     artifact = export(trained, config, source, errors)
+    if not trained.interrupted:
+        saved.unlink()
     console.print(f"errors on what training never saw, as fractions of the {source.unit}:", soft_wrap=True)
     for key, value in errors.items():
         console.print(f"  {key:32} {value:.2e}")

@@ -31,7 +31,7 @@ def model_card(artifact: Artifact) -> str:
         "`python -m training card` writes this page from the artifact's own metadata; a test compares.",
         "## What it is",
         f"A recurrent network ({shape.cell}, {_counted(shape.layers, 'layer')} of {shape.hidden} units) that predicts "
-        f"the next value of a sequence and feeds it back for a rollout. Trained on {about.created} with torch "
+        f"the next value of a sequence and feeds it back for a rollout. Trained with torch "
         f"{about.torch_version}; sha256 of the artifact `{artifact.digest}`.",
         "## What it is for",
         _USES[kind],

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tyro.conf import FlagCreatePairsOff
+
 from model.metadata import Architecture, CellKind
 from training.data import Waves
 
@@ -37,6 +39,13 @@ class Config:
 
     runs: Path = Path("runs")
     """Directory of reports: plots and errors are written to RUNS/NAME/."""
+
+    tensorboard: Path | None = None
+    """Directory to write TensorBoard's logs to: losses, rollout error and horizon after each epoch."""
+
+    resume: FlagCreatePairsOff[bool] = False
+    """Go on after the last epoch of a run with the same settings that was killed or interrupted.
+    The artifact is then the same, to the last bit, as that of a run that never stopped."""
 
     waves: Waves = field(default_factory=lambda: Waves(period=(8.0, 64.0)))
     """The waves to learn, unless `data` is given."""

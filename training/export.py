@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import torch
 from pydantic import JsonValue, TypeAdapter
@@ -19,7 +18,10 @@ GOLDEN_LENGTHS = (1, 16, 64, 200)
 GOLDEN_STEPS = 32
 
 # Where files go says nothing about the model, and a path may name the machine or the person.
-_NOT_ABOUT_THE_MODEL = {"name", "version", "waves", "output", "runs", "data", "column", "time"}
+_NOT_ABOUT_THE_MODEL = {
+    *("name", "version", "waves", "data", "column", "time"),  # in other places of the metadata, or not the network's
+    *("output", "runs", "tensorboard", "resume"),
+}
 
 
 def export(trained: Trained, config: Config, source: Source, errors: Mapping[str, float]) -> Artifact:
@@ -36,7 +38,7 @@ def export(trained: Trained, config: Config, source: Source, errors: Mapping[str
 
 
 def describe(trained: Trained, config: Config, source: Source, errors: Mapping[str, float]) -> Metadata:
-    """The metadata of a model trained with `config`, with today's date (UTC)."""
+    """The metadata of a model trained with `config`: no date, since the same run again gives the same artifact."""
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
     made = {
         "loss": "MSE",
@@ -55,7 +57,6 @@ def describe(trained: Trained, config: Config, source: Source, errors: Mapping[s
         training=_json(training | made),
         errors=dict(errors),
         torch_version=torch.__version__,
-        created=datetime.now(UTC).date().isoformat(),
     )
 
 

@@ -8,6 +8,7 @@ Shape suffixes: B rows, T time, P parameters.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,7 @@ from training.config import Config
 from training.data import Floats, Waves, cut
 from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
-from training.progress import TrainingProgress
-from training.record import Record
+from training.run import Run
 
 CHUNK = 400  # rows of one context; their backward pass is held in memory at once
 NEXT_VALUE = 0.25  # part of the rows
@@ -47,19 +47,28 @@ class Rows:
     weight_B: Tensor
 
 
-def finish(network: Network, config: Config, record: Record, progress: TrainingProgress) -> None:
-    """Run `config.finish` iterations at each of `config.finish_horizons`; `network` turns to double precision."""
+def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
+    """Run `config.finish` iterations at each of `config.finish_horizons`; the network turns to double precision.
+
+    `epoch_done` is called after each iteration.
+    """
     if config.finish == 0:
         return
-    network.double().eval()
-    for stage, horizon in enumerate(config.finish_horizons):
+    network = run.network.double().eval()
+    for stage in range(run.stage, len(config.finish_horizons)):
+        horizon = config.finish_horizons[stage]
         problem = _Problem(network, make_rows(config, horizon, stage))
+        if run.iterations == 0:
+            run.record.forget()  # the errors of weights that were trained for shorter rollouts
+            run.damping = FIRST_DAMPING
         theta_P = parameters_to_vector(network.parameters()).detach()
-        record.forget()  # the errors of weights that were trained for shorter rollouts
-        steps = levenberg_marquardt(problem.residuals, problem.jacobian, theta_P, FIRST_DAMPING)
-        for _, (theta_P, loss) in zip(range(config.finish), steps, strict=False):
+        steps = levenberg_marquardt(problem.residuals, problem.jacobian, theta_P, run.damping)
+        for _, (theta_P, loss, damping) in zip(range(run.iterations, config.finish), steps, strict=False):
             vector_to_parameters(theta_P, network.parameters())
-            progress.epoch_done(record.add(network, 0.0, loss, horizon))
+            run.record.add(network, 0.0, loss, horizon)
+            run.iterations, run.damping = run.iterations + 1, damping
+            epoch_done()
+        run.stage, run.iterations = stage + 1, 0
 
 
 def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:

@@ -38,8 +38,8 @@ PROBE = 0.1  # the part of v over which the second derivative is taken as a diff
 
 def levenberg_marquardt(
     residuals: Residuals, jacobian: Jacobian, theta_P: Tensor, damping: float
-) -> Iterator[tuple[Tensor, float]]:
-    """θ and the loss |r|² after each step; each loss is lower than the one before.
+) -> Iterator[tuple[Tensor, float, float]]:
+    """θ, the loss |r|² and the next step's λ after each step; each loss is lower than the one before.
 
     It ends where no step is found that lowers the loss, and otherwise never: whoever iterates decides when to stop.
 
@@ -66,7 +66,7 @@ def levenberg_marquardt(
             return
         damping *= _within(fall, (bend / WANTED_BEND) ** 2)
         theta_P = theta_P + step_P
-        yield theta_P, lower
+        yield theta_P, lower, damping
 
 
 def _step(

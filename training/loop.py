@@ -9,19 +9,23 @@ Shape suffixes: B batch, T time, S steps of a rollout.
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from model.network import Network
+from training import checkpoint
 from training.config import Config
 from training.data import Source, wave_loader
 from training.finish import finish
 from training.losses import losses
 from training.progress import TrainingProgress
 from training.record import Epoch, Record
+from training.run import Run
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Trained:
 
 def make_deterministic(config: Config) -> None:
     """Make a run repeat itself to the last bit on the same machine and the same torch."""
-    # Initial weights, input noise and random scales. Windows have their own generators, seeded by (seed, epoch).
+    # The initial weights. What an epoch draws, it draws from generators of its own: `train_epoch`.
     torch.manual_seed(config.seed)
     # Sums are split among threads, and the order of a floating-point sum is part of its result.
     torch.set_num_threads(config.threads)
@@ -50,51 +54,76 @@ def make_deterministic(config: Config) -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def train(config: Config, source: Source, progress: TrainingProgress) -> Trained:
+def train(config: Config, source: Source, progress: TrainingProgress, saved: Path | None = None) -> Trained:
     """Train until the last epoch or Ctrl-C, whichever is first. `make_deterministic` goes before it.
 
+    Args:
+        saved: where to save the state after each epoch, and to begin from if `config.resume` says so.
+
     Raises:
+        CheckpointError: `saved` holds nothing that this run could go on from.
         KeyboardInterrupt: Ctrl-C before the first epoch has ended, when there is nothing to keep yet.
     """
     started = time.monotonic()
+    run = begin(config, source)
+    if config.resume and saved:
+        checkpoint.load(saved, run, config, source)
+        progress.resumed(run.record.history)
+    interrupted = False
+
+    def epoch_done() -> None:
+        progress.epoch_done(run.record.history[-1])
+        if saved:
+            checkpoint.save(saved, run, config, source)
+
+    try:
+        for epoch in range(len(run.record.history) + 1, config.epochs + 1):
+            train_epoch(run, epoch, config, source, progress.batch_done)
+            epoch_done()
+        finish(run, config, epoch_done)
+    except KeyboardInterrupt:
+        if not run.record.history:
+            raise
+        interrupted = True
+    best = run.record.best
+    run.network.float().load_state_dict(best.weights)
+    return Trained(run.network.eval(), run.record.history, best.epoch, time.monotonic() - started, interrupted)
+
+
+def begin(config: Config, source: Source) -> Run:
+    """A run before its first epoch."""
     network = Network(config.architecture, source.offset, source.scale)
     initialise(network, config)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    record = Record(config, source)
-    lengths = np.random.default_rng((config.seed, 0))
-    horizon = config.horizon[0] if config.closed_loop else 1
-    windows = config.batches * config.batch
-    interrupted = False
-    try:
-        for epoch in range(1, config.epochs + 1):
-            dataset = source.training(windows, config.context[1], horizon, seed=(config.seed, epoch))
-            sums_2 = torch.zeros(2)
-            for number, (x_BT, y_BS) in enumerate(wave_loader(dataset, config.batch)):
-                done = (epoch - 1 + number / config.batches) / config.epochs
-                context = int(lengths.integers(config.context[0], config.context[1] + 1))
-                series_BT = torch.cat([x_BT, y_BS], dim=1)[:, : context + horizon]
-                one_step, closed_loop = losses(network, series_BT, context, config, config.noise * cosine(done))
+    return Run(network, adam, Record(config, source), horizon=config.horizon[0] if config.closed_loop else 1)
 
-                for group in adam.param_groups:
-                    group["lr"] = config.learning_rate * min(1.0, (done + 1e-4) / 0.02) * (0.001 + 0.999 * cosine(done))
-                adam.zero_grad()
-                (one_step + config.closed_loop * closed_loop).backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-                adam.step()
 
-                sums_2 += torch.stack([one_step.detach(), closed_loop.detach()])
-                progress.batch_done()
-            one_step_mean, closed_loop_mean = (sums_2 / config.batches).tolist()
-            progress.epoch_done(record.add(network, one_step_mean, closed_loop_mean, horizon))
-            horizon = longer(horizon, closed_loop_mean, config)
-        finish(network, config, record, progress)
-    except KeyboardInterrupt:
-        if not record.history:
-            raise
-        interrupted = True
-    best_epoch, weights = record.best
-    network.float().load_state_dict(weights)
-    return Trained(network.eval(), record.history, best_epoch, time.monotonic() - started, interrupted)
+def train_epoch(run: Run, epoch: int, config: Config, source: Source, batch_done: Callable[[], None]) -> None:
+    """One epoch with Adam. `epoch` counts from 1; it and the seed choose all that is random."""
+    network, horizon = run.network, run.horizon
+    seed = (config.seed, epoch)
+    lengths = np.random.default_rng((*seed, 1))
+    torch.manual_seed(int(np.random.default_rng((*seed, 2)).integers(2**63)))  # input noise and random scales
+    dataset = source.training(config.batches * config.batch, config.context[1], horizon, seed)
+    sums_2 = torch.zeros(2)
+    for number, (x_BT, y_BS) in enumerate(wave_loader(dataset, config.batch)):
+        done = (epoch - 1 + number / config.batches) / config.epochs
+        context = int(lengths.integers(config.context[0], config.context[1] + 1))
+        series_BT = torch.cat([x_BT, y_BS], dim=1)[:, : context + horizon]
+        one_step, closed_loop = losses(network, series_BT, context, config, config.noise * cosine(done))
+
+        for group in run.adam.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, (done + 1e-4) / 0.02) * (0.001 + 0.999 * cosine(done))
+        run.adam.zero_grad()
+        (one_step + config.closed_loop * closed_loop).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        run.adam.step()
+
+        sums_2 += torch.stack([one_step.detach(), closed_loop.detach()])
+        batch_done()
+    one_step_mean, closed_loop_mean = (sums_2 / config.batches).tolist()
+    run.record.add(network, one_step_mean, closed_loop_mean, horizon)
+    run.horizon = longer(horizon, closed_loop_mean, config)
 
 
 @torch.no_grad()

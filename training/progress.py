@@ -1,8 +1,11 @@
-"""What a person sees while training runs: a bar on a terminal, a plain line now and then elsewhere."""
+"""What a person sees while training runs: a bar on a terminal, else a plain line now and then; TensorBoard's curves."""
 
+import dataclasses
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -16,6 +19,9 @@ from rich.progress import (
 
 from training.config import Config
 from training.record import Epoch
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -41,6 +47,8 @@ class TrainingProgress:
         )
         self._task: TaskID = self._bar.add_task("training", total=self._epochs, news="", epoch=1)
         self._started = self._last_line = time.monotonic()
+        self._resumed = 0
+        self._curves = _curves(config.tensorboard) if config.tensorboard else None
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -50,6 +58,14 @@ class TrainingProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        if self._curves:
+            self._curves.close()
+
+    def resumed(self, history: Sequence[Epoch]) -> None:
+        """Say that these epochs were done by an earlier run."""
+        self._done = self._resumed = len(history)
+        self._bar.update(self._task, completed=self._done, epoch=self._done)
+        self._console.print(f"resumed after epoch {self._done}/{self._epochs}")
 
     def batch_done(self) -> None:
         self._bar.advance(self._task, 1 / self._config.batches)
@@ -57,12 +73,21 @@ class TrainingProgress:
     def epoch_done(self, epoch: Epoch) -> None:
         """Show what an epoch has measured."""
         self._done += 1
+        if self._curves:
+            for name, value in dataclasses.asdict(epoch).items():
+                self._curves.add_scalar(name, value, self._done)
         loss = epoch.one_step + self._config.closed_loop * epoch.closed_loop
         news = f"loss {loss:.2e}  held-out rollout error {100 * epoch.rollout_rmse:.3g} %"
         self._bar.update(self._task, completed=self._done, epoch=self._done, news=news)
         now = time.monotonic()
         due = now - self._last_line >= SECONDS_BETWEEN_LINES or self._done in (1, self._epochs)
         if not self._console.is_terminal and due:
-            left = (now - self._started) / self._done * (self._epochs - self._done)
+            left = (now - self._started) / (self._done - self._resumed) * (self._epochs - self._done)
             self._console.print(f"epoch {self._done}/{self._epochs}  {news}  about {left:.0f} s left", soft_wrap=True)
             self._last_line = now
+
+
+def _curves(directory: Path) -> "SummaryWriter":
+    from torch.utils.tensorboard import SummaryWriter  # takes a second, which only those wait for who ask for it
+
+    return SummaryWriter(directory)

@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -29,6 +30,17 @@ class Epoch:
     """RMSE of rollouts on unseen windows, as a fraction of the source's unit, after the epoch."""
 
 
+class Best(NamedTuple):
+    """The best weights so far."""
+
+    error: float
+    epoch: int
+    """Counted from 1; 0 before the first has ended."""
+
+    weights: dict[str, Tensor]
+    """In single precision."""
+
+
 class Record:
     """The history of a run. The weights with the lowest held-out rollout error are kept."""
 
@@ -36,7 +48,7 @@ class Record:
         self.history: list[Epoch] = []
         steps = min(config.steps_evaluated, source.rollouts[-1])
         self._unseen = source.selection(config.context_evaluated, steps, count=512)
-        self._best: tuple[float, int, dict[str, Tensor]] = (math.inf, 0, {})
+        self.best = Best(math.inf, 0, {})
 
     def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
         """Measure `network`, which stays as it is, at the end of an epoch."""
@@ -44,16 +56,11 @@ class Record:
         served = copy.deepcopy(network).float().eval()
         epoch = Epoch(one_step, closed_loop, horizon, rollout_rmse(served.generate, self._unseen))
         self.history.append(epoch)
-        if epoch.rollout_rmse < self._best[0] or not self._best[1]:
+        if epoch.rollout_rmse < self.best.error or not self.best.epoch:
             # One assignment, so that Ctrl-C never finds half of it.
-            self._best = (epoch.rollout_rmse, len(self.history), served.state_dict())
+            self.best = Best(epoch.rollout_rmse, len(self.history), served.state_dict())
         return epoch
 
     def forget(self) -> None:
         """Let the next weights be the best so far, however large their error."""
-        self._best = (math.inf, *self._best[1:])
-
-    @property
-    def best(self) -> tuple[int, dict[str, Tensor]]:
-        """The epoch, counted from 1, and the weights; 0 and nothing before the first epoch has ended."""
-        return self._best[1], self._best[2]
+        self.best = self.best._replace(error=math.inf)

@@ -42,7 +42,7 @@ def test_levenberg_marquardt_follows_a_bent_valley_to_its_end() -> None:
 
     start_P = torch.tensor([-1.2, 1.0], dtype=torch.float64)
     steps = [step for step, _ in zip(levenberg_marquardt(rosenbrock, jacobian, start_P, 1e-2), range(40), strict=False)]
-    losses = [loss for _, loss in steps]
+    losses = [loss for _, loss, _ in steps]
     assert losses == sorted(losses, reverse=True)
     torch.testing.assert_close(steps[-1][0], torch.ones(2, dtype=torch.float64))
     assert len(steps) < 40, "it ends by itself where nothing lowers the loss"
@@ -58,7 +58,7 @@ def test_a_step_into_nothing_is_not_taken() -> None:
         return residuals(theta_P), torch.diag(1 / theta_P)
 
     start_P = torch.tensor([20.0], dtype=torch.float64)
-    *_, (theta_P, _) = levenberg_marquardt(residuals, jacobian, start_P, 1e-3)
+    *_, (theta_P, _, _) = levenberg_marquardt(residuals, jacobian, start_P, 1e-3)
     torch.testing.assert_close(theta_P, torch.ones(1, dtype=torch.float64))
 
 

@@ -5,21 +5,26 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
+from safetensors import safe_open
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from model.artifact import read_artifact
 from model.metadata import CellKind
 from model.runtime import Engine, open_runtime
+from training import checkpoint
 from training.__main__ import main
+from training.checkpoint import CheckpointError
 from training.config import Config
 from training.data import Waves
 from training.export import export
-from training.loop import longer, make_deterministic, train
+from training.loop import begin, longer, make_deterministic, train
 from training.losses import least_peak
 from training.progress import TrainingProgress
 
@@ -81,6 +86,72 @@ def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) 
     metadata = read_artifact(tmp_path / "model.pt").metadata
     assert (metadata.name, metadata.architecture.hidden, metadata.training["epochs"]) == ("article", 32, 2)
     assert str(tmp_path) not in metadata.model_dump_json(), "where files went is nobody's business"
+
+
+def run_small(directory: Path, *more: str) -> subprocess.Popen[str]:
+    """A run with Adam and with the finish, of a second or so."""
+    given = ["--hidden", "6", "--epochs", "3", "--batches", "4", "--finish", "3", "--finish-rows", "1"]
+    given += ["--finish-horizons", "1", "6", "--output", str(directory / "model.pt"), "--runs", str(directory)]
+    arguments = [sys.executable, "-m", "training", "--preset", "article", *given, *more]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_run_that_was_killed_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    """Killed at the first epoch, and in the finish. Each process has an order of sets and an id of its own."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    with run_small(whole) as process:
+        assert process.wait(60) == 0, process.stderr.read() if process.stderr else ""
+    assert not (whole / "article" / checkpoint.FILE).exists(), "nothing is left to resume"
+    resumed_after: list[int] = []
+    for epochs in (1, 5):
+        with run_small(killed, *(["--resume"] if resumed_after else [])) as process:
+            saved = killed / "article" / checkpoint.FILE
+            while process.poll() is None and epochs_in(saved) < epochs:
+                time.sleep(0.001)
+            process.kill()
+        resumed_after.append(epochs_in(saved))
+    assert 1 <= resumed_after[0] <= resumed_after[1] < 9
+    with run_small(killed, "--resume") as process:
+        output, _ = process.communicate(timeout=60)
+    assert f"resumed after epoch {resumed_after[1]}/9" in output
+    assert (killed / "model.pt").read_bytes() == (whole / "model.pt").read_bytes()
+
+
+def epochs_in(saved: Path) -> int:
+    if not saved.exists():
+        return 0
+    with safe_open(saved, framework="pt") as file:
+        return len(json.loads(file.metadata()["state"])["history"])
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_so_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = dataclasses.replace(SMALL, runs=tmp_path, resume=True)
+    saved = tmp_path / checkpoint.FILE
+    run = begin(config, config.waves)
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        checkpoint.load(saved, run, config, config.waves)
+    checkpoint.save(saved, run, config, config.waves)
+    other = dataclasses.replace(config, epochs=3, seed=1)
+    with pytest.raises(CheckpointError, match="another epochs and seed"):
+        checkpoint.load(saved, run, other, other.waves)
+    with pytest.raises(CheckpointError, match="another data"):
+        checkpoint.load(saved, run, config, Waves(period=(20.0, 31.0)))
+    saved.write_bytes(saved.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="cannot be resumed from"):
+        checkpoint.load(saved, run, config, config.waves)
+    assert main(["--resume", "--runs", str(tmp_path / "empty"), "--output", str(tmp_path / "model.pt")]) == 2
+    assert "there is no checkpoint" in capsys.readouterr().err
+
+
+def test_tensorboard_shows_every_epoch(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    with run_small(tmp_path, "--tensorboard", str(logs)) as process:
+        assert process.wait(60) == 0
+    curves = EventAccumulator(str(logs)).Reload()
+    assert [event.step for event in curves.Scalars("rollout_rmse")] == list(range(1, 10))
+    assert {"one_step", "closed_loop", "horizon"} <= set(curves.Tags()["scalars"])
 
 
 def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:

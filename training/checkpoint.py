@@ -1,0 +1,98 @@
+"""The state of a run between two epochs, on disk: what `--resume` goes on from, to the same last bit.
+
+Windows, noise and the waves of the finish are drawn from generators that the seed and the epoch begin anew, so the
+weights, the optimiser's moments and a few numbers are all that an epoch leaves to the next. They are one safetensors
+file: tensors, and the rest as JSON in its header. Reading it runs no code.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from training.config import Config
+from training.data import Source
+from training.record import Best, Epoch
+from training.run import Run
+
+FILE = "checkpoint.safetensors"
+
+# Where files go and what is shown changes nothing of what is learned.
+_NOT_LEARNED_FROM = {"name", "version", "output", "runs", "data", "tensorboard", "resume"}
+
+
+class CheckpointError(ValueError):
+    """There is no checkpoint to go on from; the message says why."""
+
+
+def save(path: Path, run: Run, config: Config, source: Source) -> None:
+    """Write the state of `run`. A kill while it is written leaves the file before."""
+    best = run.record.best
+    tensors = _named("network", run.network.state_dict()) | _named("best", best.weights)
+    for number, moments in run.adam.state_dict()["state"].items():
+        tensors |= _named(f"adam.{number}", moments)
+    state = {
+        "learned_from": _learned_from(config, source),
+        "history": [dataclasses.asdict(epoch) for epoch in run.record.history],
+        "best": [best.error, best.epoch],
+        "horizon": run.horizon,
+        "finish": [run.stage, run.iterations, run.damping],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata={"state": json.dumps(state)})
+    partial.replace(path)
+
+
+def load(path: Path, run: Run, config: Config, source: Source) -> None:
+    """Put `run`, which has just begun, into the state that was saved.
+
+    Raises:
+        CheckpointError: there is none, or it is of other settings or other data.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            state = json.loads(file.metadata()["state"])
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint to resume from: {path} is not there") from error
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be resumed from: {error}") from error
+    now, then = _learned_from(config, source), state["learned_from"]
+    if other := [name for name in now if now[name] != then.get(name)]:
+        raise CheckpointError(
+            f"{path} is of a run with another {' and '.join(other)}; without --resume a new run begins"
+        )
+
+    network = _unnamed("network", tensors)
+    # The finish trains in double precision, and weights keep theirs only where the module has it too.
+    run.network.to(next(iter(network.values())).dtype).load_state_dict(network)
+    moments = {number: _unnamed(f"adam.{number}", tensors) for number in range(len(network))}
+    used = {number: each for number, each in moments.items() if each}
+    run.adam.load_state_dict(run.adam.state_dict() | {"state": used})
+    run.record.history[:] = [Epoch(**epoch) for epoch in state["history"]]
+    least, number = state["best"]
+    run.record.best = Best(least, number, _unnamed("best", tensors))
+    run.horizon = state["horizon"]
+    run.stage, run.iterations, run.damping = state["finish"]
+
+
+def _learned_from(config: Config, source: Source) -> dict[str, object]:
+    """The settings and the data that the weights depend on, by name, as JSON has them."""
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in _NOT_LEARNED_FROM}
+    learned_from = settings | {"data": [source.description, source.offset, source.scale]}
+    return dict(json.loads(TypeAdapter(dict[str, object]).dump_json(learned_from)))
+
+
+def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _unnamed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = prefix + "."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
