@@ -9,6 +9,7 @@ from starlette.datastructures import State
 from app.errors import NotReady
 from app.forecaster import Forecaster
 from app.schemas import ModelInfo
+from model.intervals import Intervals
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Served:
 
     info: ModelInfo
     forecaster: Forecaster
+    intervals: Intervals | None
+    """None where the model has none."""
 
 
 def served(state: State) -> Served:
@@ -27,16 +30,9 @@ def served(state: State) -> Served:
     return current
 
 
-# Both are coroutines because FastAPI runs plain functions in its thread pool, which costs more than they do.
+# A coroutine because FastAPI runs plain functions in its thread pool, which costs more than this does.
 async def _current(request: Request) -> Served:
     return served(request.app.state)
 
 
 CurrentModel = Annotated[Served, Depends(_current)]
-
-
-async def _forecaster(current: CurrentModel) -> Forecaster:
-    return current.forecaster
-
-
-CurrentForecaster = Annotated[Forecaster, Depends(_forecaster)]

@@ -5,24 +5,30 @@ Parse, forecast, serialise: three calls. FastAPI's endpoints (`app/routes/foreca
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from app.body import parse
-from app.errors import Diverged
-from app.forecaster import Forecast, Forecaster
-from app.schemas import GenerateRequest, PredictRequest, limited
+from app.dependencies import Served
+from app.errors import Diverged, InvalidRequest
+from app.forecaster import Forecast
+from app.schemas import FieldError, GenerateRequest, PredictRequest, limited
 from app.settings import Settings
+from model.intervals import Intervals, NoInterval
 
 _SLICE = 1024
 """Values that are serialised at a time: about 15 µs."""
 
 Request = TypeVar("Request", bound=PredictRequest)
 
-Answer = Callable[[Request, Forecaster, Callable[[], Awaitable[object]]], Awaitable[bytes]]
+ClientGone = Callable[[], Awaitable[object]]
+
+Answer = Callable[[Request, Served, ClientGone], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)
@@ -33,39 +39,61 @@ class Endpoint(Generic[Request]):
     model: type[Request]
     answer: Answer[Request]
 
-    async def respond(
-        self, content_type: str, body: bytes, forecaster: Forecaster, client_gone: Callable[[], Awaitable[object]]
-    ) -> bytes:
+    async def respond(self, content_type: str, body: bytes, served: Served, client_gone: ClientGone) -> bytes:
         """The JSON that answers `body`. Raises Problem for whatever is refused."""
-        return await self.answer(parse(self.model, content_type, body), forecaster, client_gone)
+        return await self.answer(parse(self.model, content_type, body), served, client_gone)
 
 
-async def predict(
-    request: PredictRequest, forecaster: Forecaster, client_gone: Callable[[], Awaitable[object]]
-) -> bytes:
+async def predict(request: PredictRequest, served: Served, client_gone: ClientGone) -> bytes:
     """A `PredictResponse`, serialised."""
-    forecast = await forecaster.forecast(request.sequence, 1, request.timeout_s, client_gone)
+    intervals = _intervals(request, 1, served) if request.level else None
+    forecast = await served.forecaster.forecast(request.sequence, 1, request.timeout_s, client_gone)
     if forecast.diverged:
         raise Diverged("The model has no finite prediction for this sequence.")
-    return b'{"prediction":%b}' % orjson.dumps(forecast.chunks[0].item(0))
+    return b'{"prediction":%b%b}' % (
+        orjson.dumps(forecast.chunks[0].item(0)),
+        await _ends(intervals, request, forecast, served) if intervals else b"",
+    )
 
 
-async def generate(
-    request: GenerateRequest, forecaster: Forecaster, client_gone: Callable[[], Awaitable[object]]
-) -> bytes:
+async def generate(request: GenerateRequest, served: Served, client_gone: ClientGone) -> bytes:
     """A `GenerateResponse`, serialised."""
-    forecast = await forecaster.forecast(request.sequence, request.steps, request.timeout_s, client_gone)
-    reason = b"diverged" if forecast.diverged else b"length"
-    return b'{"values":[%b],"finish_reason":"%b"}' % (await _numbers(forecast), reason)
+    intervals = _intervals(request, request.steps, served) if request.level else None
+    forecast = await served.forecaster.forecast(request.sequence, request.steps, request.timeout_s, client_gone)
+    return b'{"values":[%b],"finish_reason":"%b"%b}' % (
+        await _numbers(forecast.chunks),
+        b"diverged" if forecast.diverged else b"length",
+        await _ends(intervals, request, forecast, served) if intervals else b"",
+    )
 
 
-async def _numbers(forecast: Forecast) -> bytes:
-    """The values with commas between them: orjson reads them out of the array, without a Python object for each.
+def _intervals(request: PredictRequest, steps: int, served: Served) -> Intervals:
+    """The model's intervals. Raises InvalidRequest if it has none for this request."""
+    if served.intervals is None:
+        raise InvalidRequest([FieldError(pointer="/level", detail="not for this model: it has no intervals")])
+    try:
+        served.intervals.check(len(request.sequence), steps, request.level or [])
+    except NoInterval as error:
+        raise InvalidRequest([FieldError(pointer=f"/{error.field}", detail=str(error))]) from None
+    return served.intervals
+
+
+async def _ends(intervals: Intervals, request: PredictRequest, forecast: Forecast, served: Served) -> bytes:
+    """The rest of a response with intervals. They end where the forecast does."""
+    scale = served.forecaster.runtime.start(request.sequence).scale
+    values_S = np.concatenate(forecast.chunks)
+    ends = intervals.around(values_S, scale, len(request.sequence), request.level or [])
+    parts = [b'"%b":[%b]' % (name.encode(), await _numbers([end_S])) for name, end_S in ends.items()]
+    return b',"intervals":{%b}' % b",".join(parts)
+
+
+async def _numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
+    """Values with commas between them: orjson reads them out of the array, without a Python object for each.
 
     A slice at a time, so that a long answer lets others in between.
     """
     parts: list[bytes] = []
-    for chunk_S in forecast.chunks:
+    for chunk_S in chunks:
         for first in range(0, len(chunk_S), _SLICE):
             if parts:
                 await asyncio.sleep(0)

@@ -40,11 +40,9 @@ class HotPath:
                 content_type = value
                 break
         try:
-            forecaster = served(self._state).forecaster
+            model = served(self._state)
             body = await read_body(receive)
-            content = await endpoint.respond(
-                content_type.decode("latin-1"), body, forecaster, lambda: disconnected(receive)
-            )
+            content = await endpoint.respond(content_type.decode("latin-1"), body, model, lambda: disconnected(receive))
         except Problem as problem:
             return await problem_response(problem)(scope, receive, send)
         except Exception:

@@ -109,4 +109,4 @@ def load(settings: Settings, metrics: Metrics) -> Served:
         device=runtime.device,
     )
     limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
-    return Served(info, Forecaster(runtime, limits, metrics.steps.add, metrics.pending_steps.set))
+    return Served(info, Forecaster(runtime, limits, metrics.steps.add, metrics.pending_steps.set), artifact.intervals)

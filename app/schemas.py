@@ -7,12 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
+from model.intervals import LEVELS
 from model.metadata import Metadata
 
 LARGEST_VALUE = 1e6
 """The largest magnitude of a value in a sequence, in the caller's units."""
 
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
+
+Level = Annotated[int, Field(strict=True, ge=1, le=LEVELS)]
 
 _SINE = [0.0, 0.3090, 0.5878, 0.8090, 0.9511, 1.0, 0.9511, 0.8090, 0.5878, 0.3090]
 _EXAMPLE = [*_SINE, *(0.0 - value for value in _SINE), *_SINE]
@@ -32,6 +35,9 @@ class PredictRequest(_Message):
     timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0, examples=[5])
     """Give up after this many seconds, if the service does not sooner."""
 
+    level: list[Level] | None = Field(default=None, min_length=1, max_length=99, examples=[[80, 95]])
+    """Also answer with prediction intervals of these levels, in per cent."""
+
 
 class GenerateRequest(PredictRequest):
     """Values observed so far, and how many to continue them by."""
@@ -40,14 +46,22 @@ class GenerateRequest(PredictRequest):
     """How many values to generate."""
 
 
-class PredictResponse(_Message):
+class _Response(_Message):
+    intervals: dict[str, list[float]] | None = Field(
+        default=None, examples=[{"lo-95": [0.5861], "lo-80": [0.5870], "hi-80": [0.5886], "hi-95": [0.5895]}]
+    )
+    """Only where `level` was given: the lower and upper ends of each level's interval, one for each value, in the unit
+    of the sequence. Each holds the truth as often as its level says on sequences like those of `GET /model`."""
+
+
+class PredictResponse(_Response):
     """The value that follows."""
 
     prediction: float = Field(examples=[0.5878])
     """The next value, in the unit of the sequence."""
 
 
-class GenerateResponse(_Message):
+class GenerateResponse(_Response):
     """The values that follow."""
 
     values: list[float] = Field(examples=[[0.5878, 0.8090, 0.9511]])

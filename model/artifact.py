@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
+from model.intervals import Intervals
 from model.metadata import Golden, Metadata
 from model.network import Network
 
-METADATA, GOLDEN = "metadata.json", "golden.json"
+METADATA, GOLDEN, INTERVALS = "metadata.json", "golden.json", "intervals.npy"
 
 
 class ArtifactError(Exception):
@@ -61,6 +61,7 @@ class Artifact:
 
     metadata: Metadata
     golden: Golden
+    intervals: Intervals | None
 
 
 def digest_path(path: Path) -> Path:
@@ -68,15 +69,19 @@ def digest_path(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def save_artifact(network: Network, metadata: Metadata, golden: Golden, path: Path) -> str:
-    """Write the artifact and its digest, and return the digest.
+def save_artifact(
+    network: Network, metadata: Metadata, golden: Golden, path: Path, intervals: Intervals | None = None
+) -> str:
+    """Write the artifact and its digest, and return the digest. The metadata describe the intervals, if there are any.
 
     Both are written beside their place and moved into it, so that an interrupted save leaves the old ones alone.
     """
     exported = io.BytesIO()
     with _torchscript_deprecation_ignored():
         script = torch.jit.script(network.cpu().eval())
-        extra = {METADATA: metadata.model_dump_json(indent=1), GOLDEN: golden.model_dump_json()}
+        extra: dict[str, str | bytes] = {METADATA: metadata.model_dump_json(indent=1), GOLDEN: golden.model_dump_json()}
+        if intervals is not None:
+            extra[INTERVALS] = intervals.to_bytes()
         torch.jit.save(script, exported, _extra_files=extra)
     content = _reproducible(exported.getvalue())
     digest = hashlib.sha256(content).hexdigest()
@@ -107,12 +112,18 @@ def read_artifact(path: Path) -> Artifact:
             extra = {Path(name).name: name for name in archive.namelist() if Path(name).parent.name == "extra"}
             metadata = Metadata.model_validate_json(archive.read(extra[METADATA]))
             golden = Golden.model_validate_json(archive.read(extra[GOLDEN]))
-    except (zipfile.BadZipFile, KeyError, ValidationError) as error:
+            intervals = (
+                Intervals.from_bytes(archive.read(extra[INTERVALS]), metadata.intervals.contexts)
+                if metadata.intervals
+                else None
+            )
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:  # pydantic's ValidationError is a ValueError
         raise ArtifactForeign(
-            f"{path}: not an artifact of this project: it has no readable {METADATA} and {GOLDEN}. "
+            f"{path}: not an artifact of this project: it has no readable {METADATA} and {GOLDEN}, "
+            f"or not the intervals that it speaks of. "
             f"`python -m training` makes one."
         ) from error
-    return Artifact(content, digest, metadata, golden)
+    return Artifact(content, digest, metadata, golden, intervals)
 
 
 def load_module(artifact: Artifact, device: torch.device) -> torch.jit.ScriptModule:

@@ -40,6 +40,37 @@ class Architecture(_Record):
         return gates * (inputs + self.layers * (self.hidden + 2)) + self.hidden + 1
 
 
+class Coverage(_Record):
+    """How often the intervals of one level held the truth on fresh windows, in per cent of them."""
+
+    context: int
+    """Values given."""
+
+    level: int
+    """Per cent that were to be."""
+
+    lowest: float
+    """At the step of the rollout where it was least often."""
+
+    mean: float
+    highest: float
+
+
+class Calibration(_Record):
+    """Where prediction intervals come from; their radii are a file of their own in the artifact."""
+
+    contexts: list[int] = Field(min_length=1)
+    """Numbers of values given that were calibrated, ascending. A sequence takes the longest that it is not below."""
+
+    horizon: int = Field(ge=1)
+    """Steps up to which there are intervals."""
+
+    rollouts: int = Field(ge=1)
+    """Rollouts that each is calibrated on."""
+
+    coverage: list[Coverage]
+
+
 class Metadata(_Record):
     """The description of one trained model."""
 
@@ -66,6 +97,9 @@ class Metadata(_Record):
 
     errors: dict[str, float]
     """Errors on what training never saw, as fractions of the amplitude of a wave or the scale of the series."""
+
+    intervals: Calibration | None = None
+    """None where it has none."""
 
     torch_version: str
 

@@ -8,7 +8,8 @@ import torch
 
 from model.artifact import save_artifact
 from model.golden import make_golden
-from model.metadata import Architecture, CellKind, Metadata
+from model.intervals import Intervals, conformal_radius
+from model.metadata import Architecture, Calibration, CellKind, Metadata
 from model.network import Network
 
 GOLDEN_SEQUENCES = [np.sin(np.arange(length)).tolist() for length in (2, 16, 64)]
@@ -27,6 +28,7 @@ def make_small_artifact(
     offset: float = 0.0,
     fixed_scale: float = 0.0,
     golden: Sequence[Sequence[float]] = GOLDEN_SEQUENCES,
+    intervals: Intervals | None = None,
     name: str = "small.pt",
 ) -> Path:
     """An artifact of an untrained network.
@@ -47,7 +49,22 @@ def make_small_artifact(
         data={},
         training={},
         errors={"next_value_rmse": 1.0},
+        intervals=described(intervals),
         torch_version=torch.__version__,
     )
-    save_artifact(network, metadata, expected, folder / name)
+    save_artifact(network, metadata, expected, folder / name, intervals)
     return folder / name
+
+
+def some_intervals(contexts: tuple[int, ...] = (4, 8), horizon: int = 10, rollouts: int = 200) -> Intervals:
+    """Radii that no model has earned, growing with the horizon."""
+    error_BS = np.random.default_rng(0).normal(0, np.arange(1, horizon + 1), (rollouts, horizon))
+    radius_VS = conformal_radius(error_BS)
+    return Intervals(contexts, np.stack([radius_VS / (number + 1) for number in range(len(contexts))]))
+
+
+def described(intervals: Intervals | None) -> Calibration | None:
+    """What the metadata say of `intervals`."""
+    if intervals is None:
+        return None
+    return Calibration(contexts=list(intervals.contexts), horizon=intervals.horizon, rollouts=200, coverage=[])

@@ -136,6 +136,17 @@ class Config:
     """Waves in a stage of the finish, at least 1, each with one step of its rollout; rounded up to chunks of 400.
     About twice as many as the network has weights."""
 
+    interval_rollouts: int = 10_000
+    """Rollouts on unseen windows that prediction intervals are calibrated on, at least 0. 0 for no intervals.
+    As many again show how often they hold."""
+
+    interval_horizon: int = 256
+    """Steps up to which there are intervals, at least 1."""
+
+    interval_contexts: tuple[int, ...] = (16, 32, 64)
+    """Numbers of given values that are calibrated, ascending, each at least 1.
+    A sequence takes the longest that is not longer than itself."""
+
     seed: int = 0
     """Seed of weights, windows and noise, at least 0. The same seed on the same machine gives the same weights."""
 
@@ -178,6 +189,15 @@ class Config:
             f"0 (and epochs more) for more than {LARGEST_FINISH} weights, since its time grows as their cube",
             f"{self.finish} for {self.architecture.parameters}",
         )
+        _require(self.interval_rollouts >= 0, "interval-rollouts", "at least 0", self.interval_rollouts)
+        _require(self.interval_horizon >= 1, "interval-horizon", "at least 1", self.interval_horizon)
+        _require(
+            min(self.interval_contexts, default=0) >= 1
+            and list(self.interval_contexts) == sorted(set(self.interval_contexts)),
+            "interval-contexts",
+            "integers of at least 1, ascending",
+            self.interval_contexts,
+        )
         _require(self.seed >= 0, "seed", "at least 0", self.seed)
         _require(
             bool(self.name) and self.name == Path(self.name).name, "name", "a name without slashes", repr(self.name)
@@ -212,6 +232,7 @@ PRESETS: dict[Preset, Config] = {
         finish=25,
         finish_horizons=(1, 16, 100, 400),
         finish_contexts=(50,),
+        interval_contexts=(50,),
         finish_rows=1200,
     ),
     "series": Config(
@@ -229,5 +250,7 @@ PRESETS: dict[Preset, Config] = {
         closed_loop=1.0,
         noise=0.3,  # real series are few and short: without it a network learns them by heart
         finish=0,
+        interval_rollouts=1000,
+        interval_contexts=(48,),
     ),
 }

@@ -35,7 +35,7 @@ Split = Literal["training", "held_out"]
 Windows = tuple[Tensor, Tensor]
 
 # Different draws of held-out waves: the one that chooses the best weights must not be the one that is reported.
-SELECTION, REPORT = 1, 2
+SELECTION, REPORT, CALIBRATION, FRESH, EXAMPLES = 1, 2, 3, 4, 5
 
 
 class Source(Protocol):
@@ -69,6 +69,12 @@ class Source(Protocol):
 
     def held_out(self, window: int, horizon: int, count: int) -> "WindowDataset":
         """`count` windows that neither the weights nor their choice have seen; fewer where there are not so many."""
+
+    def calibration(self, window: int, horizon: int, count: int) -> "WindowDataset":
+        """Windows that are not trained on, to calibrate intervals with."""
+
+    def fresh(self, window: int, horizon: int, count: int) -> "WindowDataset":
+        """Windows that nothing has been fitted to, to count how often intervals hold."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,14 @@ class Waves:
     def held_out(self, window: int, horizon: int, count: int, seed: int | Sequence[int] = REPORT) -> "WaveDataset":
         """See `Source`."""
         return WaveDataset(self, "held_out", count, window, horizon, seed)
+
+    def calibration(self, window: int, horizon: int, count: int) -> "WaveDataset":
+        """See `Source`."""
+        return self.held_out(window, horizon, count, (CALIBRATION, window))
+
+    def fresh(self, window: int, horizon: int, count: int) -> "WaveDataset":
+        """See `Source`."""
+        return self.held_out(window, horizon, count, (FRESH, window))
 
 
 def cut(uniform_B: Floats, split: Split) -> Floats:

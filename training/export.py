@@ -8,10 +8,11 @@ from pydantic import JsonValue, TypeAdapter
 
 from model.artifact import Artifact, read_artifact, save_artifact
 from model.golden import make_golden
-from model.metadata import Metadata
+from model.metadata import Calibration, Metadata
 from model.runtime import open_runtime
+from training.calibration import calibrate
 from training.config import Config
-from training.data import REPORT, Source, Waves
+from training.data import EXAMPLES, Source, Waves
 from training.loop import Trained
 
 GOLDEN_LENGTHS = (1, 16, 64, 200)
@@ -31,13 +32,17 @@ def export(trained: Trained, config: Config, source: Source, errors: Mapping[str
         ArtifactError: what was written cannot be read back or does not reproduce its golden rollouts.
     """
     golden = make_golden(trained.network, _golden_sequences(config, source), GOLDEN_STEPS)
-    save_artifact(trained.network, describe(trained, config, source, errors), golden, config.output)
+    intervals, calibration = calibrate(trained.network, config, source)
+    metadata = describe(trained, config, source, errors, calibration)
+    save_artifact(trained.network, metadata, golden, config.output, intervals)
     artifact = read_artifact(config.output)
     open_runtime(artifact, "cpu")
     return artifact
 
 
-def describe(trained: Trained, config: Config, source: Source, errors: Mapping[str, float]) -> Metadata:
+def describe(
+    trained: Trained, config: Config, source: Source, errors: Mapping[str, float], calibration: Calibration | None
+) -> Metadata:
     """The metadata of a model trained with `config`: no date, since the same run again gives the same artifact."""
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
     made = {
@@ -56,13 +61,14 @@ def describe(trained: Trained, config: Config, source: Source, errors: Mapping[s
         data=source.description,
         training=_json(training | made),
         errors=dict(errors),
+        intervals=calibration,
         torch_version=torch.__version__,
     )
 
 
 def _golden_sequences(config: Config, source: Source) -> list[list[float]]:
     if isinstance(source, Waves):
-        pairs = [source.held_out(length, 1, 1, REPORT + 1 + seed)[0] for seed, length in enumerate(GOLDEN_LENGTHS)]
+        pairs = [source.held_out(length, 1, 1, (EXAMPLES, length))[0] for length in GOLDEN_LENGTHS]
     else:
         pairs = [source.held_out(length, 1, 1)[0] for length in (1, config.context_evaluated)]
     return [[float(value) for value in x_T] for x_T, _ in pairs]

@@ -99,6 +99,14 @@ class Series:
         """See `Source`: evenly spread windows whose forecasts are in the held-out parts."""
         return self._dataset(_thinned(self._firsts(2, window, horizon), count), window, horizon)
 
+    def calibration(self, window: int, horizon: int, count: int) -> "SeriesDataset":
+        """See `Source`: those that choose the weights, since a series has no others. They may give too narrow ones."""
+        return self.selection(window, horizon, count)
+
+    def fresh(self, window: int, horizon: int, count: int) -> "SeriesDataset":
+        """See `Source`."""
+        return self.held_out(window, horizon, count)
+
     def _firsts(self, part: int, window: int, horizon: int) -> npt.NDArray[np.int64]:
         """Where windows may begin so that what is forecast lies in `part`, and training windows wholly."""
         firsts = []

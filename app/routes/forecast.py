@@ -3,10 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from app.body import disconnected, documented_body, read_body
-from app.dependencies import CurrentForecaster
+from app.dependencies import CurrentModel, Served
 from app.endpoints import Endpoint
 from app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest, Overloaded, declared
-from app.forecaster import Forecaster
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
 
@@ -16,22 +15,22 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
     routes = APIRouter(tags=["forecast"], responses=refusals)
 
     @routes.post("/predict", response_model=PredictResponse, openapi_extra=documented_body(predict_endpoint.model))
-    async def predict(request: Request, forecaster: CurrentForecaster) -> Response:
+    async def predict(request: Request, model: CurrentModel) -> Response:
         """The value that follows a sequence."""
-        return await _respond(predict_endpoint, request, forecaster)
+        return await _respond(predict_endpoint, request, model)
 
     @routes.post("/generate", response_model=GenerateResponse, openapi_extra=documented_body(generate_endpoint.model))
-    async def generate(request: Request, forecaster: CurrentForecaster) -> Response:
+    async def generate(request: Request, model: CurrentModel) -> Response:
         """The values that follow a sequence: each prediction becomes the next input."""
-        return await _respond(generate_endpoint, request, forecaster)
+        return await _respond(generate_endpoint, request, model)
 
     return routes
 
 
 async def _respond(
-    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, forecaster: Forecaster
+    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, model: Served
 ) -> Response:
     body = await read_body(request.receive)
     content_type = request.headers.get("content-type", "")
-    content = await endpoint.respond(content_type, body, forecaster, lambda: disconnected(request.receive))
+    content = await endpoint.respond(content_type, body, model, lambda: disconnected(request.receive))
     return Response(content, media_type="application/json")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.artifacts import make_small_artifact
+from tests.artifacts import make_small_artifact, some_intervals
 from tests.server import Server, serve
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ MAX_SEQUENCE, MAX_STEPS = 20, 30
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
     limits = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "workers": 1}
     hot, plain = tmp_path_factory.mktemp("hot"), tmp_path_factory.mktemp("plain")
-    model = make_small_artifact(hot)
+    model = make_small_artifact(hot, intervals=some_intervals())
     with serve(hot, model=model, **limits) as first, serve(plain, model=model, hot_path=False, **limits) as second:
         yield first, second
 
@@ -40,7 +40,8 @@ anything = st.recursive(
 )
 sequences = st.lists(values, min_size=1, max_size=MAX_SEQUENCE)
 good = st.fixed_dictionaries(
-    {"sequence": sequences, "steps": st.integers(1, MAX_STEPS)}, optional={"timeout_s": st.floats(0.5, 60)}
+    {"sequence": sequences, "steps": st.integers(1, MAX_STEPS)},
+    optional={"timeout_s": st.floats(0.5, 60), "level": st.lists(st.integers(1, 99), min_size=1, max_size=4)},
 )
 nearly = st.fixed_dictionaries(
     {},
@@ -48,6 +49,7 @@ nearly = st.fixed_dictionaries(
         "sequence": sequences | st.lists(values | anything, max_size=MAX_SEQUENCE + 2) | anything,
         "steps": st.integers(-2, MAX_STEPS + 2) | anything,
         "timeout_s": anything,
+        "level": st.lists(st.integers(-1, 101), max_size=3) | anything,
         "other": anything,
     },
 )

@@ -1,0 +1,74 @@
+"""Intervals hold as often as they say, and are refused where nothing was calibrated."""
+
+import math
+
+import numpy as np
+import pytest
+
+from model.intervals import LEVELS, Intervals, NoInterval, conformal_radius
+
+
+def made(rollouts: int = 1000, horizon: int = 5) -> Intervals:
+    random = np.random.default_rng(0)
+    errors = [random.normal(0, width, (rollouts, horizon)) for width in (2.0, 1.0)]
+    return Intervals((4, 8), np.stack([conformal_radius(error_BS) for error_BS in errors]))
+
+
+def test_the_radius_is_the_error_of_the_rank_that_the_level_needs() -> None:
+    error_BS = np.random.default_rng(0).permutation(np.arange(1.0, 100.0))[:, None] * [1, -1]
+    radius_VS = conformal_radius(error_BS)
+    # Of 99 rollouts with the errors 1, 2, … 99, level l needs the ⌈(99 + 1) l / 100⌉ = l-th smallest.
+    np.testing.assert_allclose(radius_VS, np.arange(1.0, 100.0)[:, None] * [1, 1], rtol=1e-6)
+    assert np.all(radius_VS >= np.arange(1.0, 100.0)[:, None]), "never rounded down"
+
+
+@pytest.mark.parametrize("draw", ["standard_normal", "standard_cauchy", "standard_exponential"])
+def test_intervals_hold_as_often_as_they_say_whatever_the_errors_are_like(draw: str) -> None:
+    """One draw of calibration and fresh errors has some luck; the mean over many has none."""
+    random = np.random.default_rng(1)
+    rollouts, trials, levels = 150, 400, np.arange(1, LEVELS + 1)
+    held = np.zeros(LEVELS)
+    for _ in range(trials):
+        radius_VS = conformal_radius(getattr(random, draw)((rollouts, 1)))
+        held += np.mean(radius_VS >= np.abs(getattr(random, draw)((200, 1))).T, axis=1) / trials
+    exact = np.array([math.ceil((rollouts + 1) * level / 100) for level in levels]) / (rollouts + 1)
+    np.testing.assert_allclose(held, exact, atol=0.01)
+    assert np.all(exact >= levels / 100)
+
+
+def test_ends_come_from_the_lowest_to_the_highest_and_in_the_unit_of_the_sequence() -> None:
+    intervals, values_S = made(), np.array([1.0, 2.0, 3.0])
+    ends = intervals.around(values_S, 10.0, 8, [95, 80, 95])
+    assert list(ends) == ["lo-95", "lo-80", "hi-80", "hi-95"]
+    stacked = np.stack(list(ends.values()))
+    assert np.all(np.diff(stacked, axis=0) > 0)
+    np.testing.assert_allclose(ends["lo-80"] + ends["hi-80"], 2 * values_S)
+    np.testing.assert_allclose(ends["hi-80"] - values_S, 10 * intervals.radius_CVS[1, 79, :3], rtol=1e-6)
+
+
+def test_a_sequence_takes_the_calibration_of_the_longest_that_is_not_longer() -> None:
+    values_S, narrow = np.zeros(1), made()
+    width = {n: float(narrow.around(values_S, 1.0, n, [50])["hi-50"][0]) for n in (4, 7, 8, 1000)}
+    assert width[4] == width[7] > width[8] == width[1000]
+
+
+def test_what_was_not_calibrated_is_refused() -> None:
+    intervals = made(rollouts=50)
+    intervals.check(4, 5, [98])  # ⌈51 · 0.98⌉ = 50
+    for context, steps, levels, field, allowed in [
+        (3, 5, [80], "sequence", "at least 4"),
+        (4, 6, [80], "steps", "at most 5"),
+        (4, 5, [80, 99], "level", "at most 98"),
+    ]:
+        with pytest.raises(NoInterval, match=allowed) as refused:
+            intervals.check(context, steps, levels)
+        assert refused.value.field == field
+
+
+def test_bytes_come_back_or_are_refused() -> None:
+    intervals = made()
+    again = Intervals.from_bytes(intervals.to_bytes(), (4, 8))
+    np.testing.assert_array_equal(again.radius_CVS, intervals.radius_CVS)
+    for content, contexts in [(b"", (4, 8)), (intervals.to_bytes(), (4,)), (intervals.to_bytes()[:-1], (4, 8))]:
+        with pytest.raises((ValueError, EOFError)):
+            Intervals.from_bytes(content, contexts)

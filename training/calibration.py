@@ -1,0 +1,62 @@
+"""Prediction intervals from rollouts on windows that training never saw, and how often they hold on fresh ones.
+
+Shape suffixes: B windows, S steps, C lengths of context, V levels.
+"""
+
+import torch
+
+from model.intervals import Intervals, conformal_radius
+from model.metadata import Calibration, Coverage
+from model.network import Network
+from training.config import Config
+from training.data import Floats, Source, WindowDataset
+
+SHOWN_LEVELS = (50, 80, 90, 95)
+
+
+def calibrate(network: Network, config: Config, source: Source) -> tuple[Intervals | None, Calibration | None]:
+    """The intervals and what the metadata says of them; nothing where `config.interval_rollouts` is 0.
+
+    They are fitted to windows of `source.calibration` and counted on those of `source.fresh`.
+    """
+    if config.interval_rollouts == 0:
+        return None, None
+    horizon = min(config.interval_horizon, max(source.rollouts))
+    contexts = config.interval_contexts
+    fitted = [source.calibration(context, horizon, config.interval_rollouts) for context in contexts]
+    radius_CVS = [conformal_radius(scaled_errors(network, windows)) for windows in fitted]
+    intervals = Intervals(contexts, torch.stack([torch.from_numpy(radius_VS) for radius_VS in radius_CVS]).numpy())
+    coverage = []
+    for context in contexts:
+        fresh = source.fresh(context, horizon, config.interval_rollouts)
+        coverage += covered(intervals, scaled_errors(network, fresh), context)
+    return intervals, Calibration(
+        contexts=list(contexts), horizon=horizon, rollouts=min(len(windows) for windows in fitted), coverage=coverage
+    )
+
+
+@torch.inference_mode()
+def scaled_errors(network: Network, windows: WindowDataset) -> Floats:
+    """Errors of rollouts as fractions of the scale that each sequence is divided by, [B, S]."""
+    x_BT, truth_BS = windows.all()
+    error_BS = network.generate(x_BT, windows.horizon) - truth_BS
+    scaled: Floats = (error_BS / network.scale(x_BT).unsqueeze(1)).numpy()
+    return scaled
+
+
+def covered(intervals: Intervals, error_BS: Floats, context: int) -> list[Coverage]:
+    """How often intervals hold the truth, at the step where they do least and most often, and on average."""
+    rows = []
+    for level in SHOWN_LEVELS:
+        radius_S = intervals.radius_CVS[intervals.contexts.index(context), level - 1]
+        held_S = 100 * (abs(error_BS) <= radius_S).mean(axis=0)
+        rows.append(
+            Coverage(
+                context=context,
+                level=level,
+                lowest=float(held_S.min()),
+                mean=float(held_S.mean()),
+                highest=float(held_S.max()),
+            )
+        )
+    return rows
