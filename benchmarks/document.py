@@ -1,4 +1,4 @@
-"""Copies the tables that benchmarks have written to runs/bench/ into docs/performance.md, between its markers.
+"""Copies the tables that benchmarks have written to runs/bench/ into the pages of docs/, between their markers.
 
 `<!-- bench NAME.TABLE -->` and `<!-- /bench -->` enclose the table TABLE of runs/bench/NAME.json; `NAME.machine` stands
 for what it was measured on. What has not been measured here stays as it is.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from benchmarks.report import ROOT, Table, load
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "models.md")
 _PLACE = re.compile(r"(<!-- bench (\w+)\.([^>]+?) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
@@ -39,8 +39,9 @@ def _left_aligned(table: Table) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(prog="python -m benchmarks.document", description=__doc__).parse_args(arguments)
-    PAGE.write_text(filled(PAGE.read_text()))
-    print(PAGE.relative_to(ROOT))
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))
+        print(page.relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Each is a `Predictor`: from sequences [B, T] and a number of steps S to the valu
 Shape suffixes: B batch, T time, S steps, P lags of an autoregression.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ Predictor = Callable[[Tensor, int], Tensor]
 """From sequences [B, T] and a number of steps S to the values [B, S] that follow, both in double precision."""
 
 LONGEST_SEASON = 1000
+GRID = 8  # frequencies for each value of a sequence: a peak of the fit is as wide as ten of them
+NEWTON_STEPS = 12
 
 
 def baselines(source: Source, context: int, season: int | None = None) -> dict[str, Predictor]:
@@ -28,7 +31,7 @@ def baselines(source: Source, context: int, season: int | None = None) -> dict[s
     the context alone could repeat it.
     """
     if not isinstance(source, Series):
-        return {"last_value": last_value, "seasonal_naive": seasonal_naive(season), "ar2": ar2}
+        return {"last_value": last_value, "seasonal_naive": seasonal_naive(season), "one_sine": one_sine, "ar2": ar2}
     season = season or season_of_series(source.known_parts)
     naive = {"seasonal_naive": seasonal_naive(season)} if season <= context else {}
     return {"last_value": last_value} | naive | {"ar2": autoregression(*fit_autoregression(source.known_parts, 2))}
@@ -64,6 +67,51 @@ def ar2(x_BT: Tensor, steps: int) -> Tensor:
         before_B, last_B = last_B, fit_B2[:, 0] * last_B + fit_B2[:, 1] * before_B
         values.append(last_B)
     return torch.stack(values, dim=1)
+
+
+def one_sine(x_BT: Tensor, steps: int) -> Tensor:
+    """Continues the sine that fits each sequence best: `fit_sine`."""
+    omega_B, fit_B2 = fit_sine(x_BT)
+    return sine_after(omega_B, fit_B2, x_BT.size(1), torch.arange(steps).expand(len(x_BT), -1))
+
+
+def fit_sine(x_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """The ω [B], a and b [B, 2] whose a cos ωt + b sin ωt is nearest to each sequence, t counted from its middle.
+
+    By least squares over all three: the best ω of a grid, then Gauss-Newton. In white noise it is the maximum
+    likelihood estimate, and where there is little noise no unbiased one has less variance (Rife and Boorstyn, IEEE
+    Trans. Inf. Theory 20(5), 1974).
+    """
+    length = x_BT.size(1)
+    time_T = _from_the_middle(torch.arange(length), length)
+    omega_G = torch.linspace(0, math.pi, GRID * length + 2, dtype=x_BT.dtype)[1:-1]
+    angle_GT = omega_G[:, None] * time_T
+    # Around the middle, cosine and sine are orthogonal: what a fit explains is the sum of what each of them does.
+    explained_BG = torch.zeros(len(x_BT), len(omega_G), dtype=x_BT.dtype)
+    for wave_GT in (torch.cos(angle_GT), torch.sin(angle_GT)):
+        explained_BG += (x_BT @ wave_GT.T) ** 2 / wave_GT.square().sum(dim=1)
+    omega_B = omega_G[explained_BG.argmax(dim=1)]
+    for _ in range(NEWTON_STEPS):
+        angle_BT = omega_B[:, None] * time_T
+        wave_BT2 = torch.stack([torch.cos(angle_BT), torch.sin(angle_BT)], dim=-1)
+        fit_B2 = torch.linalg.lstsq(wave_BT2, x_BT[:, :, None]).solution.squeeze(-1)
+        error_BT = x_BT - (wave_BT2 @ fit_B2[:, :, None]).squeeze(-1)
+        by_omega_BT = time_T * (fit_B2[:, 1:] * wave_BT2[:, :, 0] - fit_B2[:, :1] * wave_BT2[:, :, 1])
+        by_all_BT3 = torch.cat([wave_BT2, by_omega_BT[:, :, None]], dim=-1)
+        change_B3 = torch.linalg.lstsq(by_all_BT3, error_BT[:, :, None]).solution.squeeze(-1)
+        omega_B = (omega_B + change_B3[:, 2]).clamp(omega_G[0], omega_G[-1])
+    return omega_B, fit_B2
+
+
+def sine_after(omega_B: Tensor, fit_B2: Tensor, length: int, step_BS: Tensor) -> Tensor:
+    """Values of `fit_sine`'s sines after sequences of `length` values, steps counted from 0, [B, S]."""
+    angle_BS = omega_B[:, None] * _from_the_middle(length + step_BS, length)
+    return fit_B2[:, :1] * torch.cos(angle_BS) + fit_B2[:, 1:] * torch.sin(angle_BS)
+
+
+def _from_the_middle(index: Tensor, length: int) -> Tensor:
+    """Times at which estimates of the frequency and of the phase do not depend on each other."""
+    return index.double() - (length - 1) / 2
 
 
 def fit_autoregression(parts: Sequence[Floats], order: int) -> tuple[float, Floats]:

@@ -15,9 +15,9 @@ from training.tables import Table
 _USES = {
     "sine": "Continues a clean sine whose period is in the range below, whatever its phase and amplitude. It is not "
     "meant for sums of waves, for trends, for series with a level that is not zero, or for periods outside of the "
-    "range, and says nothing of how sure it is.",
+    "range.",
     "series": "Continues series like those that it was trained on, in the same units and with the same distance in "
-    "time between values. It says nothing of how sure it is, and knows nothing that has happened since.",
+    "time between values. It knows nothing that has happened since.",
 }
 
 
@@ -43,6 +43,8 @@ def model_card(artifact: Artifact) -> str:
         "to learn from, not one to beat mathematics with."
         if kind == "sine"
         else "The baselines were fitted to everything before the held-out part, and stand beside the model.",
+        "## How sure it is",
+        _coverage(about),
         "## How it was trained",
         _listed(about.training),
     ]
@@ -76,6 +78,29 @@ def _errors(about: Metadata) -> str:
     unit = "amplitude" if about.data.get("kind", "sine") == "sine" else "standard deviation of the training part"
     title = f"Errors on what training never saw, as fractions of the {unit}:"
     return str(Table(title, "", [column.replace("_", " ") for column in columns], rows))
+
+
+def _coverage(about: Metadata) -> str:
+    """What is known of the intervals."""
+    made = about.intervals
+    if made is None:
+        return "It has no intervals: it says nothing of that."
+    columns = ["at the least", "on average", "at the most"]
+    rows = {f"{row.context} values, {row.level} %": [row.lowest, row.mean, row.highest] for row in made.coverage}
+    contexts = " or ".join(f"{context}" for context in made.contexts)
+    return "\n\n".join(
+        [
+            f"`level` in a request asks for prediction intervals, of up to {made.horizon} steps, from sequences of at "
+            f"least {made.contexts[0]} values. They are split conformal: as wide as the errors of {made.rollouts:,} "
+            f"rollouts from {contexts} values that training never saw, at each step by itself. They hold for sequences "
+            "like those: a clean sine is one where the data above are sines.",
+            str(
+                Table(
+                    "How many per cent of as many fresh rollouts they held, over all steps:", "asked for", columns, rows
+                )
+            ),
+        ]
+    )
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,10 @@ class Config:
     """Waves in a stage of the finish, at least 1, each with one step of its rollout; rounded up to chunks of 400.
     About twice as many as the network has weights."""
 
+    finish_noisy: float = 0.5
+    """Part of the finish's waves that are given with noise, from 0 to 1.
+    What follows them is then what the sine would do that fits them best: all that can be known of it."""
+
     interval_rollouts: int = 10_000
     """Rollouts on unseen windows that prediction intervals are calibrated on, at least 0. 0 for no intervals.
     As many again show how often they hold."""
@@ -189,6 +193,7 @@ class Config:
             f"0 (and epochs more) for more than {LARGEST_FINISH} weights, since its time grows as their cube",
             f"{self.finish} for {self.architecture.parameters}",
         )
+        _require(0 <= self.finish_noisy <= 1, "finish-noisy", "from 0 to 1", self.finish_noisy)
         _require(self.interval_rollouts >= 0, "interval-rollouts", "at least 0", self.interval_rollouts)
         _require(self.interval_horizon >= 1, "interval-horizon", "at least 1", self.interval_horizon)
         _require(
@@ -234,6 +239,7 @@ PRESETS: dict[Preset, Config] = {
         finish_contexts=(50,),
         interval_contexts=(50,),
         finish_rows=1200,
+        finish_noisy=0.0,
     ),
     "series": Config(
         preset="series",

@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from model.network import Network
+from training.baselines import fit_sine, sine_after
 from training.config import Config
-from training.data import Floats, Waves, cut
+from training.data import Floats, cut
 from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
 from training.run import Run
@@ -28,6 +29,10 @@ CHUNK = 400  # rows of one context; their backward pass is held in memory at onc
 NEXT_VALUE = 0.25  # part of the rows
 DRIFT = 20.0  # steps after which an error counts half: what a rollout gets wrong early, it carries on
 SCALED = 0.3  # part of the rows that are not divided by their largest value, but by as little as it can be
+NOISE = (1.1, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 19 to 57 dB
+NOISE_FLOOR = 1e-4  # deviation from which noise makes an error count less: what noise hides need not be as exact
+NOISY_CONTEXT = 40  # values from which noisy sequences are learned from
+LOST = 10.0  # times the noise: where a fit has found another wave
 FIRST_DAMPING = 1e-3
 
 
@@ -83,11 +88,11 @@ def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
         context = config.finish_contexts[number % len(config.finish_contexts)]
         weight = min(1.0, context / config.context_evaluated) ** 3 / math.sqrt(chunks * CHUNK)
         # The seed begins like that of the epoch after the last, so that no window of an earlier epoch comes again.
-        rows.append(_chunk(config.waves, context, horizon, weight, (config.seed, config.epochs + 1, stage, number)))
+        rows.append(_chunk(config, context, horizon, weight, (config.seed, config.epochs + 1, stage, number)))
     return rows
 
 
-def _chunk(waves: Waves, context: int, horizon: int, weight: float, seed: tuple[int, ...]) -> Rows:
+def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tuple[int, ...]) -> Rows:
     """`CHUNK` rows.
 
     Periods and phases are spread evenly, by the additive recurrence whose steps are powers of the inverse plastic
@@ -99,7 +104,7 @@ def _chunk(waves: Waves, context: int, horizon: int, weight: float, seed: tuple[
     u_4B = random.random((4, CHUNK))
     later_B = np.where(u_4B[0] < 0.5, horizon ** u_4B[1], 1 + u_4B[1] * (horizon - 1)).astype(int)
     step_B = np.where(u_4B[2] < NEXT_VALUE, 0, np.minimum(horizon - 1, later_B))
-    (shortest, longest), (first, last) = waves.period, waves.phase
+    (shortest, longest), (first, last) = config.waves.period, config.waves.phase
     period_B = shortest * (longest / shortest) ** cut(spread_2B[0], "training")
     phase_B = first + (last - first) * cut(spread_2B[1], "training")
     x_BT, y_B1 = _sine(period_B, phase_B, np.arange(context)), _sine(period_B, phase_B, context + step_B[:, None])
@@ -107,6 +112,18 @@ def _chunk(waves: Waves, context: int, horizon: int, weight: float, seed: tuple[
     least_B, chosen_B = np.cos(np.pi / period_B), u_4B[3] / SCALED
     peak_B = np.where(chosen_B < 1, least_B + (1 - least_B) * chosen_B, np.abs(x_BT).max(axis=1))
     weight_B = weight / (1 + step_B / DRIFT)
+    noise_B = random.permutation(np.arange(CHUNK) < config.finish_noisy * CHUNK) * 10 ** -random.uniform(*NOISE, CHUNK)
+    noise_B *= context >= NOISY_CONTEXT
+    noisy_BT = x_BT + noise_B[:, None] * random.standard_normal(x_BT.shape)
+    omega_B, fit_B2 = fit_sine(torch.from_numpy(noisy_BT))
+    fit_B1 = sine_after(omega_B, fit_B2, context, torch.from_numpy(step_B[:, None])).numpy()
+    # A fit may take noise for a wave that is not there; nobody is to learn that.
+    lost_B = np.abs(fit_B1 - y_B1)[:, 0] > LOST * noise_B * (1 + step_B / context)
+    noise_B[lost_B] = 0
+    given = noise_B > 0
+    x_BT, y_B1 = np.where(given[:, None], noisy_BT, x_BT), np.where(given[:, None], fit_B1, y_B1)
+    peak_B = np.where(given, np.abs(x_BT).max(axis=1), peak_B)
+    weight_B /= 1 + noise_B / NOISE_FLOOR
     return Rows(
         torch.from_numpy(x_BT / peak_B[:, None]),
         torch.from_numpy(y_B1[:, 0] / peak_B),

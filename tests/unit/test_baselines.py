@@ -11,7 +11,9 @@ from training.baselines import (
     autoregression,
     baselines,
     fit_autoregression,
+    fit_sine,
     last_value,
+    one_sine,
     season_of,
     season_of_series,
     seasonal_naive,
@@ -81,3 +83,21 @@ def test_nobody_repeats_a_season_that_is_longer_than_what_was_given() -> None:
     source = Series({"y": np.sin(math.tau * np.arange(240) / 12)}, horizon=6)
     assert "seasonal_naive" not in baselines(source, context=11)
     assert "seasonal_naive" in baselines(source, context=11, season=11)
+
+
+def test_the_best_sine_is_exact_without_noise_and_as_good_as_can_be_with_it() -> None:
+    """The bound of Cramér and Rao for the frequency: 12 σ² / (A²/2 · T (T² - 1)) / 2, which holds far from 0 and π."""
+    random, length, noise = np.random.default_rng(0), 64, 0.05
+    omega_B = torch.from_numpy(random.uniform(0.3, 2.8, 2000))
+    phase_B = torch.from_numpy(random.uniform(0, math.tau, 2000))
+    wave_BT = torch.sin(omega_B[:, None] * torch.arange(length + 50) + phase_B[:, None])
+    torch.testing.assert_close(one_sine(wave_BT[:, :length], 50), wave_BT[:, length:], rtol=0, atol=1e-9)
+    noisy_BT = wave_BT[:, :length] + noise * torch.from_numpy(random.standard_normal((2000, length)))
+    found_B, _ = fit_sine(noisy_BT)
+    bound = math.sqrt(24 * noise**2 / (length * (length**2 - 1)))
+    assert float((found_B - omega_B).square().mean().sqrt()) == pytest.approx(bound, rel=0.1)
+
+
+def test_the_best_sine_finds_a_wave_of_which_there_is_only_one_period() -> None:
+    wave_BT = torch.sin(0.7 + math.tau * torch.arange(164, dtype=torch.float64) / 64)[None]
+    torch.testing.assert_close(one_sine(wave_BT[:, :64], 100), wave_BT[:, 64:], rtol=0, atol=1e-8)

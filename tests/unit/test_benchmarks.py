@@ -1,5 +1,7 @@
 """What the benchmarks compute, never how long anything takes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -48,8 +50,9 @@ def test_a_page_gets_its_tables_from_the_measurements(monkeypatch: pytest.Monkey
     assert document.filled(filled) == filled
 
 
-def test_every_marker_of_the_page_is_closed() -> None:
-    page = document.PAGE.read_text()
+@pytest.mark.parametrize("path", document.PAGES, ids=lambda path: path.name)
+def test_every_marker_of_a_page_is_closed(path: Path) -> None:
+    page = path.read_text()
     assert page.count("<!-- bench ") == page.count("<!-- /bench -->") == len(document._PLACE.findall(page))
 
 

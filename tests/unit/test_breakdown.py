@@ -21,7 +21,7 @@ def test_waves_are_broken_down_by_horizon_period_context_and_noise_with_baseline
     tables = breakdown(ar2, Waves(), context=64)
     assert [table.first for table in tables] == ["step", "period", "values", "SNR", "SNR"]
     for table in tables:
-        assert list(table.columns) == ["model", "last value", "seasonal naive", "ar2"]
+        assert list(table.columns) == ["model", "last value", "seasonal naive", "one sine", "ar2"]
         for errors in table.rows.values():
             assert errors[0] == pytest.approx(errors[-1], rel=1e-6, abs=1e-12), "here the model is a baseline"
             assert errors[1] > 0
@@ -32,6 +32,7 @@ def test_waves_are_broken_down_by_horizon_period_context_and_noise_with_baseline
     assert {"8", "64", "256"} <= values.keys()
     assert all(errors[-1] < 1e-9 for rows in (steps, periods, values) for errors in rows.values()), "a clean sine"
     assert noise["none"][-1] < 1e-9 < noise["40 dB"][-1] < noise["20 dB"][-1]
+    assert noise["40 dB"][-2] < 0.3 * noise["40 dB"][-1], "it knows that it is one sine"
 
 
 def test_a_single_period_has_no_table_by_period() -> None:

@@ -1,0 +1,216 @@
+"""Trains the article's model and the default one, each from several seeds, and holds them to their targets.
+
+Also trains networks of other cells, sizes and layers in a shorter way, all in the same, to show what each costs and
+gives. Every training is a command of its own, `python -m training …`, two at a time on two cores; artifacts and reports
+go to runs/models/, and a model that is there already is measured again but not trained (delete its folder for that).
+Fills the tables of docs/models.md. Takes some two hours where nothing is there yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks import document
+from benchmarks.report import ROOT, Table, number, save
+from benchmarks.timing import in_turns
+from model.artifact import Artifact, read_artifact
+from model.metadata import Architecture
+from model.runtime import Runtime, open_runtime
+from training.article import largest_errors
+from training.baselines import one_sine
+from training.breakdown import by_context, by_noise
+from training.config import PRESETS, Preset
+from training.data import Waves
+from training.evaluation import served
+
+FOLDER = ROOT / "runs" / "models"
+STEPS = 4096
+SHORTER = (1, 8, 32)
+"""Horizons of the finish of the comparison of networks."""
+NETWORKS = (
+    Architecture(cell="rnn", hidden=56),
+    Architecture(cell="lstm", hidden=27),
+    Architecture(cell="gru", hidden=18, layers=2),
+    *(Architecture(cell="gru", hidden=hidden) for hidden in (24, 32, 40)),
+)
+"""The first four and gru 32 have about as many weights."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A target: the measurement `key` is to be at most this."""
+
+    what: str
+    key: str
+    bound: float
+
+
+BOUNDS: dict[Preset, tuple[Bound, ...]] = {
+    "article": (
+        Bound("next value, largest error", "next_value_max", 1e-4),
+        Bound("1,000 steps, largest error", "rollout_1000_max", 1e-3),
+        Bound("10,000 steps, largest error", "rollout_10000_max", 2e-3),
+        Bound("training, minutes of one core", "minutes", 10),
+    ),
+    "default": (
+        Bound("next value, RMSE", "next_value_rmse", 2e-4),
+        Bound("100 steps, RMSE", "rollout_100_rmse", 1e-3),
+        Bound("1,000 steps, RMSE", "rollout_1000_rmse", 5e-2),
+        *(
+            Bound(f"{what} at {snr} dB, against the best sine", f"noise_{snr}_{steps}", 1.5)
+            for what, steps in (("next value", 1), ("100 steps", 100))
+            for snr in (40, 30, 20)
+        ),
+        Bound("a step in the fused kernel, µs", "step_us", 2),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One training."""
+
+    name: str
+    options: tuple[str, ...]
+
+    @property
+    def artifact(self) -> Path:
+        return FOLDER / self.name / "model.pt"
+
+    def train(self) -> None:
+        """Train, unless it was trained before."""
+        took = self.artifact.with_name("seconds.json")
+        if took.exists():
+            return
+        self.artifact.parent.mkdir(parents=True, exist_ok=True)
+        given = [*self.options, "--output", str(self.artifact), "--runs", str(self.artifact.parent)]
+        print(f"{self.name}: python -m training {' '.join(self.options)}", flush=True)
+        with self.artifact.with_name("log").open("w") as log:
+            command = [sys.executable, "-m", "training", *given]
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+            _, status, used = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"{self.name} failed: see {log.name}")
+        took.write_text(json.dumps(used.ru_utime + used.ru_stime))
+
+    @property
+    def minutes(self) -> float:
+        """Of the one core that it computes on: what else the machine does takes none of them."""
+        return float(json.loads(self.artifact.with_name("seconds.json").read_text())) / 60
+
+
+def of_seed(preset: Preset, seed: int) -> Model:
+    return Model(f"{preset}-{seed}", ("--preset", preset, "--seed", str(seed)))
+
+
+def shorter(architecture: Architecture) -> Model:
+    """A training in the shorter way, with twice as many rows as weights, as the default has."""
+    name = f"{architecture.cell}-{architecture.hidden}x{architecture.layers}"
+    shape = ("--cell", architecture.cell, "--hidden", str(architecture.hidden), "--layers", str(architecture.layers))
+    horizons = ("--finish-horizons", *map(str, SHORTER), "--finish-rows", str(2 * architecture.parameters))
+    return Model(name, (*shape, *horizons, "--interval-rollouts", "0"))
+
+
+def measured(model: Model, preset: Preset) -> dict[str, float]:
+    """Errors of what the service answers, the cost of a step and the time of the training."""
+    artifact = read_artifact(model.artifact)
+    runtime = open_runtime(artifact, "cpu", "fused").runtime
+    values = artifact.metadata.errors | {"minutes": model.minutes, "step_us": step_us(runtime)}
+    config = PRESETS[preset]
+    if preset == "article":
+        return values | largest_errors(served(runtime), config.waves.period[0], config.context_evaluated)
+    return values | noise_ratios(runtime, config.waves, config.context_evaluated)
+
+
+def noise_ratios(runtime: Runtime, waves: Waves, context: int) -> dict[str, float]:
+    """Errors from noisy sequences, divided by those of the sine that fits each of them best."""
+    ratios = {}
+    for steps in (1, 100):
+        table = by_noise({"model": served(runtime), "best": one_sine}, waves, context, steps)
+        for name, (error, best) in table.rows.items():
+            if name != "none":
+                ratios[f"noise_{name.removesuffix(' dB')}_{steps}"] = error / best
+    return ratios
+
+
+def step_us(runtime: Runtime) -> float:
+    """Microseconds of a step of a rollout."""
+    [start] = runtime.encode([[math.sin(0.2 * t) for t in range(64)]])
+    return in_turns({"rollout": lambda: runtime.rollout([start], STEPS)})["rollout"].least / STEPS * 1e6
+
+
+def target_table(preset: Preset, runs: Sequence[dict[str, float]]) -> Table:
+    """Each target, and what was measured of each seed."""
+    rows = []
+    for bound in BOUNDS[preset]:
+        values = [run[bound.key] for run in runs]
+        met = sum(value <= bound.bound for value in values)
+        rows.append([bound.what, f"≤ {small(bound.bound)}", *map(small, values), f"{met} of {len(runs)}"])
+    return Table(["", "target", *(f"seed {seed}" for seed in range(len(runs))), "met by"], rows)
+
+
+def network_table(models: Sequence[tuple[Architecture, dict[str, float]]]) -> Table:
+    """What each network costs and gives after the shorter training."""
+    keys = ("step_us", "minutes", "next_value_rmse", "rollout_100_rmse", "noise_30_1")
+    rows = [
+        [
+            f"{shape.cell} {shape.hidden}" + (f", {shape.layers} layers" if shape.layers > 1 else ""),
+            f"{shape.parameters:,}",
+            *(small(values[key]) for key in keys),
+        ]
+        for shape, values in models
+    ]
+    columns = ["", "weights", "µs a step", "minutes", "next value", "100 steps", "next value at 30 dB"]
+    return Table(columns, rows)
+
+
+def context_table(artifact: Artifact) -> Table:
+    """Errors by the number of values given."""
+    runtime, config = open_runtime(artifact, "cpu").runtime, PRESETS["default"]
+    table = by_context(served(runtime), config.waves, config.context_evaluated, None)
+    column = list(table.columns).index("model")
+    return Table(
+        ["values given", "RMSE over 100 steps"], [[n, small(errors[column])] for n, errors in table.rows.items()]
+    )
+
+
+def small(value: float) -> str:
+    """Two or three significant digits."""
+    return number(value) if abs(value) >= 1e-2 else f"{value:.1e}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
+    parser.add_argument("--article-seeds", type=int, default=5, help="default: 5")
+    parser.add_argument("--default-seeds", type=int, default=3, help="default: 3")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    default = [of_seed("default", seed) for seed in range(chosen.default_seeds)]
+    article = [of_seed("article", seed) for seed in range(chosen.article_seeds)]
+    others = [shorter(architecture) for architecture in NETWORKS]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as trainers:
+        list(trainers.map(Model.train, [*default, *others, *article]))
+    runs: dict[Preset, list[dict[str, float]]] = {
+        "article": [measured(model, "article") for model in article],
+        "default": [measured(model, "default") for model in default],
+    }
+    compared = [(shape, measured(model, "default")) for shape, model in zip(NETWORKS, others, strict=True)]
+    tables: dict[str, Table] = {preset: target_table(preset, values) for preset, values in runs.items()}
+    tables |= {"networks": network_table(compared), "contexts": context_table(read_artifact(default[0].artifact))}
+    save("models", tables, {**runs, "networks": [[shape.model_dump(), values] for shape, values in compared]})
+    document.main([])
+
+
+if __name__ == "__main__":
+    main()
