@@ -47,7 +47,7 @@ class Config:
     """Go on after the last epoch of a run with the same settings that was killed or interrupted.
     The artifact is then the same, to the last bit, as that of a run that never stopped."""
 
-    waves: Waves = field(default_factory=lambda: Waves(period=(8.0, 64.0)))
+    waves: Waves = field(default_factory=lambda: Waves(period=(8.0, 64.0), amplitude=(1e-3, 1e3)))
     """The waves to learn, unless `data` is given."""
 
     data: Path | None = None
@@ -66,7 +66,7 @@ class Config:
     cell: CellKind = "gru"
     """Recurrent cell: `rnn` (tanh), `gru` or `lstm`, with about one, three and four times the cost of a step."""
 
-    hidden: int = 28
+    hidden: int = 36
     """Hidden units of each layer, at least 1."""
 
     layers: int = 1
@@ -126,13 +126,13 @@ class Config:
     """Levenberg-Marquardt iterations at each of the finish's horizons, after the last epoch, at least 0.
     Each is shown and measured as an epoch."""
 
-    finish_horizons: tuple[int, ...] = (1, 8, 32, 100, 100)
+    finish_horizons: tuple[int, ...] = (1, 1, 8, 32, 32, 100, 100, 300, 300)
     """Steps of the closed loop in the finish, one number for each of its stages, each at least 1."""
 
     finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 80, 20)
     """Values that the waves of the finish are given, one number for each chunk of rows in turn, each at least 2."""
 
-    finish_rows: int = 4800
+    finish_rows: int = 7000
     """Waves in a stage of the finish, at least 1, each with one step of its rollout; rounded up to chunks of 400.
     About twice as many as the network has weights."""
 

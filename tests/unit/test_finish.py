@@ -10,6 +10,7 @@ from torch import Tensor
 
 from model.metadata import Architecture, CellKind
 from model.network import Network
+from training.baselines import one_sine
 from training.config import PRESETS, Config
 from training.data import BANDS, HELD_OUT
 from training.finish import make_rows
@@ -80,10 +81,23 @@ def test_rows_are_training_waves_of_any_step_of_the_horizon() -> None:
 
 
 def test_short_contexts_weigh_less_and_every_stage_has_rows_of_its_own() -> None:
-    config = dataclasses.replace(Config(), finish_contexts=(64, 32, 96), finish_rows=900)
+    config = dataclasses.replace(Config(), finish_contexts=(64, 32, 96), finish_rows=900, finish_noisy=0.0)
     first, again, other = (make_rows(config, 1, stage) for stage in (1, 1, 2))
     assert [rows.x_BT.shape for rows in first] == [(400, 64), (400, 32), (400, 96)]
     assert [float(rows.weight_B.square().sum()) for rows in first] == pytest.approx([1 / 3, 1 / 3 / 2**6, 1 / 3])
     for one, two, three in zip(first, again, other, strict=True):
         assert torch.equal(one.x_BT, two.x_BT)
         assert not torch.equal(one.x_BT, three.x_BT)
+
+
+def test_what_follows_a_noisy_wave_is_the_sine_that_fits_it_best_and_weighs_less() -> None:
+    config = dataclasses.replace(Config(), finish_contexts=(64,), finish_rows=400)
+    (clean,), (noisy,) = (make_rows(dataclasses.replace(config, finish_noisy=part), 20, 0) for part in (0.0, 0.5))
+    changed_B = (clean.x_BT != noisy.x_BT).any(dim=1)
+    assert 0.4 < float(changed_B.double().mean()) <= 0.5, "less those whose fit is lost in the noise"
+    assert torch.equal(noisy.y_B[~changed_B], clean.y_B[~changed_B])
+    assert torch.equal(noisy.weight_B[~changed_B], clean.weight_B[~changed_B])
+    assert bool((noisy.weight_B[changed_B] < 0.6 * clean.weight_B[changed_B]).all())
+    best_BS = one_sine(noisy.x_BT, 20)
+    torch.testing.assert_close(noisy.y_B, best_BS.gather(1, noisy.step_B[:, None])[:, 0], rtol=0, atol=1e-7)
+    assert float(noisy.x_BT[changed_B].abs().amax(dim=1).max()) <= 1 + 1e-12, "scaled as it will be in use"
