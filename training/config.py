@@ -64,7 +64,7 @@ class Config:
     """Season of the baseline that repeats it, at least 1; by default found by autocorrelation."""
 
     cell: CellKind = "gru"
-    """Recurrent cell: `rnn` (tanh), `gru` or `lstm`, with about one, three and four times the cost of a step."""
+    """Recurrent cell: `rnn` (tanh), `gru` or `lstm`, with about one, four and five times the cost of a step."""
 
     hidden: int = 36
     """Hidden units of each layer, at least 1."""
