@@ -1,8 +1,8 @@
 """The hot path: POST /predict and POST /generate answered in front of FastAPI.
 
 FastAPI's routing, dependencies and response classes take about six times as long as everything else that is done for a
-small request (`python -m benchmarks.layers`). This pure ASGI front does without them for the two endpoints that carry the
-load, and hands everything else on. It is an optimisation, never a second behaviour: what is done with a body is
+small request (`python -m benchmarks.layers`). This pure ASGI front does without them for the two endpoints that carry
+the load, and hands everything else on. It is an optimisation, never a second behaviour: what is done with a body is
 `Endpoint.respond`, which FastAPI's own endpoints call as well, and a property test holds both ways to the same status,
 headers and body. `SINE_HOT_PATH=false` takes it out.
 """
