@@ -11,7 +11,7 @@ from model.golden import make_golden
 from model.metadata import Calibration, Metadata
 from model.runtime import open_runtime
 from training.calibration import calibrate
-from training.config import Config
+from training.config import PRESETS, Config
 from training.data import EXAMPLES, Source, Waves
 from training.loop import Trained
 
@@ -46,6 +46,7 @@ def describe(
     """The metadata of a model trained with `config`: no date, since the same run again gives the same artifact."""
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
     made = {
+        "command": command(config),
         "loss": "MSE",
         "optimizer": " and ".join(["Adam"] * (config.epochs > 0) + ["Levenberg-Marquardt"] * (config.finish > 0)),
         "epochs_done": len(trained.history),
@@ -64,6 +65,18 @@ def describe(
         intervals=calibration,
         torch_version=torch.__version__,
     )
+
+
+def command(config: Config) -> str:
+    """What trains such a model again: the preset, and the options that are not the preset's. No names of files."""
+    preset = PRESETS[config.preset]
+    options: dict[str, str] = {"preset": config.preset} if config.preset != "default" else {}
+    options |= {"data": "FILE"} if config.data is not None else {}
+    for changed, usual, prefix in ((config, preset, ""), (config.waves, preset.waves, "waves.")):
+        for name, value in vars(changed).items():
+            if name not in _NOT_ABOUT_THE_MODEL | {"preset"} and value != vars(usual)[name]:
+                options[prefix + name] = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return " ".join(["python -m training", *(f"--{name.replace('_', '-')} {text}" for name, text in options.items())])
 
 
 def _golden_sequences(config: Config, source: Source) -> list[list[float]]:

@@ -19,11 +19,11 @@ from model.artifact import read_artifact
 from model.metadata import CellKind
 from model.runtime import Engine, open_runtime
 from training import checkpoint
-from training.__main__ import main
+from training.__main__ import main, parse
 from training.checkpoint import CheckpointError
 from training.config import Config
 from training.data import Waves
-from training.export import export
+from training.export import command, export
 from training.loop import begin, longer, make_deterministic, train
 from training.losses import least_peak
 from training.progress import TrainingProgress
@@ -52,7 +52,7 @@ def _global_settings_restored() -> Iterator[None]:
     torch.use_deterministic_algorithms(deterministic)
 
 
-def command(directory: Path, *options: str) -> list[str]:
+def article(directory: Path, *options: str) -> list[str]:
     files = ["--output", str(directory / "model.pt"), "--runs", str(directory)]
     return [sys.executable, "-m", "training", "--preset", "article", *files, *options]
 
@@ -75,7 +75,7 @@ def assert_complete(directory: Path) -> None:
 
 
 def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "--epochs", "2", "--batches", "5", "--finish", "1", "--finish-rows", "1")
+    arguments = article(tmp_path, "--epochs", "2", "--batches", "5", "--finish", "1", "--finish-rows", "1")
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
@@ -154,8 +154,28 @@ def test_tensorboard_shows_every_epoch(tmp_path: Path) -> None:
     assert {"one_step", "closed_loop", "horizon"} <= set(curves.Tags()["scalars"])
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--seed 3",
+        "--preset article",
+        "--preset article --cell gru --noise 0.1 --finish-horizons 1 5 --waves.period 20.0 30.0",
+    ],
+)
+def test_the_command_in_the_metadata_trains_the_same(options: str) -> None:
+    config = parse(options.split())
+    assert command(config) == f"python -m training {options}".strip()
+    assert parse(command(config).split()[3:]) == config
+
+
+def test_the_command_for_series_does_not_name_the_file(tmp_path: Path) -> None:
+    config = parse(["--data", str(tmp_path / "mine.csv"), "--column", "secret", "--hidden", "20"])
+    assert command(config) == "python -m training --preset series --data FILE --hidden 20"
+
+
 def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:
-    arguments = command(tmp_path, "--epochs", "100000", "--batches", "2", "--finish", "0")
+    arguments = article(tmp_path, "--epochs", "100000", "--batches", "2", "--finish", "0")
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
