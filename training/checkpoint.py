@@ -22,8 +22,11 @@ from training.run import Run
 
 FILE = "checkpoint.safetensors"
 
-# Where files go and what is shown changes nothing of what is learned.
-_NOT_LEARNED_FROM = {"name", "version", "output", "runs", "data", "tensorboard", "resume"}
+# Where files go, what is shown, and what is made of a trained network changes nothing of what is learned.
+_NOT_LEARNED_FROM = {
+    *("name", "version", "output", "runs", "data", "tensorboard", "resume"),
+    *("season", "interval_rollouts", "interval_horizon", "interval_contexts"),
+}
 
 
 class CheckpointError(ValueError):

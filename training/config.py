@@ -31,7 +31,7 @@ class Config:
     name: str = "sine"
     """Name of the model, and of its directory of reports."""
 
-    version: str = "0.1.0"
+    version: str = "0.2.0"
     """Version of the model; a new one for every change of its weights."""
 
     output: Path = Path("model/artifacts/sine.pt")
@@ -140,7 +140,7 @@ class Config:
     """Part of the finish's waves that are given with noise, from 0 to 1.
     What follows them is then what the sine would do that fits them best: all that can be known of it."""
 
-    interval_rollouts: int = 10_000
+    interval_rollouts: int = 40_000
     """Rollouts on unseen windows that prediction intervals are calibrated on, at least 0. 0 for no intervals.
     As many again show how often they hold."""
 

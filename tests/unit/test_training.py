@@ -39,6 +39,7 @@ SMALL = dataclasses.replace(
     finish=2,
     finish_horizons=(1, 8),
     finish_rows=16,
+    interval_rollouts=200,
 )
 
 
@@ -54,7 +55,7 @@ def _global_settings_restored() -> Iterator[None]:
 
 def article(directory: Path, *options: str) -> list[str]:
     files = ["--output", str(directory / "model.pt"), "--runs", str(directory)]
-    return [sys.executable, "-m", "training", "--preset", "article", *files, *options]
+    return [sys.executable, "-m", "training", "--preset", "article", "--interval-rollouts", "200", *files, *options]
 
 
 def weights(config: Config) -> list[torch.Tensor]:
@@ -91,9 +92,10 @@ def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) 
 def run_small(directory: Path, *more: str) -> subprocess.Popen[str]:
     """A run with Adam and with the finish, of a second or so."""
     given = ["--hidden", "6", "--epochs", "3", "--batches", "4", "--finish", "3", "--finish-rows", "1"]
-    given += ["--finish-horizons", "1", "6", "--output", str(directory / "model.pt"), "--runs", str(directory)]
-    arguments = [sys.executable, "-m", "training", "--preset", "article", *given, *more]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    given += ["--finish-horizons", "1", "6"]
+    return subprocess.Popen(
+        article(directory, *given, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_a_run_that_was_killed_resumes_to_the_same_bytes(tmp_path: Path) -> None:
