@@ -46,6 +46,8 @@ def serve(settings: Settings, workers: int) -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here looks at the client's address
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,  # a number is shorter than what compressing it would add
         timeout_graceful_shutdown=settings.grace_period_s,
     )
     if workers == 1:

@@ -45,6 +45,11 @@ def parse(model: type[T], content_type: str, body: bytes) -> T:
     # "application/json; charset=utf-8" is what some clients send; JSON is UTF-8 by definition.
     if content_type != JSON and content_type.partition(";")[0].strip().lower() != JSON:
         raise InvalidRequest([FieldError(pointer="", detail="the content type must be application/json")])
+    return parse_json(model, body)
+
+
+def parse_json(model: type[T], body: bytes | str) -> T:
+    """As `parse`, where there is no content type."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

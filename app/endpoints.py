@@ -1,13 +1,14 @@
-"""What POST /predict and POST /generate do, written once, whichever way a request comes in.
+"""What POST /predict, POST /generate and POST /generate/stream do, written once, whichever way a request comes in.
 
 Parse, forecast, serialise: three calls. FastAPI's endpoints (`app/routes/forecast.py`) and the hot path
 (`app/hotpath.py`) both call `respond`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,14 @@ from app.errors import Diverged, InvalidRequest
 from app.forecaster import Forecast
 from app.schemas import FieldError, GenerateRequest, PredictRequest, limited
 from app.settings import Settings
+from app.tokens import START, BadToken, Origin, read_token, write_token
 from model.intervals import Intervals, NoInterval
+from model.runtime import State
 
 _SLICE = 1024
 """Values that are serialised at a time: about 15 µs."""
+
+_FINISH_REASON = {False: b"length", True: b"diverged"}
 
 Request = TypeVar("Request", bound=PredictRequest)
 
@@ -46,45 +51,126 @@ class Endpoint(Generic[Request]):
 
 async def predict(request: PredictRequest, served: Served, client_gone: ClientGone) -> bytes:
     """A `PredictResponse`, serialised."""
-    intervals = _intervals(request, 1, served) if request.level else None
-    forecast = await served.forecaster.forecast(request.sequence, 1, request.timeout_s, client_gone)
+    origin = origin_of(request, served)
+    content, _ = await next_value(request, origin, served, client_gone, request.return_state)
+    return content
+
+
+async def next_value(
+    request: PredictRequest, origin: Origin, served: Served, client_gone: ClientGone | None, keeps_state: bool
+) -> tuple[bytes, Origin]:
+    """A `PredictResponse`, serialised, and where the values after it go on from if `keeps_state`."""
+    observed = _observed(request, origin)
+    intervals = _intervals(request, origin, 1, served) if request.level else None
+    forecast = await served.forecaster.forecast(
+        request.sequence, 1, request.timeout_s, client_gone, origin.state, keeps_state
+    )
     if forecast.diverged:
         raise Diverged("The model has no finite prediction for this sequence.")
-    return b'{"prediction":%b%b}' % (
+    content = b'{"prediction":%b%b%b}' % (
         orjson.dumps(forecast.chunks[0].item(0)),
-        await _ends(intervals, request, forecast, served) if intervals else b"",
+        await intervals.serialise(forecast) if intervals else b"",
+        _token(forecast.observed, observed, served) if request.return_state else b"",
     )
+    return content, Origin(forecast.observed, observed)
 
 
 async def generate(request: GenerateRequest, served: Served, client_gone: ClientGone) -> bytes:
     """A `GenerateResponse`, serialised."""
-    intervals = _intervals(request, request.steps, served) if request.level else None
-    forecast = await served.forecaster.forecast(request.sequence, request.steps, request.timeout_s, client_gone)
-    return b'{"values":[%b],"finish_reason":"%b"%b}' % (
+    origin = origin_of(request, served)
+    intervals = _intervals(request, origin, request.steps, served) if request.level else None
+    forecast = await served.forecaster.forecast(
+        request.sequence, request.steps, request.timeout_s, client_gone, origin.state, request.return_state
+    )
+    return b'{"values":[%b],"finish_reason":"%b"%b%b}' % (
         await _numbers(forecast.chunks),
-        b"diverged" if forecast.diverged else b"length",
-        await _ends(intervals, request, forecast, served) if intervals else b"",
+        _FINISH_REASON[forecast.diverged],
+        await intervals.serialise(forecast) if intervals else b"",
+        _token(forecast.reached, 0, served) if request.return_state else b"",
     )
 
 
-def _intervals(request: PredictRequest, steps: int, served: Served) -> Intervals:
-    """The model's intervals. Raises InvalidRequest if it has none for this request."""
+class Event(NamedTuple):
+    """One event of a stream: its name, and its data as JSON."""
+
+    name: str
+    data: bytes
+
+
+async def stream(request: GenerateRequest, served: Served) -> AsyncGenerator[Event]:
+    """`values` for each part of the rollout as it is asked for (`StreamedValues`), at last `done` (`StreamEnd`).
+
+    The concatenation of all values is what `generate` answers, bit for bit. Raises Problem for whatever is refused:
+    what can be known before the work begins, when the first event is asked for.
+    """
+    origin = origin_of(request, served)
+    intervals = _intervals(request, origin, request.steps, served) if request.level else None
+    parts = served.forecaster.stream(request.sequence, request.steps, request.timeout_s, origin.state)
+    done = 0
+    async with aclosing(parts):
+        async for part in parts:
+            ends = await intervals.serialise(part, first=done) if intervals else b""
+            yield Event("values", b'{"values":[%b]%b}' % (await _numbers(part.chunks), ends))
+            done += sum(map(len, part.chunks))
+    token = _token(part.reached, 0, served) if request.return_state else b""
+    yield Event("done", b'{"finish_reason":"%b"%b}' % (_FINISH_REASON[part.diverged], token))
+
+
+def origin_of(request: PredictRequest, served: Served) -> Origin:
+    """Where a request goes on from. Raises InvalidRequest if that cannot be."""
+    if request.state is None:
+        if not request.sequence:
+            raise InvalidRequest([FieldError(pointer="/sequence", detail="at least one value, unless state is given")])
+        return START
+    try:
+        return read_token(request.state, served.info.digest, served.info.architecture)
+    except BadToken as error:
+        raise InvalidRequest([FieldError(pointer="/state", detail=str(error))]) from None
+
+
+def _observed(request: PredictRequest, origin: Origin) -> int:
+    """The values behind a forecast, all of them observed; 0 where predictions are among them."""
+    return len(request.sequence) + origin.observed if origin.state is None or origin.observed else 0
+
+
+def _token(state: State | None, observed: int, served: Served) -> bytes:
+    """The rest of a response with a state."""
+    if state is None or not np.isfinite(state.memory_LM).all():
+        return b',"state":null'
+    return b',"state":"%b"' % write_token(state, observed, served.info.digest).encode()
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """The intervals around the forecast of one request."""
+
+    intervals: Intervals
+    levels: list[int]
+    context: int
+    scale: float
+
+    async def serialise(self, forecast: Forecast, first: int = 0) -> bytes:
+        """The rest of a response with intervals. They end where the forecast does, and begin at its step `first`."""
+        values_S = np.concatenate(forecast.chunks)
+        ends = self.intervals.around(values_S, self.scale, self.context, self.levels, first)
+        parts = [b'"%b":[%b]' % (name.encode(), await _numbers([end_S])) for name, end_S in ends.items()]
+        return b',"intervals":{%b}' % b",".join(parts)
+
+
+def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Served) -> _Ends:
+    """The model's intervals for a request with levels. Raises InvalidRequest if it has none."""
     if served.intervals is None:
         raise InvalidRequest([FieldError(pointer="/level", detail="not for this model: it has no intervals")])
+    context, levels = _observed(request, origin), request.level or []
+    if context == 0:
+        detail = "not with the state of a rollout: intervals are calibrated for values that were observed"
+        raise InvalidRequest([FieldError(pointer="/level", detail=detail)])
     try:
-        served.intervals.check(len(request.sequence), steps, request.level or [])
+        served.intervals.check(context, steps, levels)
     except NoInterval as error:
         raise InvalidRequest([FieldError(pointer=f"/{error.field}", detail=str(error))]) from None
-    return served.intervals
-
-
-async def _ends(intervals: Intervals, request: PredictRequest, forecast: Forecast, served: Served) -> bytes:
-    """The rest of a response with intervals. They end where the forecast does."""
-    scale = served.forecaster.runtime.start(request.sequence).scale
-    values_S = np.concatenate(forecast.chunks)
-    ends = intervals.around(values_S, scale, len(request.sequence), request.level or [])
-    parts = [b'"%b":[%b]' % (name.encode(), await _numbers([end_S])) for name, end_S in ends.items()]
-    return b',"intervals":{%b}' % b",".join(parts)
+    state = origin.state or served.forecaster.runtime.start(request.sequence)
+    return _Ends(served.intervals, levels, context, state.scale)
 
 
 async def _numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:

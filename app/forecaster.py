@@ -8,7 +8,7 @@ cheapest way; everything else goes through the scheduler, a chunk at a time, on 
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
 from app.scheduler import Job, Scheduler, advance, finite_part
-from model.runtime import Runtime
+from model.runtime import Runtime, State
 
 INLINE_S = 250e-6
 """The longest that a forecast may hold the event loop: less than what it costs to hand it to another thread, whose end
@@ -26,6 +26,10 @@ has to wake the loop, and to interleave it with what else waits there."""
 
 CHUNK_S = 1e-3
 """How long the model's thread works on one batch before it looks for new and cancelled work."""
+
+PART = 256
+"""Values in a part of a stream, or as many as take CHUNK_S where that is fewer: about 5 kB of JSON, and never long to
+wait for."""
 
 SHARE = {"short": 0.25, "long": 0.75}
 """Parts of what may wait: for requests that are done in a single turn on the model's thread, and for all others."""
@@ -47,10 +51,17 @@ class Limits:
 
 
 class Forecast(NamedTuple):
-    """The values of a rollout, in parts, and whether it ended before its last step."""
+    """The values of a rollout, in parts, and what it leaves behind."""
 
     chunks: Sequence[npt.NDArray[np.float64]]
     diverged: bool
+    """The rollout stopped being finite, and ended before that."""
+
+    observed: State | None = None
+    """The state after the sequence, before the rollout; None where nobody asked for states."""
+
+    reached: State | None = None
+    """The state after the rollout, whose predictions it takes for values; None where nobody asked for states."""
 
 
 class Forecaster:
@@ -72,6 +83,7 @@ class Forecaster:
         self._count_steps = count_steps
         self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._step_s)
         self._chunk_steps = min(max(int(CHUNK_S / self._step_s), _SMALLEST_CHUNK), _LARGEST_CHUNK)
+        self._part_steps = min(self._chunk_steps, PART)
         # Without a gain from batching, the jobs of a batch would only wait for each other.
         self._scheduler = Scheduler(_MAX_BATCH if runtime.batches else 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
@@ -84,14 +96,20 @@ class Forecaster:
         steps: int,
         timeout_s: float | None = None,
         client_gone: Callable[[], Awaitable[object]] | None = None,
+        state: State | None = None,
+        keeps_state: bool = False,
+        admitted: bool = False,
     ) -> Forecast:
         """The `steps` values that follow `sequence`, in its unit.
 
         Args:
-            sequence: at least one value, all finite.
+            sequence: all finite; at least one value where there is no `state`.
             steps: at least one.
             timeout_s: give up after this many seconds, if the service does not sooner.
             client_gone: returns when nobody waits for the answer any more. Awaited only for work that takes long.
+            state: what the sequence goes on from, at the scale of that; None for the start.
+            keeps_state: whether the forecast's states are wanted.
+            admitted: never refuse; for the parts of what has been admitted as a whole.
 
         Raises:
             Overloaded: too much work is waiting, or it could not be done in time.
@@ -99,19 +117,49 @@ class Forecaster:
             ClientGone: nobody waits for it any more.
         """
         cost = len(sequence) + steps
-        if cost <= self._inline_steps:
-            finite_S = finite_part(self.runtime.forecast(sequence, steps))
+        inline = cost <= self._inline_steps
+        if inline:
             self._count_steps(cost)
-            return Forecast([finite_S], diverged=len(finite_S) < steps)
-        job = Job(sequence, steps)
-        await self._queued(job, cost, min(timeout_s or math.inf, self._limits.timeout_s), client_gone)
-        return Forecast(job.chunks, job.diverged)
+            if state is None and not keeps_state:
+                finite_S = finite_part(self.runtime.forecast(sequence, steps))
+                return Forecast([finite_S], diverged=len(finite_S) < steps)
+            begun = None if state is None else [state]
+            observed = self.runtime.encode([sequence], begun) if sequence else begun or []
+            values_BS, reached = self.runtime.rollout(observed, steps)
+            finite_S = finite_part(values_BS[0])
+            return Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
+        timeout_s = self._timeout_s(timeout_s)
+        if not admitted:
+            self._admit(cost, timeout_s)
+        job = Job(sequence, steps, state, keeps_state)
+        await self._queued(job, cost, timeout_s, client_gone)
+        return Forecast(job.chunks, job.diverged, job.observed, job.state)
 
-    async def _queued(
-        self, job: Job, cost: int, timeout_s: float, client_gone: Callable[[], Awaitable[object]] | None
-    ) -> None:
+    async def stream(
+        self, sequence: Sequence[float], steps: int, timeout_s: float | None = None, state: State | None = None
+    ) -> AsyncGenerator[Forecast]:
+        """The same values in parts. Each is computed when it is asked for, so a slow reader slows only itself.
+
+        Admitted, or refused, as a whole, when the first part is asked for; `timeout_s` is for each part. For the rest
+        see `forecast`.
+        """
+        self._admit(len(sequence) + steps, self._timeout_s(timeout_s))
+        while steps > 0:
+            part = await self.forecast(
+                sequence, min(steps, self._part_steps), timeout_s, state=state, keeps_state=True, admitted=True
+            )
+            yield part
+            if part.diverged:
+                return
+            sequence, state, steps = (), part.reached, steps - self._part_steps
+
+    def _timeout_s(self, asked_s: float | None) -> float:
+        return min(asked_s or math.inf, self._limits.timeout_s)
+
+    def _admit(self, cost: int, timeout_s: float) -> None:
+        """Raise Overloaded if work of this cost, in steps, cannot be done in time beside what is waiting."""
+        kind = self._kind(cost)
         # A job of a single turn waits for others of its kind, never for a long one; so it is not refused for them.
-        kind = "short" if cost <= self._chunk_steps else "long"
         waiting, ahead = self._pending_steps[kind], self._pending_steps["short"]
         ahead += self._pending_steps["long"] if kind == "long" else 0
         excess_s = max(
@@ -120,6 +168,14 @@ class Forecaster:
         )
         if waiting > 0 and excess_s > 0:
             raise Overloaded(excess_s)
+
+    def _kind(self, cost: int) -> str:
+        return "short" if cost <= self._chunk_steps else "long"
+
+    async def _queued(
+        self, job: Job, cost: int, timeout_s: float, client_gone: Callable[[], Awaitable[object]] | None
+    ) -> None:
+        kind = self._kind(cost)
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pend(kind, cost)
         self._answers[job] = answer

@@ -20,7 +20,7 @@ from app.forecaster import Forecaster, Limits
 from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
 from app.metrics import Metrics, MetricsMiddleware
-from app.routes import forecast, service
+from app.routes import forecast, live, service
 from app.schemas import ModelInfo
 from app.settings import Settings
 from model.artifact import read_artifact
@@ -56,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     predict, generate = endpoints(settings)
     app.include_router(forecast.router(predict, generate))
+    app.include_router(live.router(predict, settings))
     app.include_router(service.routes)
     errors.install(app)
     app.state.served = None

@@ -23,9 +23,17 @@ class Job:
     """One forecast: encode a sequence, then roll out `steps` values."""
 
     sequence: Sequence[float]
+    """May be empty where there is a state to go on from."""
+
     steps: int
     state: State | None = None
-    """After what has been encoded and rolled out so far; None before the first turn."""
+    """After what has been encoded and rolled out so far. At first, what to go on from; None for the start."""
+
+    keeps_state: bool = False
+    """Whether somebody asks for the state after the last step. Otherwise it may be a later one in the end."""
+
+    observed: State | None = None
+    """After the last value of the sequence; None as long as that is not encoded."""
 
     encoded: int = 0
     """Values of the sequence that the state has seen."""
@@ -101,10 +109,10 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> int:
     executed = 0
     encoding = [job for job in batch if job.encoded < len(job.sequence)]
     # A sequence that fits into the chunk needs no state to begin from; a longer one begins at the scale of its whole.
-    whole = [job for job in encoding if len(job.sequence) <= chunk_steps]
-    in_parts = [job for job in encoding if len(job.sequence) > chunk_steps]
-    before = [job.state or runtime.start(job.sequence) for job in in_parts]
-    for jobs, states in ((whole, None), (in_parts, before)):
+    fresh = [job for job in encoding if job.state is None and len(job.sequence) <= chunk_steps]
+    others = [job for job in encoding if job.state is not None or len(job.sequence) > chunk_steps]
+    before = [job.state or runtime.start(job.sequence) for job in others]
+    for jobs, states in ((fresh, None), (others, before)):
         parts = [job.sequence[job.encoded : job.encoded + chunk_steps] for job in jobs]
         for job, part, state in zip(jobs, parts, runtime.encode(parts, states) if parts else [], strict=True):
             job.state, job.encoded = state, job.encoded + len(part)
@@ -114,7 +122,12 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> int:
     if rolling:
         steps = min(chunk_steps, max(job.steps - job.produced for job, _ in rolling))
         values_BS, after = runtime.rollout([state for _, state in rolling], steps)
-        for (job, _), values_S, state in zip(rolling, values_BS, after, strict=True):
+        for (job, begun), values_S, state in zip(rolling, values_BS, after, strict=True):
+            job.observed = job.observed or begun
+            if job.keeps_state and (left := job.steps - job.produced) < steps:
+                # The others of the batch needed more steps than this one, whose state is now past its own end.
+                _, (state,) = runtime.rollout([begun], left)
+                executed += left
             job.state = state
             job.take(values_S)
         executed += steps * len(rolling)

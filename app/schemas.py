@@ -17,6 +17,8 @@ Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_VAL
 
 Level = Annotated[int, Field(strict=True, ge=1, le=LEVELS)]
 
+FinishReason = Literal["length", "diverged"]
+
 _SINE = [0.0, 0.3090, 0.5878, 0.8090, 0.9511, 1.0, 0.9511, 0.8090, 0.5878, 0.3090]
 _EXAMPLE = [*_SINE, *(0.0 - value for value in _SINE), *_SINE]
 """A period and a half of a sine of 20 samples a period."""
@@ -30,7 +32,13 @@ class PredictRequest(_Message):
     """Values observed so far."""
 
     sequence: Annotated[list[Value], FailFast()] = Field(min_length=1, examples=[_EXAMPLE])
-    """The values so far, oldest first, evenly spaced in time, in any unit."""
+    """The values so far, oldest first, evenly spaced in time, in any unit. With `state`, those that came since."""
+
+    state: str | None = Field(default=None, strict=True, examples=[None])
+    """A state token of an earlier answer, to go on from there; its scale stays."""
+
+    return_state: bool = Field(default=False, strict=True, examples=[False])
+    """Also answer with a state token to go on from."""
 
     timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0, examples=[5])
     """Give up after this many seconds, if the service does not sooner."""
@@ -42,6 +50,10 @@ class PredictRequest(_Message):
 class GenerateRequest(PredictRequest):
     """Values observed so far, and how many to continue them by."""
 
+    sequence: Annotated[list[Value], FailFast()] = Field(examples=[_EXAMPLE])
+    """The values so far, oldest first, evenly spaced in time, in any unit: at least one. With `state`, those that came
+    since, which may be none."""
+
     steps: int = Field(strict=True, ge=1, examples=[20])
     """How many values to generate."""
 
@@ -52,6 +64,10 @@ class _Response(_Message):
     )
     """Only where `level` was given: the lower and upper ends of each level's interval, one for each value, in the unit
     of the sequence. Each holds the truth as often as its level says on sequences like those of `GET /model`."""
+
+    state: str | None = None
+    """Only where `return_state` was given: what the model remembers, as an opaque token. From `/predict` it is of the
+    values that were observed, from `/generate` of the rollout too; none where that is not finite."""
 
 
 class PredictResponse(_Response):
@@ -67,8 +83,22 @@ class GenerateResponse(_Response):
     values: list[float] = Field(examples=[[0.5878, 0.8090, 0.9511]])
     """The next values, in the unit of the sequence. The first is what `/predict` answers."""
 
-    finish_reason: Literal["length", "diverged"]
+    finish_reason: FinishReason
     """`length`: all steps are there. `diverged`: the rollout stopped being finite, and ends before that."""
+
+
+class StreamedValues(_Message):
+    """The data of an event `values` of `/generate/stream`: the next part of the rollout."""
+
+    values: list[float]
+    intervals: dict[str, list[float]] | None = None
+
+
+class StreamEnd(_Message):
+    """The data of the event `done`, the last one. In its place, `error` holds a problem."""
+
+    finish_reason: FinishReason
+    state: str | None = None
 
 
 class ModelInfo(Metadata):
@@ -128,7 +158,7 @@ def limited(max_sequence: int, max_steps: int) -> tuple[type[PredictRequest], ty
             "PredictRequest",
             __base__=PredictRequest,
             __doc__=PredictRequest.__doc__,
-            sequence=(sequence, fields["sequence"]),
+            sequence=(sequence, PredictRequest.model_fields["sequence"]),
         ),
         create_model(
             "GenerateRequest",

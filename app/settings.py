@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     max_pending_s: float = Field(default=5, gt=0)
     """Seconds of work that may be waiting; what comes on top of it is refused with 503 and Retry-After."""
 
+    live_idle_s: float = Field(default=300, gt=0)
+    """Seconds without a message after which a connection to /live is closed."""
+
     hot_path: bool = True
     """Answer /predict and /generate in front of FastAPI's routing, which does the same at less than half the speed."""
 
@@ -68,8 +71,12 @@ class Settings(BaseSettings):
 
     @property
     def max_body_bytes(self) -> int:
-        """What a request body may weigh: no way of writing a number that a client would choose takes 64 bytes."""
-        return 4096 + 64 * self.max_sequence
+        """What a request body, or a message on /live, may weigh.
+
+        No way of writing a number that a client would choose takes 64 bytes, and no state token of a network that is
+        meant for this service 64 KiB.
+        """
+        return 65_536 + 64 * self.max_sequence
 
     def as_environment(self) -> dict[str, str]:
         """The variables that make another process read these same settings."""

@@ -65,7 +65,9 @@ class Intervals:
         if max(levels) > highest:
             raise NoInterval("level", f"at most {highest}: a higher one needs more rollouts than were calibrated on")
 
-    def around(self, values_S: Float64, scale: float, context: int, levels: Sequence[int]) -> dict[str, Float64]:
+    def around(
+        self, values_S: Float64, scale: float, context: int, levels: Sequence[int], first: int = 0
+    ) -> dict[str, Float64]:
         """The ends of the intervals around a forecast, from the lowest to the highest: `lo-95`, `lo-80`, `hi-80`, …
 
         Args:
@@ -73,9 +75,10 @@ class Intervals:
             scale: what its sequence was divided by.
             context: how many values were given.
             levels: per cent, whole numbers that `check` has nothing against.
+            first: the step of the rollout that the forecast begins at, from 0.
         """
         calibration = max(number for number, length in enumerate(self.contexts) if length <= context)
-        radius_VS = scale * self.radius_CVS[calibration, :, : len(values_S)].astype(np.float64)
+        radius_VS = scale * self.radius_CVS[calibration, :, first : first + len(values_S)].astype(np.float64)
         rising = sorted(set(levels))
         below = {f"lo-{level}": values_S - radius_VS[level - 1] for level in reversed(rising)}
         return below | {f"hi-{level}": values_S + radius_VS[level - 1] for level in rising}

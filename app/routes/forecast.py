@@ -1,16 +1,35 @@
-"""POST /predict and POST /generate, as FastAPI sees them. What they do is in `app/endpoints.py`."""
+"""The endpoints that forecast, as FastAPI sees them. What they do is in `app/endpoints.py`."""
 
-from fastapi import APIRouter, Request, Response
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
 
-from app.body import disconnected, documented_body, read_body
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.body import disconnected, documented_body, parse, read_body
 from app.dependencies import CurrentModel, Served
-from app.endpoints import Endpoint
-from app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest, Overloaded, declared
+from app.endpoints import Endpoint, Event, stream
+from app.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    Failed,
+    InvalidRequest,
+    Overloaded,
+    Problem,
+    declared,
+    problem_response,
+)
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
+
+log = logging.getLogger("uvicorn.error")
+
+Events = AsyncGenerator[Event]
 
 
 def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoint[GenerateRequest]) -> APIRouter:
-    """Both endpoints."""
+    """All three endpoints."""
     refusals = declared(InvalidRequest, BodyTooLarge, Overloaded, DeadlineExceeded)
     routes = APIRouter(tags=["forecast"], responses=refusals)
 
@@ -24,7 +43,46 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         """The values that follow a sequence: each prediction becomes the next input."""
         return await _respond(generate_endpoint, request, model)
 
+    async def begun(request: Request, model: CurrentModel) -> tuple[Event, Events]:
+        # The first event is made before the response begins: what is refused is refused with its status.
+        body = await read_body(request.receive)
+        events = stream(parse(generate_endpoint.model, request.headers.get("content-type", ""), body), model)
+        return await anext(events), events
+
+    @routes.post(
+        "/generate/stream",
+        response_class=EventSourceResponse,
+        openapi_extra=documented_body(generate_endpoint.model),
+    )
+    async def generate_stream(
+        begun: Annotated[tuple[Event, Events], Depends(begun)],
+    ) -> AsyncIterator[ServerSentEvent]:
+        """The values of `/generate` as they are computed, as server-sent events.
+
+        Events `values` hold the next values each (`StreamedValues`). The last event is `done` (`StreamEnd`), or `error`
+        with a problem if the rollout cannot be finished. Reading slowly makes it slow; closing the connection ends it.
+        """
+        first, events = begun
+        yield _sent(first)
+        async with aclosing(events):
+            try:
+                async for event in events:
+                    yield _sent(event)
+            except Problem as problem:
+                yield _sent(_error(problem))
+            except Exception:
+                log.exception("POST /generate/stream failed")
+                yield _sent(_error(Failed()))
+
     return routes
+
+
+def _sent(event: Event) -> ServerSentEvent:
+    return ServerSentEvent(event=event.name, raw_data=event.data.decode())
+
+
+def _error(problem: Problem) -> Event:
+    return Event("error", bytes(problem_response(problem).body))
 
 
 async def _respond(

@@ -41,7 +41,11 @@ anything = st.recursive(
 sequences = st.lists(values, min_size=1, max_size=MAX_SEQUENCE)
 good = st.fixed_dictionaries(
     {"sequence": sequences, "steps": st.integers(1, MAX_STEPS)},
-    optional={"timeout_s": st.floats(0.5, 60), "level": st.lists(st.integers(1, 99), min_size=1, max_size=4)},
+    optional={
+        "timeout_s": st.floats(0.5, 60),
+        "level": st.lists(st.integers(1, 99), min_size=1, max_size=4),
+        "return_state": st.booleans(),
+    },
 )
 nearly = st.fixed_dictionaries(
     {},
@@ -50,6 +54,8 @@ nearly = st.fixed_dictionaries(
         "steps": st.integers(-2, MAX_STEPS + 2) | anything,
         "timeout_s": anything,
         "level": st.lists(st.integers(-1, 101), max_size=3) | anything,
+        "state": st.text("AB01_-=", max_size=80) | anything,
+        "return_state": anything,
         "other": anything,
     },
 )

@@ -1,0 +1,71 @@
+"""WebSocket /live: send a value, get the next prediction, for as long as the connection lasts."""
+
+import asyncio
+import logging
+
+from fastapi import APIRouter, WebSocket
+from pydantic import TypeAdapter, ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from app.body import parse_json
+from app.dependencies import served
+from app.endpoints import Endpoint
+from app.errors import Failed, InvalidRequest, NotReady, Problem, problem_response
+from app.live import LiveSequence
+from app.schemas import FieldError, PredictRequest, Value
+from app.settings import Settings
+
+log = logging.getLogger("uvicorn.error")
+
+_GOING_AWAY = 1001
+_NUMBER: TypeAdapter[float] = TypeAdapter(Value)
+
+
+def router(predict: Endpoint[PredictRequest], settings: Settings) -> APIRouter:
+    """The endpoint, with the limits of `settings`."""
+    routes = APIRouter()
+
+    @routes.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        try:
+            sequence = LiveSequence(served(socket.app.state), settings.max_sequence)
+        except NotReady as problem:
+            return await socket.send_denial_response(problem_response(problem))
+        await socket.accept()
+        try:
+            while True:
+                async with asyncio.timeout(settings.live_idle_s):
+                    message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                await socket.send_text(await _answer(sequence, predict.model, message.get("text")))
+        except TimeoutError:
+            await socket.close(_GOING_AWAY, f"no message for {settings.live_idle_s:g} s")
+        except WebSocketDisconnect:
+            pass
+
+    return routes
+
+
+async def _answer(sequence: LiveSequence, model: type[PredictRequest], message: str | None) -> str:
+    """A `PredictResponse`, or the problem with the message. After a problem the sequence goes on."""
+    try:
+        return (await sequence.observe(_parse(model, message))).decode()
+    except Problem as problem:
+        return bytes(problem_response(problem).body).decode()
+    except Exception:
+        log.exception("/live failed")
+        return bytes(problem_response(Failed()).body).decode()
+
+
+def _parse(model: type[PredictRequest], message: str | None) -> PredictRequest:
+    """The request in a message: a number, or an object like the body of /predict. None is a binary message."""
+    message = message or ""
+    if not message.lstrip().startswith("{"):
+        try:
+            _NUMBER.validate_json(message)
+        except ValidationError:
+            allowed = "a message is a finite number of at most a million, or an object like the body of POST /predict"
+            raise InvalidRequest([FieldError(pointer="", detail=allowed)]) from None
+        message = f'{{"sequence":[{message}]}}'
+    return parse_json(model, message)

@@ -1,0 +1,144 @@
+"""WebSocket /live: value by value, each answer is that of /predict for all values so far."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.artifacts import MakeArtifact, make_small_artifact
+from tests.server import Server, serve
+
+pytestmark = pytest.mark.anyio
+
+MAX_SEQUENCE = 50
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("live")
+    model = make_small_artifact(folder, cell="lstm")
+    with serve(folder, model=model, workers=1, max_sequence=MAX_SEQUENCE) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        yield client
+
+
+def live(server: Server) -> connect:
+    return connect(server.url.replace("http", "ws") + "/live", compression=None)
+
+
+async def ask(socket: ClientConnection, message: object) -> dict[str, Any]:
+    await socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
+    answer: dict[str, Any] = json.loads(await socket.recv())
+    return answer
+
+
+async def predicted(client: httpx.AsyncClient, sequence: list[float], **fields: object) -> dict[str, Any]:
+    answer: dict[str, Any] = (await client.post("/predict", json={"sequence": sequence, **fields})).json()
+    return answer
+
+
+@given(messages=st.lists(st.one_of(st.floats(-1e6, 1e6), st.lists(st.floats(-10, 10), min_size=1)), max_size=8))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_each_answer_is_that_of_predict_for_all_values_so_far(
+    server: Server, client: httpx.AsyncClient, messages: list[float | list[float]]
+) -> None:
+    sequence: list[float] = []
+    async with live(server) as socket:
+        for message in messages:
+            new = message if isinstance(message, list) else [message]
+            if len(sequence) + len(new) > MAX_SEQUENCE:
+                return
+            sequence += new
+            answer = await ask(socket, {"sequence": new} if isinstance(message, list) else message)
+            assert answer == await predicted(client, sequence)
+
+
+async def test_a_new_scale_begins_with_the_last_values_that_are_kept(server: Server, client: httpx.AsyncClient) -> None:
+    sequence = [((7 * t) % 23 - 11) / 11 for t in range(3 * MAX_SEQUENCE)]
+    async with live(server) as socket:
+        for value in sequence:
+            await ask(socket, value)
+        assert await ask(socket, 5.0) == await predicted(client, [*sequence[-MAX_SEQUENCE + 1 :], 5.0])
+        token = await ask(socket, {"sequence": [0.5], "return_state": True})
+        then = await ask(socket, 0.25)
+    assert then == await predicted(client, [0.25], state=token["state"])
+
+
+async def test_it_goes_on_from_a_state_at_its_scale(server: Server, client: httpx.AsyncClient) -> None:
+    first = await predicted(client, [1.0, -2.0, 0.5], return_state=True)
+    async with live(server) as socket:
+        await ask(socket, 1000.0)
+        answers = [await ask(socket, {"sequence": [0.1], "state": first["state"]}), await ask(socket, 0.2)]
+        beyond = await ask(socket, 3.0)
+    assert answers == [await predicted(client, [1.0, -2.0, 0.5, 0.1]), await predicted(client, [1, -2, 0.5, 0.1, 0.2])]
+    assert beyond == await predicted(client, [0.1, 0.2, 3.0], state=first["state"])
+
+
+@pytest.mark.parametrize(
+    ("message", "pointer"),
+    [
+        ("", ""),
+        ("NaN", ""),
+        ("1e7", ""),
+        ('"1"', ""),
+        ("[1]", ""),
+        ("1,2", ""),
+        ("1],", ""),
+        (b"1", ""),
+        ("{", ""),
+        ('{"sequence": []}', "/sequence"),
+        ('{"sequence": [1, "x"]}', "/sequence/1"),
+        ('{"sequence": [1], "state": "AAAA"}', "/state"),
+        ('{"sequence": [1], "level": [80]}', "/level"),
+        ('{"sequence": [1], "other": 1}', ""),
+    ],
+)
+async def test_a_wrong_message_is_a_problem_and_changes_nothing(
+    server: Server, client: httpx.AsyncClient, message: str | bytes, pointer: str
+) -> None:
+    async with live(server) as socket:
+        await ask(socket, 0.5)
+        problem = await ask(socket, message)
+        assert problem["status"] == 422
+        assert [error["pointer"] for error in problem["errors"]] == [pointer]
+        assert await ask(socket, 0.25) == await predicted(client, [0.5, 0.25])
+
+
+async def test_a_message_that_is_too_long_ends_the_connection(server: Server) -> None:
+    async with live(server) as socket:
+        await socket.send("1" * 200_000)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
+async def test_an_idle_connection_is_closed_and_says_why(
+    make_artifact: MakeArtifact, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("idle")
+    with serve(folder, model=make_artifact(), workers=1, live_idle_s=0.5) as server:
+        async with live(server) as socket:
+            await ask(socket, 0.5)
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+    assert closed.value.rcvd.reason == "no message for 0.5 s"
+
+
+async def test_another_path_is_refused(server: Server) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(server.url.replace("http", "ws") + "/predict")
+    assert refused.value.response.status_code in (403, 404)
