@@ -3,7 +3,7 @@
 Also trains networks of other cells, sizes and layers in a shorter way, all in the same, to show what each costs and
 gives. Every training is a command of its own, `python -m training …`, two at a time on two cores; artifacts and reports
 go to runs/models/, and a model that is there already is measured again but not trained (delete its folder for that).
-Fills the tables of docs/models.md. Takes about an hour on two cores where nothing is there yet.
+Fills the tables of docs/models.md. Takes an hour and a half on two cores where nothing is there yet.
 """
 
 from __future__ import annotations

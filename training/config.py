@@ -126,7 +126,7 @@ class Config:
     """Levenberg-Marquardt iterations at each of the finish's horizons, after the last epoch, at least 0.
     Each is shown and measured as an epoch."""
 
-    finish_horizons: tuple[int, ...] = (1, 1, 8, 32, 32, 100, 100, 300, 300)
+    finish_horizons: tuple[int, ...] = (1, 1, 8, 32, 32, 100, 100, 300, 300, 100, 100, 100, 100, 100)
     """Steps of the closed loop in the finish, one number for each of its stages, each at least 1."""
 
     finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 80, 20)
