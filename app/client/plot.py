@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from uniplot import plot_to_string
 
-_MARGIN = 12
-"""Columns beside the curves: the frame, and a number of an axis."""
+_MARGIN = 14
+"""Columns beside the curves: the frame, and the largest number that an axis can have."""
 
 _HEIGHT = 17
 _FEWEST_BEFORE = 64

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from app.client import Client, Rollout, ServiceError
 from app.client.messages import generation, service_error
+from app.client.plot import plot
 from app.client.retries import pause_s
 from app.client.values import read_values
 from app.schemas import ProblemDetails, StreamedValues, StreamEnd
@@ -58,6 +59,23 @@ def test_what_no_service_would_take_is_not_sent(sequence: list[float], steps: in
         pytest.raises(ValueError, match="validation error for GenerateRequest"),
     ):
         client.generate(sequence, steps)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 150])
+@pytest.mark.parametrize("largest", [1e-6, 1.0, 987_654.3])
+def test_a_plot_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, largest: float) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    wave = (largest * np.sin(np.arange(200) / 4)).tolist()
+    ends = {"lo-95": [value - largest for value in wave], "hi-95": [value + largest for value in wave]}
+    *curves, legend = plot(wave, wave, ends).splitlines()
+    assert columns - 14 <= max(map(len, curves)) <= columns
+    assert [name for name in ("values", "lo-95", "hi-95", "forecast") if name not in legend] == []
+    assert "\x1b" not in "".join(curves), "no colours without a terminal"
+
+
+def test_a_forecast_of_one_value_or_after_none_is_drawn() -> None:
+    assert "forecast" in plot([1.0], [1.0], None)
+    assert "values" not in plot([], [1.0, 2.0], None)
 
 
 def refused(status: int, retry_after: str | None = None) -> ServiceError:
