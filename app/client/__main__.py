@@ -43,10 +43,8 @@ def stream(client: Client, asked: argparse.Namespace) -> None:
     """Print the values that follow as they are computed."""
     with client.stream(values(asked), asked.steps, **options(asked)) as rollout:
         for number, part in enumerate(rollout):
-            lines = [part.model_dump_json(exclude_none=True)] if asked.json else rows(part.values, part.intervals)
-            with_names = asked.json or number > 0
-            sys.stdout.writelines(f"{line}\n" for line in (lines if with_names else [*names(part.intervals), *lines]))
-            sys.stdout.flush()
+            as_json = [part.model_dump_json(exclude_none=True)]
+            write(as_json if asked.json else rows(part.values, part.intervals, named=number == 0))
     if asked.json:
         print(rollout.end.model_dump_json(exclude_none=True))
     save_state(rollout.end.state, asked)
@@ -89,18 +87,22 @@ def show(
 
         print(plot(sequence, forecast, answer.intervals))
     else:
-        print("\n".join([*names(answer.intervals), *rows(forecast, answer.intervals)]))
+        write(rows(forecast, answer.intervals))
     save_state(answer.state, asked)
 
 
-def names(intervals: dict[str, list[float]] | None) -> list[str]:
-    """The line above the columns; none where there is only one column."""
-    return ["\t".join(["value", *intervals])] if intervals else []
+def rows(forecast: Iterable[float], intervals: dict[str, list[float]] | None, named: bool = True) -> Iterator[str]:
+    """A line for each value; with the ends of its intervals where there are any, below a line with their names."""
+    if intervals and named:
+        yield "\t".join(["value", *intervals])
+    for row in zip(forecast, *(intervals or {}).values(), strict=True):
+        yield "\t".join(map(repr, row))
 
 
-def rows(forecast: Iterable[float], intervals: dict[str, list[float]] | None) -> Iterator[str]:
-    """A line for each value: the value, and the ends of its intervals."""
-    return ("\t".join(map(repr, row)) for row in zip(forecast, *(intervals or {}).values(), strict=True))
+def write(lines: Iterable[str]) -> None:
+    """Print lines now, not when there are enough of them."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
 
 
 def save_state(state: str | None, asked: argparse.Namespace) -> None:

@@ -21,13 +21,16 @@ def plot(sequence: Sequence[float], values: Sequence[float], intervals: Mapping[
     """
     before = sequence[-max(len(values), _FEWEST_BEFORE) :]
     ends = list((intervals or {}).items())  # from the lowest to the highest
-    curves = {"values": before} | dict(ends[:1] + ends[-1:]) | {"forecast": values}
+    parts = {"values": before} | dict(ends[:1] + ends[-1:]) | {"forecast": values}
+    curves = {name: list(part) for name, part in parts.items() if part}
+    if not curves:
+        return "nothing to draw"
     starts = {name: 1 - len(before) if name == "values" else 1 for name in curves}
     return plot_to_string(
-        xs=[[starts[name] + step for step in range(len(curve))] for name, curve in curves.items() if curve],
-        ys=[list(curve) for curve in curves.values() if curve],
+        xs=[[starts[name] + step for step in range(len(curve))] for name, curve in curves.items()],
+        ys=[*curves.values()],
         lines=True,
-        legend_labels=[name for name, curve in curves.items() if curve],
+        legend_labels=[*curves],
         color=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
         x_gridlines=[0.5],
         y_gridlines=[],

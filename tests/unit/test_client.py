@@ -76,6 +76,8 @@ def test_a_plot_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, colu
 def test_a_forecast_of_one_value_or_after_none_is_drawn() -> None:
     assert "forecast" in plot([1.0], [1.0], None)
     assert "values" not in plot([], [1.0, 2.0], None)
+    assert "forecast" not in plot([1.0, 2.0], [], {"lo-80": [], "hi-80": []})
+    assert plot([], [], None) == "nothing to draw"
 
 
 def refused(status: int, retry_after: str | None = None) -> ServiceError:
