@@ -1,5 +1,6 @@
 """What the README promises: its commands are run, and give what it says they give."""
 
+import os
 import re
 import subprocess
 import sys
@@ -38,7 +39,12 @@ def test_console_examples_print_what_the_page_shows(server: Server, tmp_path: Pa
     for block in blocks(page, r"^```console\n(.*?)^```"):
         for command, promised in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             ran = subprocess.run(
-                ["bash", "-c", at(server, command)], cwd=tmp_path, capture_output=True, text=True, check=True
+                ["bash", "-c", at(server, command).replace(".venv/bin/python", sys.executable)],
+                cwd=tmp_path,
+                env=os.environ | {"PYTHONPATH": str(ROOT), "SINE_URL": server.url},
+                capture_output=True,
+                text=True,
+                check=True,
             )
             assert same(ran.stdout, promised), f"{command}\nprinted {ran.stdout}\nnot     {promised}"
             compared += bool(promised)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.client import AsyncClient
 from app.settings import Settings
 from model.artifact import read_artifact
 from model.runtime import open_runtime
@@ -19,19 +20,13 @@ def sine(length: int, period: float = 25, amplitude: float = 1, start: int = 0) 
 
 
 async def predict(client: httpx.AsyncClient, sequence: list[float]) -> float:
-    response = await client.post("/predict", json={"sequence": sequence})
-    assert response.status_code == 200, response.text
-    prediction: float = response.json()["prediction"]
-    return prediction
+    return (await AsyncClient(client).predict(sequence)).prediction
 
 
 async def generate(client: httpx.AsyncClient, sequence: list[float], steps: int) -> list[float]:
-    response = await client.post("/generate", json={"sequence": sequence, "steps": steps})
-    assert response.status_code == 200, response.text
-    assert response.json()["finish_reason"] == "length"
-    values: list[float] = response.json()["values"]
-    assert len(values) == steps
-    return values
+    answer = await AsyncClient(client).generate(sequence, steps)
+    assert (answer.finish_reason, len(answer.values)) == ("length", steps)
+    return answer.values
 
 
 @pytest.mark.parametrize("period", [10, 17.3, 33, 50])

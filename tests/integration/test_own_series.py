@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import torch
 
+from app.client import Client
 from model.artifact import load_module, read_artifact
 from tests.artifacts import MakeArtifact
 from tests.server import ROOT, serve
@@ -73,14 +73,12 @@ def test_the_service_answers_in_the_units_of_the_series(folder: Path, tmp_path: 
     module = load_module(read_artifact(folder / "own.pt"), torch.device("cpu"))
     with torch.inference_mode():
         expected_S = module.generate(torch.tensor([sequence], dtype=torch.float64), 20)[0].numpy()
-    with serve(tmp_path, model=folder / "own.pt", workers=1) as server:
-        answer = (
-            httpx.post(f"{server.url}/generate", json={"sequence": sequence, "steps": 20}).raise_for_status().json()
-        )
-        first = httpx.post(f"{server.url}/predict", json={"sequence": sequence}).raise_for_status().json()["prediction"]
+    with serve(tmp_path, model=folder / "own.pt", workers=1) as server, Client(server.url) as client:
+        values = client.generate(sequence, 20).values
+        first = client.predict(sequence).prediction
     assert np.abs(expected_S - LEVEL).max() < 600, "the level of the series"
-    np.testing.assert_allclose(answer["values"], expected_S, rtol=0, atol=0.02)
-    assert first == pytest.approx(answer["values"][0], abs=0.02)
+    np.testing.assert_allclose(values, expected_S, rtol=0, atol=0.02)
+    assert first == pytest.approx(values[0], abs=0.02)
 
 
 def test_a_finished_model_is_measured_by_one_command(folder: Path) -> None:

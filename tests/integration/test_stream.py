@@ -4,22 +4,23 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from app.client import AsyncClient, Options, ServiceError
 from app.errors import DeadlineExceeded
 from app.main import create_app
+from app.schemas import StreamedValues, StreamEnd
 from app.settings import Settings
 from model.runtime import Runtime, State
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.integration.test_load import metric, steps_after_they_stop_rising
 from tests.server import Server, serve
-from tests.sse import events
 
 pytestmark = pytest.mark.anyio
 
@@ -57,11 +58,16 @@ class FailsAfter:
         return self._runtime.rollout(states, steps)
 
 
-async def stream(client: httpx.AsyncClient, **fields: object) -> list[tuple[str, dict[str, Any]]]:
-    async with client.stream("POST", "/generate/stream", json={"sequence": SEQUENCE, **fields}) as response:
-        assert response.status_code == 200
-        assert response.headers["content-type"].startswith("text/event-stream")
-        return [event async for event in events(response)]
+async def stream(
+    client: httpx.AsyncClient, steps: int, sequence: Sequence[float] = SEQUENCE, **options: Unpack[Options]
+) -> tuple[list[StreamedValues], StreamEnd]:
+    async with AsyncClient(client).stream(sequence, steps, **options) as rollout:
+        parts = [part async for part in rollout]
+    return parts, rollout.end
+
+
+def joined(parts: Iterable[StreamedValues]) -> list[float]:
+    return [value for part in parts for value in part.values]
 
 
 def resident_pages(server: Server) -> int:
@@ -70,30 +76,28 @@ def resident_pages(server: Server) -> int:
 
 @pytest.mark.parametrize("steps", [1, 255, 256, 257, 5000])
 async def test_all_parts_together_are_the_answer_of_generate(client: httpx.AsyncClient, steps: int) -> None:
-    whole = (await client.post("/generate", json={"sequence": SEQUENCE, "steps": steps, "return_state": True})).json()
-    *parts, (name, end) = await stream(client, steps=steps, return_state=True)
-    assert (name, end) == ("done", {"finish_reason": "length", "state": whole["state"]})
-    assert {name for name, _ in parts} == {"values"}
-    assert [value for _, part in parts for value in part["values"]] == whole["values"]
-    assert len(parts) == 1 or max(len(part["values"]) for _, part in parts) < steps
+    whole = await AsyncClient(client).generate(SEQUENCE, steps, return_state=True)
+    parts, end = await stream(client, steps, return_state=True)
+    assert end == StreamEnd(finish_reason="length", state=whole.state)
+    assert joined(parts) == whole.values
+    assert len(parts) == 1 or max(len(part.values) for part in parts) < steps
 
 
 async def test_intervals_are_those_of_generate(client: httpx.AsyncClient) -> None:
-    body = {"sequence": SEQUENCE, "steps": 1000, "level": [80, 95]}
-    whole = (await client.post("/generate", json=body)).json()["intervals"]
-    *parts, _ = await stream(client, steps=1000, level=[80, 95])
-    for name, values in whole.items():
-        assert [value for _, part in parts for value in part["intervals"][name]] == values
+    whole = await AsyncClient(client).generate(SEQUENCE, 1000, level=[80, 95])
+    parts, _ = await stream(client, 1000, level=[80, 95])
+    assert whole.intervals
+    for name, values in whole.intervals.items():
+        assert [value for part in parts for value in (part.intervals or {})[name]] == values
 
 
 async def test_a_stream_goes_on_from_a_state_and_leaves_one(client: httpx.AsyncClient) -> None:
-    whole = (await client.post("/generate", json={"sequence": SEQUENCE, "steps": 600})).json()["values"]
-    first = await stream(client, steps=300, return_state=True)
-    second = await stream(client, sequence=[], state=first[-1][1]["state"], steps=300)
-    together = [value for name, part in first + second if name == "values" for value in part["values"]]
+    whole = (await AsyncClient(client).generate(SEQUENCE, 600)).values
+    first, end = await stream(client, 300, return_state=True)
+    second, _ = await stream(client, 300, sequence=[], state=end.state)
     # TorchScript rounds differently where its chunks begin at other steps.
-    assert together == whole or together == pytest.approx(whole, abs=1e-5)
-    assert together == whole or "torchscript" in (await client.get("/model")).text
+    assert joined(first + second) == whole or joined(first + second) == pytest.approx(whole, abs=1e-5)
+    assert joined(first + second) == whole or (await AsyncClient(client).model()).runtime == "torchscript"
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", b'{"sequence": [], "steps": 1}', b'{"sequence": [1], "steps": 0}'])
@@ -114,21 +118,21 @@ async def test_a_failure_on_the_way_is_the_last_event(tmp_path: Path, failure: E
         runtime = app.state.served.forecaster.runtime
         app.state.served.forecaster.runtime = FailsAfter(runtime, 2, failure)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as client:
-            *parts, (name, problem) = await stream(client, steps=5000)
-    assert [name for name, _ in parts] == ["values"] * 2
-    assert name == "error"
-    assert problem["status"] == status
-    assert "planted" not in str(problem)
+        http = httpx.AsyncClient(transport=transport, base_url="http://in-process")
+        async with AsyncClient(http) as client, client.stream(SEQUENCE, 5000) as rollout:
+            parts = aiter(rollout)
+            assert [len((await anext(parts)).values) for _ in range(2)] == [256, 256]
+            with pytest.raises(ServiceError) as caught:
+                await anext(parts)
+    assert caught.value.status == status
+    assert "planted" not in str(caught.value.problem)
 
 
 async def test_work_stops_when_the_reader_has_left(client: httpx.AsyncClient, server: Server) -> None:
     before = await metric(client, "sine_steps_total")
-    async with httpx.AsyncClient(base_url=server.url, timeout=60) as leaving:
-        body = {"sequence": SEQUENCE, "steps": LONG}
-        async with leaving.stream("POST", "/generate/stream", json=body) as response:
-            async for _ in events(response):
-                break
+    async with AsyncClient(server.url) as leaving, leaving.stream(SEQUENCE, LONG) as rollout:
+        async for _ in rollout:
+            break
     assert await steps_after_they_stop_rising(client) - before < LONG / 2
     assert await metric(client, "sine_pending_steps") == 0
 

@@ -1,0 +1,111 @@
+"""What goes over the wire and comes back, whoever sends it: requests, answers, refusals, and streams."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
+from typing import TypedDict, TypeVar
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
+from pydantic import BaseModel, ValidationError
+
+from app.schemas import GenerateRequest, PredictRequest, ProblemDetails, StreamedValues, StreamEnd
+
+JSON = {"content-type": "application/json"}
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Options(TypedDict, total=False):
+    """What every request may have besides its values; the fields of `PredictRequest`."""
+
+    state: str | None
+    return_state: bool
+    level: list[int] | None
+    timeout_s: float | None
+
+
+class ServiceError(Exception):
+    """The service's refusal."""
+
+    def __init__(self, problem: ProblemDetails, retry_after_s: float | None = None) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+        """Its `errors` name each field that is wrong."""
+
+        self.status = problem.status
+        self.retry_after_s = retry_after_s
+        """Seconds after which the service expects to admit the request; None where it says nothing of that."""
+
+
+def prediction(sequence: Iterable[float], options: Options) -> bytes:
+    return _written(PredictRequest(sequence=_floats(sequence), **options))
+
+
+def generation(sequence: Iterable[float], steps: int, options: Options) -> bytes:
+    return _written(GenerateRequest(sequence=_floats(sequence), steps=steps, **options))
+
+
+def _floats(values: Iterable[float]) -> list[float]:
+    return [float(value) for value in values]  # also what is no float to pydantic, such as numpy.float32
+
+
+def _written(request: PredictRequest) -> bytes:
+    return request.model_dump_json(exclude_defaults=True).encode()
+
+
+def read(kind: type[Answer], content: bytes | str) -> Answer:
+    # A later version of the service may say more than this one knows of.
+    return kind.model_validate_json(content, extra="ignore")
+
+
+def service_error(response: httpx.Response) -> ServiceError:
+    """The error of a response that was read and has not succeeded."""
+    try:
+        problem = read(ProblemDetails, response.content)
+    except ValidationError:  # not from the service, but from a proxy before it
+        title = response.reason_phrase
+        problem = ProblemDetails(title=title, status=response.status_code, detail=f"{response.status_code} {title}")
+    seconds = response.headers.get("retry-after", "")
+    return ServiceError(problem, float(seconds) if seconds.isascii() and seconds.isdigit() else None)
+
+
+class Rollout:
+    """A rollout as it is computed, in parts; `async for` where the client is asynchronous. It can be read once.
+
+    Iterating raises ServiceError if the service cannot finish it, and httpx.HTTPError if the connection ends before it.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._events = EventSource(response)
+        self._end: StreamEnd | None = None
+
+    def __iter__(self) -> Iterator[StreamedValues]:
+        for event in self._events.iter_sse():
+            yield from self._read(event)
+        self._must_have_ended()
+
+    async def __aiter__(self) -> AsyncIterator[StreamedValues]:
+        async with aclosing(self._events.aiter_sse()) as events:
+            async for event in events:
+                for part in self._read(event):
+                    yield part
+        self._must_have_ended()
+
+    @property
+    def end(self) -> StreamEnd:
+        """Why it ended, and its state if that was asked for. Raises ValueError before all parts were read."""
+        if self._end is None:
+            raise ValueError("the rollout has an end only when all of its parts were read")
+        return self._end
+
+    def _read(self, event: ServerSentEvent) -> Iterator[StreamedValues]:
+        if event.event == "values":
+            yield read(StreamedValues, event.data)
+        elif event.event == "done":
+            self._end = read(StreamEnd, event.data)
+        elif event.event == "error":
+            raise ServiceError(read(ProblemDetails, event.data))
+
+    def _must_have_ended(self) -> None:
+        if self._end is None:
+            raise httpx.RemoteProtocolError("the stream broke off before the end of the rollout")

@@ -1,0 +1,48 @@
+"""Whether and when a request is sent again. tenacity does the waiting, for both clients alike."""
+
+import logging
+import random
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+from tenacity import RetryCallState, stop_before_delay
+
+from app.client.messages import ServiceError
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
+"""Where nobody says when to come back. Each pause is twice the last."""
+
+_JITTER_S = 0.25
+"""So that clients that were refused together do not come back together."""
+
+log = logging.getLogger("app.client")
+
+
+def pause_s(error: BaseException | None, attempts: int) -> float | None:
+    """Seconds after which a request may be sent again whose last of `attempts` ended with `error`; None for never."""
+    backoff_s = min(_FIRST_PAUSE_S * 2.0 ** (attempts - 1), _LONGEST_PAUSE_S)
+    if isinstance(error, ServiceError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return error.retry_after_s or backoff_s
+    if isinstance(error, httpx.NetworkError | httpx.ConnectTimeout | httpx.RemoteProtocolError):
+        return backoff_s
+    return None
+
+
+def retries(patience_s: float) -> dict[str, Any]:
+    """What tenacity's loops of both clients are made from."""
+
+    def pause(attempt: RetryCallState) -> float | None:
+        return pause_s(attempt.outcome.exception() if attempt.outcome else None, attempt.attempt_number)
+
+    def tell(attempt: RetryCallState) -> None:
+        error = attempt.outcome.exception() if attempt.outcome else None
+        log.warning("%s (trying again in %.1f s)", str(error) or type(error).__name__, attempt.upcoming_sleep)
+
+    return {
+        "retry": lambda attempt: pause(attempt) is not None,
+        "wait": lambda attempt: (pause(attempt) or 0.0) + random.uniform(0, _JITTER_S),  # noqa: S311 - no secret
+        "stop": stop_before_delay(patience_s),
+        "before_sleep": tell,
+        "reraise": True,
+    }

@@ -1,0 +1,32 @@
+"""Values from text, as files and pipes have them."""
+
+import re
+from collections.abc import Iterable
+
+from app.schemas import LARGEST_VALUE
+
+
+def read_values(lines: Iterable[str], name: str) -> list[float]:
+    """The numbers in `lines`, with whitespace or commas between them.
+
+    Raises ValueError for a word that is no value of a sequence, with `name`, its line and what is allowed.
+    """
+    values = []
+    for number, line in enumerate(lines, start=1):
+        for word in re.findall(r"[^\s,]+", line):
+            value = _value(word)
+            if value is None:
+                wrong = repr(word if len(word) <= 20 else word[:20] + "…")
+                raise ValueError(
+                    f"{name}, line {number}: {wrong} is not a finite number of at most {LARGEST_VALUE:,.0f} in size"
+                )
+            values.append(value)
+    return values
+
+
+def _value(word: str) -> float | None:
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if abs(value) <= LARGEST_VALUE else None  # NaN is not either
