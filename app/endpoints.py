@@ -61,7 +61,7 @@ async def generate(request: GenerateRequest, served: Served, client_gone: Client
     intervals = _intervals(request, request.steps, served) if request.level else None
     forecast = await served.forecaster.forecast(request.sequence, request.steps, request.timeout_s, client_gone)
     return b'{"values":[%b],"finish_reason":"%b"%b}' % (
-        await _numbers(forecast.chunks),
+        await numbers(forecast.chunks),
         b"diverged" if forecast.diverged else b"length",
         await _ends(intervals, request, forecast, served) if intervals else b"",
     )
@@ -83,11 +83,11 @@ async def _ends(intervals: Intervals, request: PredictRequest, forecast: Forecas
     scale = served.forecaster.runtime.start(request.sequence).scale
     values_S = np.concatenate(forecast.chunks)
     ends = intervals.around(values_S, scale, len(request.sequence), request.level or [])
-    parts = [b'"%b":[%b]' % (name.encode(), await _numbers([end_S])) for name, end_S in ends.items()]
+    parts = [b'"%b":[%b]' % (name.encode(), await numbers([end_S])) for name, end_S in ends.items()]
     return b',"intervals":{%b}' % b",".join(parts)
 
 
-async def _numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
+async def numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
     """Values with commas between them: orjson reads them out of the array, without a Python object for each.
 
     A slice at a time, so that a long answer lets others in between.
