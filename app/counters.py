@@ -36,10 +36,10 @@ class Counter:
     """A number that only grows."""
 
     def __init__(self, numbers: "memoryview[float]", place: int) -> None:
-        self._numbers, self._place = numbers, place
+        self._numbers, self.place = numbers, place
 
     def add(self, amount: float = 1.0) -> None:
-        self._numbers[self._place] += amount
+        self._numbers[self.place] += amount
 
 
 class Gauge:
@@ -125,6 +125,11 @@ class Registry(Collector):
 
         self._families.append(family)
         return {values: Histogram(self._numbers, place, bounds) for values, place in children.items()}
+
+    def totals(self, *counters: Counter) -> list[float]:
+        """What each of these counters has come to, over all workers that there ever were."""
+        ever, _ = self._sums()
+        return [float(ever[counter.place]) for counter in counters]
 
     def expose(self) -> bytes:
         """The metrics of all workers in the Prometheus text format."""

@@ -8,6 +8,7 @@ from starlette.datastructures import State
 
 from app.errors import NotReady
 from app.forecaster import Forecaster
+from app.oip_statistics import InferenceCounters
 from app.schemas import ModelInfo
 from model.intervals import Intervals
 
@@ -20,6 +21,9 @@ class Served:
     forecaster: Forecaster
     intervals: Intervals | None
     """None where the model has none."""
+
+    inference: InferenceCounters
+    """What the Open Inference Protocol has been asked of it."""
 
 
 def served(state: State) -> Served:

@@ -83,7 +83,7 @@ async def generate(request: GenerateRequest, served: Served, client_gone: Client
         request.sequence, request.steps, request.timeout_s, client_gone, origin.state, request.return_state
     )
     return b'{"values":[%b],"finish_reason":"%b"%b%b}' % (
-        await _numbers(forecast.chunks),
+        await numbers(forecast.chunks),
         _FINISH_REASON[forecast.diverged],
         await intervals.serialise(forecast) if intervals else b"",
         _token(forecast.reached, 0, served) if request.return_state else b"",
@@ -110,7 +110,7 @@ async def stream(request: GenerateRequest, served: Served) -> AsyncGenerator[Eve
     async with aclosing(parts):
         async for part in parts:
             ends = await intervals.serialise(part, first=done) if intervals else b""
-            yield Event("values", b'{"values":[%b]%b}' % (await _numbers(part.chunks), ends))
+            yield Event("values", b'{"values":[%b]%b}' % (await numbers(part.chunks), ends))
             done += sum(map(len, part.chunks))
     token = _token(part.reached, 0, served) if request.return_state else b""
     yield Event("done", b'{"finish_reason":"%b"%b}' % (_FINISH_REASON[part.diverged], token))
@@ -153,7 +153,7 @@ class _Ends:
         """The rest of a response with intervals. They end where the forecast does, and begin at its step `first`."""
         values_S = np.concatenate(forecast.chunks)
         ends = self.intervals.around(values_S, self.scale, self.context, self.levels, first)
-        parts = [b'"%b":[%b]' % (name.encode(), await _numbers([end_S])) for name, end_S in ends.items()]
+        parts = [b'"%b":[%b]' % (name.encode(), await numbers([end_S])) for name, end_S in ends.items()]
         return b',"intervals":{%b}' % b",".join(parts)
 
 
@@ -173,7 +173,7 @@ def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Serv
     return _Ends(served.intervals, levels, context, state.scale)
 
 
-async def _numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
+async def numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
     """Values with commas between them: orjson reads them out of the array, without a Python object for each.
 
     A slice at a time, so that a long answer lets others in between.

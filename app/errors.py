@@ -3,7 +3,9 @@
     Problem
     ├── InvalidRequest      422  the body is not what the contract says
     ├── Diverged            422  the model has no finite answer to it
+    ├── UnknownModel        404  another model, or another version of it, than is served
     ├── BodyTooLarge        413
+    ├── UnsupportedEncoding 415  the body is compressed in a way that nobody here can undo
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
@@ -12,10 +14,13 @@
 
 What FastAPI and Starlette refuse by themselves (404, 405) gets the same form. Nothing that a client sent is ever
 repeated to it.
+
+Below /v2, the form is that of the Open Inference Protocol, `{"error": detail}`, and the statuses are those that its
+clients know from Triton: 400 for what is 422 elsewhere, and 503 for 504.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -25,9 +30,12 @@ from fastapi.exceptions import RequestValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
+from app.oip_schemas import InferenceError, InferRequest
 from app.schemas import FieldError, ProblemDetails
 
 MEDIA_TYPE = "application/problem+json"
+
+_OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
 
 
 class Problem(Exception):
@@ -63,6 +71,23 @@ class BodyTooLarge(Problem):
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(f"A request body has at most {max_body_bytes} bytes.")
+
+
+class UnknownModel(Problem):
+    status = 404
+    title = "Not Found"
+
+    def __init__(self, name: str, version: str) -> None:
+        """What is served."""
+        super().__init__(f"Request for unknown model: the only one here is '{name}' version {version}.")
+
+
+class UnsupportedEncoding(Problem):
+    status = 415
+    title = "Unsupported Media Type"
+
+    def __init__(self, known: Iterable[str]) -> None:
+        super().__init__(f"The content-encoding of a body is one of {', '.join(known)}.")
 
 
 class ClientGone(Problem):
@@ -106,9 +131,22 @@ class DeadlineExceeded(Problem):
         super().__init__(f"The forecast was not done in {timeout_s:g} s, and was given up.")
 
 
-def problem_response(problem: Problem) -> Response:
-    """The HTTP form of a refusal."""
-    return _response(problem.status, problem.title, problem.detail, problem.errors, problem.headers)
+def is_open_inference(path: str) -> bool:
+    """Whether a path belongs to the Open Inference Protocol."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def problem_response(problem: Problem, path: str = "") -> Response:
+    """The HTTP form of a refusal, in the form that this path has for it."""
+    return _response(problem.status, problem.title, problem.detail, problem.errors, problem.headers, path)
+
+
+def declared_in_open_inference(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
+    """The OpenAPI description of the refusals that an endpoint below /v2 can answer."""
+    return {
+        _OPEN_INFERENCE_STATUS.get(kind.status, kind.status): {"description": kind.title, "model": InferenceError}
+        for kind in kinds
+    }
 
 
 def declared(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
@@ -128,10 +166,11 @@ def install(app: FastAPI) -> None:
     openapi = app.openapi
 
     def openapi_with_problems() -> dict[str, Any]:
-        # FastAPI collects the models of JSON responses only, and a problem is not one to it.
+        # FastAPI collects the models of JSON responses and of bodies that it parses; these are neither to it.
         document = openapi()
         _, definitions = models_json_schema(
-            [(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}"
+            [(ProblemDetails, "serialization"), (InferRequest, "validation")],
+            ref_template="#/components/schemas/{model}",
         )
         document["components"]["schemas"].update(definitions["$defs"])
         return document
@@ -139,26 +178,31 @@ def install(app: FastAPI) -> None:
     app.openapi = openapi_with_problems  # type: ignore[method-assign]
 
     @app.exception_handler(Problem)
-    async def on_problem(_: Request, problem: Problem) -> Response:
-        return problem_response(problem)
+    async def on_problem(request: Request, problem: Problem) -> Response:
+        return problem_response(problem, request.scope["path"])
 
     @app.exception_handler(RequestValidationError)
-    async def on_validation(_: Request, error: RequestValidationError) -> Response:
+    async def on_validation(request: Request, error: RequestValidationError) -> Response:
         # FastAPI's own handler repeats the input, and fails on NaN.
-        return problem_response(InvalidRequest([FieldError(pointer="", detail=str(e["msg"])) for e in error.errors()]))
+        errors = [FieldError(pointer="", detail=str(e["msg"])) for e in error.errors()]
+        return problem_response(InvalidRequest(errors), request.scope["path"])
 
     @app.exception_handler(HTTPException)
-    async def on_http(_: Request, error: HTTPException) -> Response:
+    async def on_http(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        return _response(status, status.phrase, status.description or status.phrase, None, error.headers or {})
+        detail = status.description or status.phrase
+        return _response(status, status.phrase, detail, None, error.headers or {}, request.scope["path"])
 
     @app.exception_handler(Exception)
-    async def on_error(_: Request, __: Exception) -> Response:
-        return problem_response(Failed())
+    async def on_error(request: Request, _: Exception) -> Response:
+        return problem_response(Failed(), request.scope["path"])
 
 
 def _response(
-    status: int, title: str, detail: str, errors: Sequence[FieldError] | None, headers: Mapping[str, str]
+    status: int, title: str, detail: str, errors: Sequence[FieldError] | None, headers: Mapping[str, str], path: str
 ) -> Response:
+    if is_open_inference(path):
+        content = InferenceError(error=detail).model_dump_json()
+        return Response(content, _OPEN_INFERENCE_STATUS.get(status, status), headers, "application/json")
     body = ProblemDetails(title=title, status=status, detail=detail, errors=None if errors is None else [*errors])
     return Response(body.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)

@@ -89,6 +89,7 @@ class Forecaster:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._answers: dict[Job, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
 
     async def forecast(
         self,
@@ -117,14 +118,13 @@ class Forecaster:
             ClientGone: nobody waits for it any more.
         """
         cost = len(sequence) + steps
-        inline = cost <= self._inline_steps
-        if inline:
+        if cost <= self._inline_steps:
             self._count_steps(cost)
             if state is None and not keeps_state:
                 finite_S = finite_part(self.runtime.forecast(sequence, steps))
                 return Forecast([finite_S], diverged=len(finite_S) < steps)
             begun = None if state is None else [state]
-            observed = self.runtime.encode([sequence], begun) if sequence else begun or []
+            observed = self.runtime.encode([sequence], begun) if len(sequence) else begun or []
             values_BS, reached = self.runtime.rollout(observed, steps)
             finite_S = finite_part(values_BS[0])
             return Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
@@ -153,6 +153,57 @@ class Forecaster:
                 return
             sequence, state, steps = (), part.reached, steps - self._part_steps
 
+    async def forecast_batch(
+        self,
+        rows: Sequence[Sequence[float]],
+        steps: int,
+        timeout_s: float | None = None,
+        client_gone: Callable[[], Awaitable[object]] | None = None,
+    ) -> list[Forecast]:
+        """The forecast of each row, the same as `forecast` gives it. All of them are admitted, or none.
+
+        Arguments and errors are those of `forecast`; there is at least one row.
+        """
+        if len(rows) == 1:
+            return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
+        costs = [len(row) + steps for row in rows]
+        if sum(costs) <= self._inline_steps:
+            return [await self.forecast(row, steps) for row in rows]
+        timeout_s = self._timeout_s(timeout_s)
+        self._admit(sum(costs), timeout_s)
+        kind = self._kind(sum(costs))
+        self._pend(kind, sum(costs))
+        jobs: list[Job] = []
+        work: asyncio.Future[Any]
+        if max(costs) <= self._inline_steps:
+            work = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // max(costs)))
+        else:
+            jobs = [Job(row, steps) for row in rows]
+            # As jobs that had had a turn: otherwise the first turns of all of them would go before what is short.
+            add = self._scheduler.add if kind == "short" else self._scheduler.add_last
+            work = asyncio.gather(*(self._enqueue(job, add) for job in jobs))
+        try:
+            await _first(work, client_gone, timeout_s)
+            return [Forecast(job.chunks, job.diverged) for job in jobs] or work.result()
+        finally:
+            work.cancel()
+            self._pend(kind, -sum(costs))
+            for job in jobs:
+                self._leave(job)
+
+    async def _in_turns(self, rows: Sequence[Sequence[float]], steps: int, rows_a_turn: int) -> list[Forecast]:
+        """Rows of little work, on the event loop: to hand over each of them would cost more.
+
+        However many batches there are, in a turn of the loop it is held by a single one, and for so many rows.
+        """
+        forecasts: list[Forecast] = []
+        while len(forecasts) < len(rows):
+            async with self._turn:
+                for row in rows[len(forecasts) :][:rows_a_turn]:
+                    forecasts.append(await self.forecast(row, steps))
+                await asyncio.sleep(0)
+        return forecasts
+
     def _timeout_s(self, asked_s: float | None) -> float:
         return min(asked_s or math.inf, self._limits.timeout_s)
 
@@ -176,18 +227,25 @@ class Forecaster:
         self, job: Job, cost: int, timeout_s: float, client_gone: Callable[[], Awaitable[object]] | None
     ) -> None:
         kind = self._kind(cost)
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pend(kind, cost)
-        self._answers[job] = answer
-        self._scheduler.add(job)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
+        answer = self._enqueue(job, self._scheduler.add)
         try:
             await _first(answer, client_gone, timeout_s)
         finally:
-            job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
             self._pend(kind, -cost)
-            del self._answers[job]
+            self._leave(job)
+
+    def _enqueue(self, job: Job, add: Callable[[Job], None]) -> asyncio.Future[None]:
+        """What is done when the job is."""
+        answer = self._answers[job] = asyncio.get_running_loop().create_future()
+        add(job)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return answer
+
+    def _leave(self, job: Job) -> None:
+        job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
+        del self._answers[job]
 
     def _pend(self, kind: str, steps: int) -> None:
         self._pending_steps[kind] += steps
@@ -229,7 +287,7 @@ def _price(runtime: Runtime, steps: int = 512) -> float:
 
 
 async def _first(
-    answer: asyncio.Future[None], client_gone: Callable[[], Awaitable[object]] | None, timeout_s: float
+    answer: asyncio.Future[Any], client_gone: Callable[[], Awaitable[object]] | None, timeout_s: float
 ) -> None:
     """Wait for the answer, or raise what came before it."""
     gone = asyncio.ensure_future(client_gone()) if client_gone is not None else None

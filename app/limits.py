@@ -6,26 +6,30 @@ announces its size by its own plain text, and it does not see what is answered b
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooLarge, problem_response
+from app.errors import BodyTooLarge, is_open_inference, problem_response
 
 
 class BodyLimitMiddleware:
-    """Answers 413 to a body that announces more than `max_body_bytes`, and stops reading one that turns out larger.
+    """Answers 413 to a body that announces more than is allowed, and stops reading one that turns out larger.
 
+    Allowed are `max_body_bytes`, and `max_batch_bytes` below /v2, where a request may be a batch.
     The second case raises `BodyTooLarge` out of `receive`, for the application to answer like any other problem.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, max_batch_bytes: int) -> None:
         self.app = app
         self._max = max_body_bytes
+        self._max_batch = max_batch_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        path = scope["path"]
+        limit = self._max_batch if is_open_inference(path) else self._max
         for name, value in scope["headers"]:
             # The HTTP parser has checked that a content-length is a number.
-            if name == b"content-length" and int(value) > self._max:
-                return await problem_response(BodyTooLarge(self._max))(scope, receive, send)
+            if name == b"content-length" and int(value) > limit:
+                return await problem_response(BodyTooLarge(limit), path)(scope, receive, send)
         received = 0
 
         async def counted_receive() -> Message:
@@ -33,8 +37,8 @@ class BodyLimitMiddleware:
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self._max:
-                    raise BodyTooLarge(self._max)
+                if received > limit:
+                    raise BodyTooLarge(limit)
             return message
 
         await self.app(scope, counted_receive, send)

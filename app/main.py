@@ -18,9 +18,10 @@ from app.dependencies import Served
 from app.endpoints import endpoints
 from app.forecaster import Forecaster, Limits
 from app.hotpath import HotPath
+from app.inference import Inference, InferFront
 from app.limits import BodyLimitMiddleware
 from app.metrics import Metrics, MetricsMiddleware
-from app.routes import forecast, live, service
+from app.routes import forecast, live, oip, service
 from app.schemas import ModelInfo
 from app.settings import Settings
 from model.artifact import read_artifact
@@ -58,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(forecast.router(predict, generate))
     app.include_router(live.router(predict, settings))
     app.include_router(service.routes)
+    app.include_router(oip.router(Inference(settings)))
     errors.install(app)
     app.state.served = None
     app.state.metrics = Metrics(routes=app.openapi()["paths"])
@@ -74,8 +76,9 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     app = create_app(settings)
     stack: ASGIApp = app
     if settings.hot_path:
+        stack = InferFront(stack, app.state, Inference(settings))
         stack = HotPath(stack, app.state, endpoints(settings))
-    stack = BodyLimitMiddleware(stack, settings.max_body_bytes)
+    stack = BodyLimitMiddleware(stack, settings.max_body_bytes, settings.max_batch_bytes)
     return MetricsMiddleware(stack, app.state.metrics)
 
 
@@ -110,4 +113,5 @@ def load(settings: Settings, metrics: Metrics) -> Served:
         device=runtime.device,
     )
     limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
-    return Served(info, Forecaster(runtime, limits, metrics.steps.add, metrics.pending_steps.set), artifact.intervals)
+    forecaster = Forecaster(runtime, limits, metrics.steps.add, metrics.pending_steps.set)
+    return Served(info, forecaster, artifact.intervals, metrics.inference)

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.counters import Registry
+from app.oip_statistics import InferenceCounters
 from app.workers import METRICS_FOLDER
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -46,6 +47,7 @@ class Metrics:
             "sine_workers_started", "Workers started. More than are alive: some have died."
         )[()]
         self._alive = registry.gauge("sine_workers", "Workers alive.")
+        self.inference = InferenceCounters(registry)
         self.expose = registry.expose
 
     def worker_started(self) -> None:

@@ -84,6 +84,10 @@ class Scheduler:
         """Queue a job for the next iteration that has room for it."""
         self._new.append(job)
 
+    def add_last(self, job: Job) -> None:
+        """Queue a job behind all others, as if it had had a turn."""
+        self._begun.append(job)
+
     def next_batch(self) -> list[Job]:
         """The jobs of the next iteration, taken out of the queue; none when it is empty."""
         batch: list[Job] = []

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     max_steps: int = Field(default=10_000, ge=1, le=10_000_000)
     """The most values a rollout may be asked for."""
 
+    max_batch: int = Field(default=64, ge=1, le=10_000)
+    """The most sequences that a request of the Open Inference Protocol may have."""
+
     timeout_s: float = Field(default=30, gt=0)
     """Seconds after which a request is given up; a request may ask for less."""
 
@@ -77,6 +80,11 @@ class Settings(BaseSettings):
         meant for this service 64 KiB.
         """
         return 65_536 + 64 * self.max_sequence
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """The same for a batch: as much JSON, and behind it a full tensor of doubles."""
+        return self.max_body_bytes + 8 * self.max_sequence * self.max_batch
 
     def as_environment(self) -> dict[str, str]:
         """The variables that make another process read these same settings."""

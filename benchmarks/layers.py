@@ -84,9 +84,9 @@ def layers(folder: Path) -> dict[str, Ask]:
     metrics = app.state.metrics
     served = app.state.served = load(settings, metrics)
     hot = HotPath(app, app.state, endpoints(settings))
-    limited = BodyLimitMiddleware(hot, settings.max_body_bytes)
+    limited = BodyLimitMiddleware(hot, settings.max_body_bytes, settings.max_batch_bytes)
     counted = MetricsMiddleware(limited, metrics)
-    routed = MetricsMiddleware(BodyLimitMiddleware(app, settings.max_body_bytes), metrics)
+    routed = MetricsMiddleware(BodyLimitMiddleware(app, settings.max_body_bytes, settings.max_batch_bytes), metrics)
     found: dict[str, Ask] = {}
     predict, generate = endpoints(settings)
     runtime = served.forecaster.runtime

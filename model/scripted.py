@@ -28,7 +28,7 @@ class ScriptedRuntime:
 
     def start(self, sequence: Sequence[float]) -> State:
         """See `Runtime.start`."""
-        scale_B = self._module.scale(torch.tensor([sequence], dtype=torch.float64))
+        scale_B = self._module.scale(torch.from_numpy(np.array([sequence], np.float64)))
         return State(np.zeros(self._state_shape, np.float32), float(scale_B))
 
     @torch.inference_mode()

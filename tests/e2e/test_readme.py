@@ -62,8 +62,9 @@ def test_python_examples_print_what_the_page_shows(server: Server, page: str) ->
 
 def test_the_endpoints_of_the_readme_are_those_of_the_service(server: Server) -> None:
     promised = set(re.findall(r"`(?:GET|POST) (/\S+)`", README))
-    document = httpx.get(f"{server.url}/openapi.json").json()
-    assert promised == {*document["paths"], "/docs", "/openapi.json"}
+    paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    # Those below /v2 have a page of their own: test_open_inference.py.
+    assert promised == {*(path for path in paths if not path.startswith("/v2/")), "/docs", "/openapi.json"}
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -1,5 +1,6 @@
 """The hot path is an optimisation, never a second behaviour: with it and without it, the answer is the same."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 
@@ -98,6 +99,67 @@ async def test_both_ways_answer_alike(
         )
         headers = [(name, value) for name, value in response.headers.raw if name != b"date"]
         answers.append((response.status_code, headers, response.content))
+    assert answers[0] == answers[1]
+    assert answers[0][0] < 500
+
+
+tensors = st.tuples(st.integers(1, 3), st.integers(1, 5), st.sampled_from(["FP32", "FP64"])).flatmap(
+    lambda drawn: st.lists(
+        st.floats(-1e6, 1e6, width=32), min_size=drawn[0] * drawn[1], max_size=drawn[0] * drawn[1]
+    ).map(lambda data: {"name": "sequence", "shape": [*drawn[:2]], "datatype": drawn[2], "data": data})
+)
+inference = st.fixed_dictionaries(
+    {"inputs": st.lists(tensors, min_size=1, max_size=1)},
+    optional={
+        "id": st.text(max_size=5) | anything,
+        "parameters": st.fixed_dictionaries(
+            {}, optional={"steps": st.integers(-1, MAX_STEPS + 2), "binary_data_output": st.booleans()}
+        )
+        | anything,
+        "outputs": st.just([{"name": "values", "parameters": {"binary_data": True}}]) | anything,
+    },
+).map(lambda body: json.dumps(body).encode())
+model_paths = st.sampled_from(
+    [
+        *["/v2/models/small/infer", "/v2/models/small/versions/1/infer"] * 4,
+        *("/v2/models/other/infer", "/v2/models/small/versions/2/infer", "/v2/models/small/infer/", "/v2//infer"),
+        *("/v2/models/small%2Finfer", "/v2/models/small/infer?x=1"),
+    ]
+)
+
+
+@given(
+    method=methods,
+    path=model_paths,
+    body=inference | inference | bodies,
+    header=st.sampled_from([None, None, "5", "right", "x", ""]),
+    raw=st.sampled_from([b"", b"", b"\0" * 8]),
+    sent=st.sampled_from([None, None, "gzip", "br", "identity"]),
+    accepted=st.sampled_from(["identity", "gzip", "deflate"]),
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_both_ways_infer_alike(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    method: str,
+    path: str,
+    body: bytes,
+    header: str | None,
+    raw: bytes,
+    sent: str | None,
+    accepted: str,
+) -> None:
+    given = {
+        "inference-header-content-length": str(len(body)) if header == "right" else header,
+        "content-encoding": sent,
+        "accept-encoding": accepted,
+    }
+    headers = {name: value for name, value in given.items() if value is not None}
+    content = gzip.compress(body + raw) if sent == "gzip" else body + raw
+    answers = []
+    for client in clients:
+        response = await client.request(method, path, content=content, headers=headers)
+        headers_back = [(name, value) for name, value in response.headers.raw if name != b"date"]
+        answers.append((response.status_code, headers_back, response.content))
     assert answers[0] == answers[1]
     assert answers[0][0] < 500
 

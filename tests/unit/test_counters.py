@@ -64,6 +64,20 @@ def test_the_sum_over_processes_and_what_is_left_of_a_dead_one(tmp_path: Path) -
     assert lines(registry) == {**both, "waiting": 1}
 
 
+def test_totals_are_sums_over_processes_too(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    asked = registry.counter("asked", "", kind=["a", "b"])
+    registry.gauge("waiting", "")
+    registry.histogram("took", "", [1, 2])
+    asked["b",].add(0.5)
+    with subprocess.Popen(
+        [sys.executable, "-c", _OTHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert registry.totals(asked["b",], asked["a",]) == [2.5, 0]
+
+
 def test_a_file_of_a_worker_that_is_starting_is_left_out(tmp_path: Path) -> None:
     registry = registry_of(tmp_path)
     (tmp_path / str(os.getppid())).touch()

@@ -1,0 +1,158 @@
+"""The Open Inference Protocol, version 2, below /v2: health, metadata, inference and statistics.
+
+What inference does is in `app/inference.py`, and tensors are the business of `app/oip.py`.
+"""
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.body import disconnected, read_body
+from app.dependencies import CurrentModel, Served
+from app.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    UnknownModel,
+    UnsupportedEncoding,
+    declared_in_open_inference,
+)
+from app.inference import Inference
+from app.oip_schemas import (
+    EXTENSIONS,
+    INPUT,
+    OUTPUT,
+    VERSION,
+    InferenceError,
+    InferResponse,
+    ModelConfig,
+    ModelMetadata,
+    ModelReady,
+    RepositoryEntry,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+    Statistics,
+    TensorConfig,
+    TensorMetadata,
+)
+
+_PLATFORM = "pytorch_torchscript"
+_ANY = -1
+
+_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}, "application/octet-stream": {}}
+
+
+def router(inference: Inference) -> APIRouter:
+    """All of /v2."""
+    # Without a default, FastAPI would declare its own 422 for the parameters in the path, which nothing here answers.
+    refusals = declared_in_open_inference(NotReady) | {"default": {"description": "Refused", "model": InferenceError}}
+    routes = APIRouter(tags=["open inference protocol"], responses=refusals)
+    routes.include_router(_of_server(), prefix="/v2")
+    of_model = _of_model(inference)
+    unknown = declared_in_open_inference(UnknownModel)
+    routes.include_router(of_model, prefix="/v2/models/{model}", dependencies=[Depends(_named)], responses=unknown)
+    routes.include_router(
+        of_model,
+        prefix="/v2/models/{model}/versions/{version}",
+        dependencies=[Depends(_named), Depends(_numbered)],
+        responses=unknown,
+    )
+    return routes
+
+
+async def _named(model: str, current: CurrentModel) -> None:
+    if model != current.info.name:
+        raise UnknownModel(current.info.name, VERSION)
+
+
+async def _numbered(version: str, current: CurrentModel) -> None:
+    if version != VERSION:
+        raise UnknownModel(current.info.name, VERSION)
+
+
+def _of_server() -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("")
+    async def server_metadata(request: Request) -> ServerMetadata:
+        """What this server is."""
+        return ServerMetadata(name="sine-rnn-server", version=request.app.version, extensions=EXTENSIONS)
+
+    @routes.get("/health/live")
+    async def server_live() -> ServerLive:
+        """200 as long as the process answers."""
+        return ServerLive(live=True)
+
+    @routes.get("/health/ready")
+    async def server_ready(current: CurrentModel) -> ServerReady:
+        """200 when the model serves."""
+        return ServerReady(ready=True)
+
+    @routes.get("/models/stats")
+    async def statistics(current: CurrentModel) -> Statistics:
+        """What requests to `infer` there were, and how long they took."""
+        return _statistics(current)
+
+    @routes.post("/repository/index")
+    async def repository_index(current: CurrentModel) -> list[RepositoryEntry]:
+        """The models that are there: one."""
+        return [RepositoryEntry(name=current.info.name, version=VERSION, state="READY", reason="")]
+
+    return routes
+
+
+def _of_model(inference: Inference) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("")
+    async def model_metadata(current: CurrentModel) -> ModelMetadata:
+        """The model's tensors. An input of FP64 is taken as well, and answered in FP64."""
+        return ModelMetadata(
+            name=current.info.name,
+            versions=[VERSION],
+            platform=_PLATFORM,
+            inputs=[TensorMetadata(name=INPUT, datatype="FP32", shape=[_ANY, _ANY])],
+            outputs=[TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
+        )
+
+    @routes.get("/ready")
+    async def model_ready(current: CurrentModel) -> ModelReady:
+        """200 when the model serves."""
+        return ModelReady(name=current.info.name, ready=True)
+
+    @routes.get("/config")
+    async def model_config(current: CurrentModel) -> ModelConfig:
+        """The model's configuration, in Triton's terms."""
+        return ModelConfig(
+            name=current.info.name,
+            platform=_PLATFORM,
+            backend="pytorch",
+            max_batch_size=inference.limits.max_batch,
+            input=[TensorConfig(name=INPUT, data_type="TYPE_FP32", dims=[_ANY])],
+            output=[TensorConfig(name=OUTPUT, data_type="TYPE_FP32", dims=[_ANY])],
+        )
+
+    @routes.get("/stats")
+    async def model_statistics(current: CurrentModel) -> Statistics:
+        """What requests to `infer` there were, and how long they took."""
+        return _statistics(current)
+
+    @routes.post(
+        "/infer",
+        response_model=InferResponse,
+        responses=declared_in_open_inference(
+            InvalidRequest, BodyTooLarge, UnsupportedEncoding, Overloaded, DeadlineExceeded
+        ),
+        openapi_extra={"requestBody": {"required": True, "content": _BODY}},
+    )
+    async def infer(request: Request, current: CurrentModel) -> Response:
+        """The values that follow each sequence of a batch, as JSON or as a binary tensor."""
+        body = await read_body(request.receive)
+        return await inference.respond(request.headers, body, current, lambda: disconnected(request.receive))
+
+    return routes
+
+
+def _statistics(current: Served) -> Statistics:
+    return Statistics(model_stats=[current.inference.statistics(current.info.name)])

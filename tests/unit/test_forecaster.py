@@ -1,0 +1,124 @@
+"""Batches in the forecaster: the same answers as one by one, all of it or nothing, and nobody is held up by them."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from app.errors import ClientGone, DeadlineExceeded, Overloaded
+from app.forecaster import Forecaster, Limits
+from model.artifact import read_artifact
+from model.runtime import Engine, Runtime, open_runtime
+from tests.artifacts import make_small_artifact
+
+pytestmark = pytest.mark.anyio
+
+FOREVER = 10**8
+"""Steps that nobody waits for."""
+
+
+@pytest.fixture(scope="module", params=["fused", "torchscript"])
+def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    engine: Engine = request.param
+    folder = tmp_path_factory.mktemp("model")
+    return open_runtime(read_artifact(make_small_artifact(folder)), "cpu", engine).runtime
+
+
+@pytest.fixture
+def counted() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def pending() -> list[int]:
+    return [0]
+
+
+@pytest.fixture
+def forecaster(runtime: Runtime, counted: list[int], pending: list[int]) -> Iterator[Forecaster]:
+    made = Forecaster(runtime, Limits(max_pending_s=5, timeout_s=30), counted.append, pending.append)
+    yield made
+    made.close()
+
+
+def rows(count: int, length: int = 5) -> Sequence[Sequence[float]]:
+    return [*np.random.default_rng(count).normal(size=(count, length))]
+
+
+# The total runs at once; each row fits into a turn of the loop, the total does not; no row does, twice.
+@pytest.mark.parametrize(
+    ("count", "length", "steps"), [(1, 5, 1), (3, 5, 2), (64, 5, 300), (2, 20_000, 3), (1, 5, 20_000), (5, 5, 20_000)]
+)
+async def test_each_row_of_a_batch_gets_the_answer_that_it_gets_alone(
+    forecaster: Forecaster, counted: list[int], pending: list[int], count: int, length: int, steps: int
+) -> None:
+    batch = await forecaster.forecast_batch(rows(count, length), steps)
+    assert sum(counted) == count * (length + steps)
+    assert pending[-1] == 0
+    assert len(batch) == count
+    for row, forecast in zip(rows(count, length), batch, strict=True):
+        alone = await forecaster.forecast(row, steps)
+        assert not forecast.diverged
+        values, expected = np.concatenate(forecast.chunks), np.concatenate(alone.chunks)
+        if forecaster.runtime.name == "fused":
+            np.testing.assert_array_equal(values, expected)
+        else:
+            np.testing.assert_allclose(values[:100], expected[:100], atol=1e-5)
+
+
+async def test_batches_together_are_what_they_are_alone(forecaster: Forecaster) -> None:
+    shapes = [(64, 200), (3, 3), (2, 20_000), (64, 200), (10, 100)]
+    together = await asyncio.gather(*(forecaster.forecast_batch(rows(count), steps) for count, steps in shapes))
+    for (count, steps), batch in zip(shapes, together, strict=True):
+        for forecast, again in zip(batch, await forecaster.forecast_batch(rows(count), steps), strict=True):
+            values, expected = np.concatenate(forecast.chunks)[:100], np.concatenate(again.chunks)[:100]
+            np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+async def test_a_batch_is_admitted_whole_or_not_at_all(forecaster: Forecaster, pending: list[int]) -> None:
+    first = asyncio.ensure_future(forecaster.forecast_batch(rows(4), FOREVER))
+    await asyncio.sleep(0.01)
+    waiting = pending[-1]
+    assert waiting == 4 * (5 + FOREVER)
+    with pytest.raises(Overloaded):
+        await forecaster.forecast_batch(rows(4), FOREVER)
+    assert pending[-1] == waiting
+    first.cancel()
+    await asyncio.wait([first])
+    assert pending[-1] == 0
+
+
+async def test_what_is_short_goes_before_the_rows_of_a_long_batch(forecaster: Forecaster) -> None:
+    batch = asyncio.ensure_future(forecaster.forecast_batch(rows(64), FOREVER))
+    await asyncio.sleep(0.01)
+    for _ in range(3):
+        await forecaster.forecast(rows(1)[0], 1)
+    assert not batch.done()
+    batch.cancel()
+    await asyncio.wait([batch])
+
+
+@pytest.mark.parametrize("steps", [FOREVER, 2000])
+async def test_a_batch_ends_with_its_deadline_and_with_its_client(
+    forecaster: Forecaster, pending: list[int], steps: int
+) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await forecaster.forecast_batch(rows(64), steps, timeout_s=1e-6)
+    assert pending[-1] == 0
+
+    async def gone() -> None:
+        return None
+
+    with pytest.raises(ClientGone):
+        await forecaster.forecast_batch(rows(64), steps, client_gone=gone)
+    assert pending[-1] == 0
+
+
+async def test_an_error_of_the_runtime_fails_the_batch_and_nothing_after_it(
+    forecaster: Forecaster, pending: list[int]
+) -> None:
+    with pytest.raises(ValueError, match="could not convert"):
+        await forecaster.forecast_batch([[0.5], ["x"]], 20_000)  # type: ignore[list-item]
+    assert pending[-1] == 0
+    assert len(await forecaster.forecast_batch(rows(3), 20_000)) == 3
