@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _tracer = trace.get_tracer("app")
 
 
-_NOT_TRACED = {"/livez", "/readyz", "/metrics"}
+_NOT_TRACED = {"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 """What machines ask every few seconds."""
 
 
