@@ -5,9 +5,10 @@
 
 FROM python:3.11-slim-bookworm AS requirements
 
-# The dependencies alone, so that other changes of pyproject.toml install nothing again either.
+# The dependencies alone, and what exports traces, so that other changes of pyproject.toml install nothing again either.
 COPY pyproject.toml .
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+               print(*p['dependencies'], *p['optional-dependencies']['telemetry'], sep='\n')" \
     > requirements.txt
 
 

@@ -11,6 +11,7 @@ from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from app.logs import log_config
 from app.settings import Settings
 from app.workers import shared_metrics, worker_count
 
@@ -42,8 +43,9 @@ def serve(settings: Settings, workers: int) -> int:
         host=settings.host,
         port=settings.port,
         workers=workers,
+        log_config=log_config(settings),
         log_level=settings.log_level,
-        access_log=False,
+        access_log=False,  # the application's own: app/access.py
         server_header=False,
         proxy_headers=False,  # nothing here looks at the client's address
         ws_max_size=settings.max_body_bytes,

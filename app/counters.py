@@ -20,7 +20,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -63,6 +69,13 @@ class Histogram:
         numbers = self._numbers
         numbers[self._first + bisect_left(self._bounds, value)] += 1.0
         numbers[self._sum] += value
+
+
+class Info:
+    """Text that is told as the labels of a metric whose value is 1. Every worker has the same."""
+
+    labels: dict[str, str] | None = None
+    """None until it is known; it is not shown before."""
 
 
 class Registry(Collector):
@@ -130,6 +143,16 @@ class Registry(Collector):
         """What each of these counters has come to, over all workers that there ever were."""
         ever, _ = self._sums()
         return [float(ever[counter.place]) for counter in counters]
+
+    def info(self, name: str, text: str) -> Info:
+        """Labels that are set later."""
+        info = Info()
+
+        def family(ever: Numbers, now: Numbers) -> Metric:
+            return InfoMetricFamily(name, text, value=info.labels)
+
+        self._families.append(family)
+        return info
 
     def expose(self) -> bytes:
         """The metrics of all workers in the Prometheus text format."""

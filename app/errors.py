@@ -20,6 +20,7 @@ clients know from Triton: 400 for what is 422 elsewhere, and 503 for 504.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
@@ -30,6 +31,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
+from app.observation import refused
 from app.oip_schemas import InferenceError, InferRequest
 from app.schemas import FieldError, ProblemDetails
 
@@ -37,18 +39,28 @@ MEDIA_TYPE = "application/problem+json"
 
 _OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
 
+REASONS: list[str] = []
+"""The reason of every kind of problem."""
+
 
 class Problem(Exception):
     """A refusal. `detail` is written for the client."""
 
     status: int
     title: str
+    reason: str
+    """What metrics count it as: the name of its class, in their style."""
+
     errors: Sequence[FieldError] | None = None
     headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+
+    def __init_subclass__(cls) -> None:
+        cls.reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+        REASONS.append(cls.reason)
 
 
 class InvalidRequest(Problem):
@@ -138,6 +150,7 @@ def is_open_inference(path: str) -> bool:
 
 def problem_response(problem: Problem, path: str = "") -> Response:
     """The HTTP form of a refusal, in the form that this path has for it."""
+    refused(problem.reason)
     return _response(problem.status, problem.title, problem.detail, problem.errors, problem.headers, path)
 
 

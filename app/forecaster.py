@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
+from app.metrics import Metrics
+from app.observation import worked
 from app.scheduler import Job, Scheduler, advance, finite_part
 from model.runtime import Runtime, State
 
@@ -71,16 +73,15 @@ class Forecaster:
         self,
         runtime: Runtime,
         limits: Limits,
-        count_steps: Callable[[int], object] = lambda executed: None,
-        show_pending: Callable[[int], object] = lambda steps: None,
+        metrics: Metrics | None = None,
     ) -> None:
-        """`count_steps` is told of each piece of work that is done, `show_pending` of what is waiting."""
+        """`metrics` count what is done; by default, some that nobody reads."""
         self.runtime = runtime
         self._pending_steps = {"short": 0, "long": 0}
-        self._show_pending = show_pending
         self._step_s = _price(runtime)
         self._limits = limits
-        self._count_steps = count_steps
+        self._metrics = metrics or Metrics(())
+        self._inline, self._ended = self._metrics.stages["inline"], self._metrics.ended
         self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._step_s)
         self._chunk_steps = min(max(int(CHUNK_S / self._step_s), _SMALLEST_CHUNK), _LARGEST_CHUNK)
         self._part_steps = min(self._chunk_steps, PART)
@@ -119,21 +120,25 @@ class Forecaster:
         """
         cost = len(sequence) + steps
         if cost <= self._inline_steps:
-            self._count_steps(cost)
-            if state is None and not keeps_state:
-                finite_S = finite_part(self.runtime.forecast(sequence, steps))
-                return Forecast([finite_S], diverged=len(finite_S) < steps)
-            begun = None if state is None else [state]
-            observed = self.runtime.encode([sequence], begun) if len(sequence) else begun or []
-            values_BS, reached = self.runtime.rollout(observed, steps)
-            finite_S = finite_part(values_BS[0])
-            return Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
-        timeout_s = self._timeout_s(timeout_s)
+            began = time.perf_counter()
+            forecast = _at_once(self.runtime, sequence, steps, state, keeps_state)
+            self._inline.ran(cost, time.perf_counter() - began)
+            worked(cost)
+        else:
+            timeout_s = self._timeout_s(timeout_s)
+            if not admitted:
+                self._admit(cost, timeout_s)
+            job = Job(sequence, steps, state, keeps_state, queued_s=time.perf_counter())
+            try:
+                await self._queued(job, cost, timeout_s, client_gone)
+            except BaseException as error:
+                if not admitted:
+                    self._ended[_given_up(error)].add()
+                raise
+            forecast = Forecast(job.chunks, job.diverged, job.observed, job.state)
         if not admitted:
-            self._admit(cost, timeout_s)
-        job = Job(sequence, steps, state, keeps_state)
-        await self._queued(job, cost, timeout_s, client_gone)
-        return Forecast(job.chunks, job.diverged, job.observed, job.state)
+            self._ended["diverged" if forecast.diverged else "length"].add()
+        return forecast
 
     async def stream(
         self, sequence: Sequence[float], steps: int, timeout_s: float | None = None, state: State | None = None
@@ -144,14 +149,17 @@ class Forecaster:
         see `forecast`.
         """
         self._admit(len(sequence) + steps, self._timeout_s(timeout_s))
-        while steps > 0:
-            part = await self.forecast(
-                sequence, min(steps, self._part_steps), timeout_s, state=state, keeps_state=True, admitted=True
-            )
-            yield part
-            if part.diverged:
-                return
-            sequence, state, steps = (), part.reached, steps - self._part_steps
+        try:
+            while steps > 0:
+                part = await self.forecast(
+                    sequence, min(steps, self._part_steps), timeout_s, state=state, keeps_state=True, admitted=True
+                )
+                yield part
+                sequence, state, steps = (), part.reached, 0 if part.diverged else steps - self._part_steps
+        except BaseException as error:
+            self._ended[_given_up(error)].add()
+            raise
+        self._ended["diverged" if part.diverged else "length"].add()
 
     async def forecast_batch(
         self,
@@ -168,9 +176,27 @@ class Forecaster:
             return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
         costs = [len(row) + steps for row in rows]
         if sum(costs) <= self._inline_steps:
-            return [await self.forecast(row, steps) for row in rows]
-        timeout_s = self._timeout_s(timeout_s)
-        self._admit(sum(costs), timeout_s)
+            forecasts = [await self.forecast(row, steps, admitted=True) for row in rows]
+        else:
+            timeout_s = self._timeout_s(timeout_s)
+            self._admit(sum(costs), timeout_s)
+            try:
+                forecasts = await self._admitted_batch(rows, steps, costs, timeout_s, client_gone)
+            except BaseException as error:
+                self._ended[_given_up(error)].add(len(rows))
+                raise
+        for forecast in forecasts:
+            self._ended["diverged" if forecast.diverged else "length"].add()
+        return forecasts
+
+    async def _admitted_batch(
+        self,
+        rows: Sequence[Sequence[float]],
+        steps: int,
+        costs: Sequence[int],
+        timeout_s: float,
+        client_gone: Callable[[], Awaitable[object]] | None,
+    ) -> list[Forecast]:
         kind = self._kind(sum(costs))
         self._pend(kind, sum(costs))
         jobs: list[Job] = []
@@ -178,7 +204,7 @@ class Forecaster:
         if max(costs) <= self._inline_steps:
             work = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // max(costs)))
         else:
-            jobs = [Job(row, steps) for row in rows]
+            jobs = [Job(row, steps, queued_s=time.perf_counter()) for row in rows]
             # As jobs that had had a turn: otherwise the first turns of all of them would go before what is short.
             add = self._scheduler.add if kind == "short" else self._scheduler.add_last
             work = asyncio.gather(*(self._enqueue(job, add) for job in jobs))
@@ -200,7 +226,7 @@ class Forecaster:
         while len(forecasts) < len(rows):
             async with self._turn:
                 for row in rows[len(forecasts) :][:rows_a_turn]:
-                    forecasts.append(await self.forecast(row, steps))
+                    forecasts.append(await self.forecast(row, steps, admitted=True))
                 await asyncio.sleep(0)
         return forecasts
 
@@ -246,26 +272,32 @@ class Forecaster:
     def _leave(self, job: Job) -> None:
         job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
         del self._answers[job]
+        worked(job.encoded + job.produced)
 
     def _pend(self, kind: str, steps: int) -> None:
         self._pending_steps[kind] += steps
-        self._show_pending(sum(self._pending_steps.values()))
+        self._metrics.pending.set(sum(self._pending_steps.values()))
 
     async def _run(self) -> None:
         """Work until the queue is empty."""
         loop = asyncio.get_running_loop()
         while batch := self._scheduler.next_batch():
             began = time.perf_counter()
+            self._metrics.rows.observe(len(batch))
+            for job in batch:
+                if job.untouched:
+                    self._metrics.waited.observe(began - job.queued_s)
             try:
-                executed = await loop.run_in_executor(self._thread, advance, self.runtime, batch, self._chunk_steps)
+                turn = await loop.run_in_executor(self._thread, advance, self.runtime, batch, self._chunk_steps)
             except Exception as error:  # the requests of this batch fail; the others go on
                 for job in batch:
                     if job in self._answers:
                         self._answers[job].set_exception(error)
                 continue
-            self._count_steps(executed)
+            self._metrics.stages["encode"].ran(turn.encoded, turn.encode_s)
+            self._metrics.stages["rollout"].ran(turn.rolled_out, turn.rollout_s)
             # What a step costs under this load: batching makes it less, a busy machine more.
-            self._step_s += 0.1 * ((time.perf_counter() - began) / executed - self._step_s)
+            self._step_s += 0.1 * ((time.perf_counter() - began) / turn.executed - self._step_s)
             for job in self._scheduler.put_back(batch):
                 if job in self._answers:
                     self._answers[job].set_result(None)
@@ -274,6 +306,26 @@ class Forecaster:
     def close(self) -> None:
         """Wait for the model's thread to finish what it has begun."""
         self._thread.shutdown(cancel_futures=True)
+
+
+def _at_once(
+    runtime: Runtime, sequence: Sequence[float], steps: int, state: State | None, keeps_state: bool
+) -> Forecast:
+    if state is None and not keeps_state:
+        finite_S = finite_part(runtime.forecast(sequence, steps))
+        return Forecast([finite_S], diverged=len(finite_S) < steps)
+    begun = None if state is None else [state]
+    observed = runtime.encode([sequence], begun) if len(sequence) else begun or []
+    values_BS, reached = runtime.rollout(observed, steps)
+    finite_S = finite_part(values_BS[0])
+    return Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
+
+
+def _given_up(error: BaseException) -> str:
+    """Why a forecast that was admitted has no end of its own, for the metrics."""
+    if isinstance(error, DeadlineExceeded):
+        return "deadline"
+    return "client_gone" if isinstance(error, ClientGone | GeneratorExit | asyncio.CancelledError) else "failed"
 
 
 def _price(runtime: Runtime, steps: int = 512) -> float:

@@ -19,7 +19,7 @@ from app.dependencies import served
 from app.endpoints import Endpoint
 from app.errors import Failed, Problem, problem_response
 
-log = logging.getLogger("uvicorn.error")
+log = logging.getLogger(__name__)
 
 
 class HotPath:

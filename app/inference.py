@@ -25,7 +25,7 @@ from app.oip_schemas import VERSION
 from app.oip_statistics import Durations
 from app.settings import Settings
 
-log = logging.getLogger("uvicorn.error")
+log = logging.getLogger(__name__)
 
 Values = npt.NDArray[Any]
 """Of the tensor's own type, flat."""

@@ -10,7 +10,7 @@ from app.errors import BodyTooLarge, is_open_inference, problem_response
 
 
 class BodyLimitMiddleware:
-    """Answers 413 to a body that announces more than is allowed, and stops reading one that turns out larger.
+    """Answers 413 to a body that announces more than is allowed, and stops reading a chunked one at that size.
 
     Allowed are `max_body_bytes`, and `max_batch_bytes` below /v2, where a request may be a batch.
     The second case raises `BodyTooLarge` out of `receive`, for the application to answer like any other problem.
@@ -27,9 +27,11 @@ class BodyLimitMiddleware:
         path = scope["path"]
         limit = self._max_batch if is_open_inference(path) else self._max
         for name, value in scope["headers"]:
-            # The HTTP parser has checked that a content-length is a number.
-            if name == b"content-length" and int(value) > limit:
-                return await problem_response(BodyTooLarge(limit), path)(scope, receive, send)
+            if name == b"content-length":
+                # The HTTP parser has checked that it is a number, and gives no body that is longer than it says.
+                if int(value) > limit:
+                    return await problem_response(BodyTooLarge(limit), path)(scope, receive, send)
+                return await self.app(scope, receive, send)
         received = 0
 
         async def counted_receive() -> Message:

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
@@ -20,14 +22,17 @@ from app.forecaster import Forecaster, Limits
 from app.hotpath import HotPath
 from app.inference import Inference, InferFront
 from app.limits import BodyLimitMiddleware
-from app.metrics import Metrics, MetricsMiddleware
+from app.logs import access_log
+from app.metrics import Metrics
+from app.observe import ObservingMiddleware
 from app.routes import forecast, live, oip, service
 from app.schemas import ModelInfo
 from app.settings import Settings
+from app.tracing import TracedForecaster, TracedHotPath, start_tracing, telemetry
 from model.artifact import read_artifact
 from model.runtime import open_runtime
 
-log = logging.getLogger("uvicorn.error")
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -36,15 +41,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.metrics.worker_started()
-        app.state.served = load(settings, app.state.metrics)
+        provider = start_tracing() if settings.tracing else None
+        metrics.started.add()
+        metrics.alive.set(1)
+        app.state.served = load(settings, metrics)
+        metrics.ready.set(1)
         # Half a million objects, most of them torch's, that will never be garbage: a full collection would look at each
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
         yield
+        metrics.ready.set(0)
         current, app.state.served = app.state.served, None
         current.forecaster.close()
+        if provider is not None:
+            await run_in_threadpool(provider.shutdown)  # sends what is left
 
     # Its own copies of the documentation pages' scripts: they work without an internet connection.
     app = FastAPIOffline(
@@ -54,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=lifespan,
+        telemetry=telemetry(settings.tracing),
     )
     predict, generate = endpoints(settings)
     app.include_router(forecast.router(predict, generate))
@@ -62,7 +74,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(oip.router(Inference(settings)))
     errors.install(app)
     app.state.served = None
-    app.state.metrics = Metrics(routes=app.openapi()["paths"])
+    metrics = app.state.metrics = Metrics(
+        routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
+    )
     return app
 
 
@@ -75,11 +89,13 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     settings = settings or Settings()
     app = create_app(settings)
     stack: ASGIApp = app
-    if settings.hot_path:
+    if settings.hot_path and settings.tracing:
+        app.add_middleware(TracedHotPath, state=app.state, endpoints=endpoints(settings))
+    elif settings.hot_path:
         stack = InferFront(stack, app.state, Inference(settings))
         stack = HotPath(stack, app.state, endpoints(settings))
     stack = BodyLimitMiddleware(stack, settings.max_body_bytes, settings.max_batch_bytes)
-    return MetricsMiddleware(stack, app.state.metrics)
+    return ObservingMiddleware(stack, app.state.metrics, access_log(settings))
 
 
 def load(settings: Settings, metrics: Metrics) -> Served:
@@ -113,5 +129,6 @@ def load(settings: Settings, metrics: Metrics) -> Served:
         device=runtime.device,
     )
     limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
-    forecaster = Forecaster(runtime, limits, metrics.steps.add, metrics.pending_steps.set)
+    metrics.model.labels = {name: getattr(info, name) for name in ("name", "version", "digest", "runtime", "device")}
+    forecaster = (TracedForecaster if settings.tracing else Forecaster)(runtime, limits, metrics)
     return Served(info, forecaster, artifact.intervals, metrics.inference)

@@ -1,83 +1,93 @@
-"""What the service counts, and the pure ASGI middleware that counts and times every request."""
+"""What the service counts: every metric, declared in one place. What to read from them is in docs/operations.md."""
 
 import os
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.counters import Registry
+from app.counters import Counter, Histogram, Registry
+from app.errors import REASONS
 from app.oip_statistics import InferenceCounters
 from app.workers import METRICS_FOLDER
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
+OTHER = "other"
+"""The route of whatever is not one."""
+
 _CLIENT_GONE = 499  # what proxies write for a client that did not wait
 _STATUSES = sorted({*map(int, HTTPStatus), _CLIENT_GONE})
 _LATENCIES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_STAGES = ("inline", "encode", "rollout")
+_ROWS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Route(NamedTuple):
+    """What is counted of the requests of one route."""
+
+    path: bytes
+    """Its template."""
+
+    latency: Histogram
+    requests: Mapping[int, Counter]
+    """By status."""
+
+
+class Stage(NamedTuple):
+    """What the model does in one of its stages."""
+
+    steps: Counter
+    seconds: Counter
+
+    def ran(self, steps: int, seconds: float) -> None:
+        """Count steps that took so long together."""
+        self.steps.add(steps)
+        self.seconds.add(seconds)
 
 
 class Metrics:
     """What one worker counts, and the sum over all of them."""
 
     def __init__(self, routes: Iterable[str]) -> None:
-        """`routes` are the paths that are counted by their name; all others count as `other`."""
+        """`routes` are the templates that requests are counted by; all other paths count as `other`."""
         folder = os.environ.get(METRICS_FOLDER)
-        registry = Registry(Path(folder) if folder is not None else None)
-        routes = (*routes, "other")
-        requests = registry.counter("sine_requests", "Requests answered.", route=routes, status=map(str, _STATUSES))
-        latency = registry.histogram(
-            "sine_request_duration_seconds",
-            "From the request's headers to the response's last byte.",
-            _LATENCIES_S,
-            route=routes,
-        )
-        self.by_route = {
-            route: (latency[route,], {status: requests[route, str(status)] for status in _STATUSES}) for route in routes
+        made = Registry(Path(folder) if folder is not None else None)
+        self.expose = made.expose
+        route, status = [*dict.fromkeys(routes), OTHER], [*map(str, _STATUSES)]
+
+        # Requests, by the route's template
+        requests = made.counter("sine_requests", "Requests answered.", route=route, status=status)
+        took = "From a request's headers to its response's last byte."
+        latency = made.histogram("sine_request_duration_seconds", took, _LATENCIES_S, route=route)
+        refusals = made.counter("sine_refusals", "Requests refused or given up.", reason=REASONS)
+        self.sockets = made.gauge("sine_websockets", "WebSocket connections open.")
+        messages = made.counter("sine_websocket_messages", "WebSocket messages.", direction=("received", "sent"))
+
+        # The model's work. `inline` is a whole small forecast at once; all others are encoded and rolled out in turns.
+        steps = made.counter("sine_steps", "Steps of the network executed.", stage=_STAGES)
+        busy = made.counter("sine_model_seconds", "Seconds that the model took for them.", stage=_STAGES)
+        self.rows = made.histogram("sine_batch_size", "Forecasts in a turn of the model's thread.", _ROWS)[()]
+        self.waited = made.histogram("sine_queue_wait_seconds", "From admission to the first turn.", _LATENCIES_S)[()]
+        self.pending = made.gauge("sine_pending_steps", "Steps admitted and not yet done.")
+        ends = ("length", "diverged", "deadline", "client_gone", "failed")
+        rollouts = made.counter("sine_rollouts", "Forecasts admitted that ended.", finish_reason=ends)
+
+        # Workers
+        self.started = made.counter("sine_workers_started", "Workers started: more than live, where some died.")[()]
+        self.alive = made.gauge("sine_workers", "Workers alive.")
+        self.ready = made.gauge("sine_workers_ready", "Workers that serve the model.")
+        self.model = made.info("sine_model", "The model in service.")
+
+        # Found once, because a look-up costs as much as counting
+        self.routes = {
+            path: Route(path.encode(), latency[path,], {int(s): requests[path, s] for s in status}) for path in route
         }
-        """For each route its latencies, and its requests by status."""
-        self.steps = registry.counter("sine_steps", "Steps of the network executed, encoding included.")[()]
-        self.pending_steps = registry.gauge(
-            "sine_pending_steps", "Steps of the requests that are in the queue of the model's thread."
-        )
-        self._started = registry.counter(
-            "sine_workers_started", "Workers started. More than are alive: some have died."
-        )[()]
-        self._alive = registry.gauge("sine_workers", "Workers alive.")
-        self.inference = InferenceCounters(registry)
-        self.expose = registry.expose
-
-    def worker_started(self) -> None:
-        """Count this process as a worker."""
-        self._started.add()
-        self._alive.set(1)
-
-
-class MetricsMiddleware:
-    """Counts and times requests by route."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app = app
-        self._by_route = metrics.by_route
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        latency, requests = self._by_route.get(scope["path"]) or self._by_route["other"]
-        status = 500  # what a request that dies without an answer counts as
-        began = time.perf_counter()
-
-        async def observed_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, observed_send)
-        finally:
-            latency.observe(time.perf_counter() - began)
-            requests[status].add()
+        self.other = self.routes[OTHER]
+        self.refused = {reason: refusals[reason,] for reason in REASONS}
+        self.received, self.sent = messages["received",], messages["sent",]
+        self.stages = {stage: Stage(steps[stage,], busy[stage,]) for stage in _STAGES}
+        self.ended = {reason: rollouts[reason,] for reason in ends}
+        self.inference = InferenceCounters(made)

@@ -8,9 +8,11 @@ al., OSDI 2022).
 """
 
 import math
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,9 @@ class Job:
     keeps_state: bool = False
     """Whether somebody asks for the state after the last step. Otherwise it may be a later one in the end."""
 
+    queued_s: float = 0.0
+    """When it was queued, on the clock of `time.perf_counter`."""
+
     observed: State | None = None
     """After the last value of the sequence; None as long as that is not encoded."""
 
@@ -49,6 +54,11 @@ class Job:
     @property
     def finished(self) -> bool:
         return self.diverged or self.produced == self.steps
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it has not had a turn."""
+        return self.encoded == self.produced == 0
 
     @property
     def remaining(self) -> int:
@@ -104,13 +114,30 @@ class Scheduler:
         return [job for job in batch if job.finished]
 
 
-def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> int:
-    """Move each job of a batch on by at most `chunk_steps`, and return the steps executed, over all jobs.
+class Turn(NamedTuple):
+    """What was executed in one iteration, over all jobs, and how long it took."""
+
+    encoded: int
+    """Steps."""
+
+    encode_s: float
+    rolled_out: int
+    rollout_s: float
+
+    @property
+    def executed(self) -> int:
+        """All steps."""
+        return self.encoded + self.rolled_out
+
+
+def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
+    """Move each job of a batch on by at most `chunk_steps`.
 
     A job whose sequence is encoded within this iteration rolls out in it as well: on an idle server a short request is
     a single iteration.
     """
-    executed = 0
+    began = time.perf_counter()
+    encoded = rolled_out = 0
     encoding = [job for job in batch if job.encoded < len(job.sequence)]
     # A sequence that fits into the chunk needs no state to begin from; a longer one begins at the scale of its whole.
     fresh = [job for job in encoding if job.state is None and len(job.sequence) <= chunk_steps]
@@ -120,8 +147,9 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> int:
         parts = [job.sequence[job.encoded : job.encoded + chunk_steps] for job in jobs]
         for job, part, state in zip(jobs, parts, runtime.encode(parts, states) if parts else [], strict=True):
             job.state, job.encoded = state, job.encoded + len(part)
-            executed += len(part)
+            encoded += len(part)
 
+    between = time.perf_counter()
     rolling = [(job, job.state) for job in batch if job.state is not None and job.encoded == len(job.sequence)]
     if rolling:
         steps = min(chunk_steps, max(job.steps - job.produced for job, _ in rolling))
@@ -131,8 +159,8 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> int:
             if job.keeps_state and (left := job.steps - job.produced) < steps:
                 # The others of the batch needed more steps than this one, whose state is now past its own end.
                 _, (state,) = runtime.rollout([begun], left)
-                executed += left
+                rolled_out += left
             job.state = state
             job.take(values_S)
-        executed += steps * len(rolling)
-    return executed
+        rolled_out += steps * len(rolling)
+    return Turn(encoded, between - began, rolled_out, time.perf_counter() - between)

@@ -10,7 +10,7 @@ def own(name: str = "ours", module: str = "app", **settings: object) -> Peer:
 
     `module` is what python runs.
 
-    Its metrics are on, as they always are; its peers' are off where they can be.
+    Its metrics and its access log are on, as they always are; its peers' are off where they can be.
     """
     return Peer(
         name=name,

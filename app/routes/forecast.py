@@ -23,7 +23,7 @@ from app.errors import (
 )
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
-log = logging.getLogger("uvicorn.error")
+log = logging.getLogger(__name__)
 
 Events = AsyncGenerator[Event]
 

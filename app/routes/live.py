@@ -15,7 +15,7 @@ from app.live import LiveSequence
 from app.schemas import FieldError, PredictRequest, Value
 from app.settings import Settings
 
-log = logging.getLogger("uvicorn.error")
+log = logging.getLogger(__name__)
 
 _GOING_AWAY = 1001
 _NUMBER: TypeAdapter[float] = TypeAdapter(Value)

@@ -2,12 +2,16 @@
 
 import json
 import math
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.server import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +154,17 @@ async def test_other_ways_to_write_the_right_content_type_are_taken(
 ) -> None:
     response = await post(client, "/predict", b'{"sequence":[1]}', content_type)
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("first", ["content-length: 2", "transfer-encoding: chunked"])
+def test_a_body_of_two_lengths_is_refused_by_the_http_parser(server: Server, first: str) -> None:
+    """So that a body that announces an acceptable size has it, which is what the limit on bodies builds on."""
+    lengths = {"content-length: 2", "transfer-encoding: chunked"}
+    head = ["POST /predict HTTP/1.1", "host: x", "content-type: application/json", first, *(lengths - {first}), "", ""]
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall("\r\n".join(head).encode() + b"6\r\n{}    \r\n0\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_missing_field_is_named(client: httpx.AsyncClient) -> None:

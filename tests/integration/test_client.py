@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -104,8 +105,8 @@ async def test_a_refusal_is_one_error_with_its_problem(server: Server) -> None:
 
 @pytest.mark.anyio
 async def test_leaving_a_stream_ends_the_request(raw: httpx.AsyncClient, slow_server: Server) -> None:
-    streams = 'sine_requests_total{route="/generate/stream",status="200"}'
-    ended, steps = await metric(raw, streams), await metric(raw, "sine_steps_total")
+    streams = partial(metric, raw, "sine_requests_total", route="/generate/stream", status="200")
+    ended, steps = await streams(), await metric(raw, "sine_steps_total")
     async with AsyncClient(slow_server.url) as other:
         with Client(slow_server.url) as client:
             with client.stream(WAVE, LONG) as rollout:
@@ -115,7 +116,7 @@ async def test_leaving_a_stream_ends_the_request(raw: httpx.AsyncClient, slow_se
                 later = aiter(same)
                 assert (await anext(later)).values
             async with asyncio.timeout(20):  # before the clients are closed, which would end it too
-                while await metric(raw, streams) < ended + 2:  # noqa: ASYNC110 - it is in another process
+                while await streams() < ended + 2:  # noqa: ASYNC110 - it is in another process
                     await asyncio.sleep(0.05)
             assert client.predict(WAVE).prediction == (await other.predict(WAVE)).prediction
     assert await metric(raw, "sine_steps_total") - steps < LONG
@@ -125,12 +126,13 @@ async def test_leaving_a_stream_ends_the_request(raw: httpx.AsyncClient, slow_se
 async def test_refused_for_load_is_asked_again_when_the_service_says(
     raw: httpx.AsyncClient, slow_server: Server
 ) -> None:
-    steps, refused = 50_000, 'sine_requests_total{route="/generate",status="503"}'
-    assert await metric(raw, refused) == 0
+    steps = 50_000
+    refused = partial(metric, raw, "sine_requests_total", route="/generate", status="503")
+    assert await refused() == 0
     async with AsyncClient(slow_server.url, patience_s=60) as client:
         answers = await asyncio.gather(*(client.generate(WAVE, steps) for _ in range(4)))
     assert [len(answer.values) for answer in answers] == [steps] * 4
-    assert await metric(raw, refused) > 0
+    assert await refused() > 0
     async with AsyncClient(slow_server.url, patience_s=0) as client:
         results = await asyncio.gather(*(client.generate(WAVE, steps) for _ in range(4)), return_exceptions=True)
     errors = [result for result in results if isinstance(result, ServiceError)]

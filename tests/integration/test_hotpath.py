@@ -95,7 +95,7 @@ async def test_both_ways_answer_alike(
             method,
             path,
             content=parts() if chunked else body,
-            headers=[(b"content-type", content_type.encode("latin-1"))],
+            headers=[(b"content-type", content_type.encode("latin-1")), (b"x-request-id", b"the-same")],
         )
         headers = [(name, value) for name, value in response.headers.raw if name != b"date"]
         answers.append((response.status_code, headers, response.content))
@@ -149,6 +149,7 @@ async def test_both_ways_infer_alike(
     accepted: str,
 ) -> None:
     given = {
+        "x-request-id": "the-same",
         "inference-header-content-length": str(len(body)) if header == "right" else header,
         "content-encoding": sent,
         "accept-encoding": accepted,

@@ -5,7 +5,6 @@ slow enough (microseconds) for a rollout to be long.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 from tests.artifacts import make_small_artifact
+from tests.metrics import total
 from tests.server import Server, serve
 
 pytestmark = pytest.mark.anyio
@@ -49,10 +49,8 @@ async def generate(client: httpx.AsyncClient, steps: int, **fields: object) -> h
     return await client.post("/generate", json={"sequence": [0.0, 0.5, 1.0], "steps": steps, **fields})
 
 
-async def metric(client: httpx.AsyncClient, name: str) -> float:
-    text = (await client.get("/metrics")).text
-    line = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(line[1]) if line else 0.0
+async def metric(client: httpx.AsyncClient, name: str, **labels: str) -> float:
+    return total((await client.get("/metrics")).text, name, **labels)
 
 
 async def steps_after_they_stop_rising(client: httpx.AsyncClient) -> float:
@@ -101,7 +99,7 @@ async def test_work_stops_when_the_client_has_gone(client: httpx.AsyncClient, sl
         await asyncio.wait([task])
     assert await steps_after_they_stop_rising(client) - before < LONG / 2
     assert await metric(client, "sine_pending_steps") == 0
-    assert await metric(client, 'sine_requests_total{route="/generate",status="499"}') >= 1
+    assert await metric(client, "sine_requests_total", route="/generate", status="499") >= 1
 
 
 async def test_work_stops_at_the_deadline_of_the_request(client: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ from app.settings import Settings
 from model.artifact import digest_path, read_artifact
 from model.network import Network
 from tests.artifacts import MakeArtifact
+from tests.metrics import total
 from tests.server import Server, fails_to_start, serve
 
 needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="torch finds a CUDA device")
@@ -40,8 +41,7 @@ def test_model_describes_the_artifact_that_is_served(server: Server) -> None:
 def test_metrics_count_requests_by_route_and_status(server: Server) -> None:
     def count(route: str, status: int) -> float:
         text = httpx.get(f"{server.url}/metrics").text
-        line = re.search(rf'^sine_requests_total{{route="{route}",status="{status}"}} (\S+)$', text, re.MULTILINE)
-        return float(line[1]) if line else 0.0
+        return total(text, "sine_requests_total", route=route, status=str(status))
 
     def counts() -> list[float]:
         return [count("/predict", 200), count("/predict", 422), count("other", 404)]

@@ -1,22 +1,21 @@
 """Several workers: one service. Metrics are the sum, and a worker that dies is replaced, and seen to have died."""
 
 import os
-import re
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
 
 from tests.artifacts import MakeArtifact
+from tests.metrics import total
 from tests.server import Server, fails_to_start, serve
 
 
-def metric(server: Server, name: str) -> float:
+def metric(server: Server, name: str, **labels: str) -> float:
     with httpx.Client() as client:  # a new connection, so that any of the workers may answer
-        text = client.get(f"{server.url}/metrics").text
-    line = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(line[1]) if line else 0.0
+        return total(client.get(f"{server.url}/metrics").text, name, **labels)
 
 
 def workers_of(server: Server) -> list[int]:
@@ -39,26 +38,26 @@ def test_metrics_are_the_sum_over_all_workers(tmp_path: Path, make_artifact: Mak
         answered_by_all = 60
         for _ in range(answered_by_all):
             assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
-        answered = 'sine_requests_total{route="/predict",status="200"}'
-        wait_for("the last one to be counted, after its answer", lambda: metric(server, answered) == answered_by_all)
+        answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
+        wait_for("the last one to be counted, after its answer", lambda: answered() == answered_by_all)
         for _ in range(10):  # the same number, whichever worker is asked
-            assert metric(server, answered) == answered_by_all
+            assert answered() == answered_by_all
         assert metric(server, "sine_steps_total") == answered_by_all * 4
 
 
 def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(tmp_path: Path, make_artifact: MakeArtifact) -> None:
     with serve(tmp_path, model=make_artifact(), workers=2) as server:
         wait_for("two workers", lambda: metric(server, "sine_workers") == 2)
-        answered = 'sine_requests_total{route="/predict",status="200"}'
+        answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
         httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]})
-        wait_for("the request to be counted, after its answer", lambda: metric(server, answered) == 1)
+        wait_for("the request to be counted, after its answer", lambda: answered() == 1)
         before = workers_of(server)
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)
         wait_for("the replacement", lambda: len(set(workers_of(server)) - set(before)) == 1)
         wait_for("it to serve", lambda: metric(server, "sine_workers_started_total") == 3)
         wait_for("two workers again", lambda: metric(server, "sine_workers") == 2)
-        assert metric(server, answered) == 1  # what was counted stays
+        assert answered() == 1  # what was counted stays
         assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
 
 

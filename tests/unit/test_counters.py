@@ -87,3 +87,11 @@ def test_a_file_of_a_worker_that_is_starting_is_left_out(tmp_path: Path) -> None
 def test_more_numbers_than_there_is_room_for_are_refused() -> None:
     with pytest.raises(ValueError, match="more than the 8192"):
         Registry(None).counter("asked", "", kind=map(str, range(10_000)))
+
+
+def test_an_info_is_shown_once_it_is_known() -> None:
+    registry = Registry(None)
+    model = registry.info("model", "")
+    assert lines(registry) == {}
+    model.labels = {"name": "sine"}
+    assert lines(registry) == {'model_info{name="sine"}': 1}

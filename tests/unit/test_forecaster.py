@@ -8,9 +8,11 @@ import pytest
 
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
 from app.forecaster import Forecaster, Limits
+from app.metrics import Metrics
 from model.artifact import read_artifact
 from model.runtime import Engine, Runtime, open_runtime
 from tests.artifacts import make_small_artifact
+from tests.metrics import total
 
 pytestmark = pytest.mark.anyio
 
@@ -26,18 +28,17 @@ def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def counted() -> list[int]:
-    return []
+def metrics() -> Metrics:
+    return Metrics(())
+
+
+def shown(metrics: Metrics, name: str) -> float:
+    return total(metrics.expose().decode(), name)
 
 
 @pytest.fixture
-def pending() -> list[int]:
-    return [0]
-
-
-@pytest.fixture
-def forecaster(runtime: Runtime, counted: list[int], pending: list[int]) -> Iterator[Forecaster]:
-    made = Forecaster(runtime, Limits(max_pending_s=5, timeout_s=30), counted.append, pending.append)
+def forecaster(runtime: Runtime, metrics: Metrics) -> Iterator[Forecaster]:
+    made = Forecaster(runtime, Limits(max_pending_s=5, timeout_s=30), metrics)
     yield made
     made.close()
 
@@ -51,11 +52,11 @@ def rows(count: int, length: int = 5) -> Sequence[Sequence[float]]:
     ("count", "length", "steps"), [(1, 5, 1), (3, 5, 2), (64, 5, 300), (2, 20_000, 3), (1, 5, 20_000), (5, 5, 20_000)]
 )
 async def test_each_row_of_a_batch_gets_the_answer_that_it_gets_alone(
-    forecaster: Forecaster, counted: list[int], pending: list[int], count: int, length: int, steps: int
+    forecaster: Forecaster, metrics: Metrics, count: int, length: int, steps: int
 ) -> None:
     batch = await forecaster.forecast_batch(rows(count, length), steps)
-    assert sum(counted) == count * (length + steps)
-    assert pending[-1] == 0
+    assert shown(metrics, "sine_steps_total") == count * (length + steps)
+    assert shown(metrics, "sine_pending_steps") == 0
     assert len(batch) == count
     for row, forecast in zip(rows(count, length), batch, strict=True):
         alone = await forecaster.forecast(row, steps)
@@ -76,17 +77,17 @@ async def test_batches_together_are_what_they_are_alone(forecaster: Forecaster) 
             np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-async def test_a_batch_is_admitted_whole_or_not_at_all(forecaster: Forecaster, pending: list[int]) -> None:
+async def test_a_batch_is_admitted_whole_or_not_at_all(forecaster: Forecaster, metrics: Metrics) -> None:
     first = asyncio.ensure_future(forecaster.forecast_batch(rows(4), FOREVER))
     await asyncio.sleep(0.01)
-    waiting = pending[-1]
+    waiting = shown(metrics, "sine_pending_steps")
     assert waiting == 4 * (5 + FOREVER)
     with pytest.raises(Overloaded):
         await forecaster.forecast_batch(rows(4), FOREVER)
-    assert pending[-1] == waiting
+    assert shown(metrics, "sine_pending_steps") == waiting
     first.cancel()
     await asyncio.wait([first])
-    assert pending[-1] == 0
+    assert shown(metrics, "sine_pending_steps") == 0
 
 
 async def test_what_is_short_goes_before_the_rows_of_a_long_batch(forecaster: Forecaster) -> None:
@@ -101,24 +102,24 @@ async def test_what_is_short_goes_before_the_rows_of_a_long_batch(forecaster: Fo
 
 @pytest.mark.parametrize("steps", [FOREVER, 2000])
 async def test_a_batch_ends_with_its_deadline_and_with_its_client(
-    forecaster: Forecaster, pending: list[int], steps: int
+    forecaster: Forecaster, metrics: Metrics, steps: int
 ) -> None:
     with pytest.raises(DeadlineExceeded):
         await forecaster.forecast_batch(rows(64), steps, timeout_s=1e-6)
-    assert pending[-1] == 0
+    assert shown(metrics, "sine_pending_steps") == 0
 
     async def gone() -> None:
         return None
 
     with pytest.raises(ClientGone):
         await forecaster.forecast_batch(rows(64), steps, client_gone=gone)
-    assert pending[-1] == 0
+    assert shown(metrics, "sine_pending_steps") == 0
 
 
 async def test_an_error_of_the_runtime_fails_the_batch_and_nothing_after_it(
-    forecaster: Forecaster, pending: list[int]
+    forecaster: Forecaster, metrics: Metrics
 ) -> None:
     with pytest.raises(ValueError, match="could not convert"):
         await forecaster.forecast_batch([[0.5], ["x"]], 20_000)  # type: ignore[list-item]
-    assert pending[-1] == 0
+    assert shown(metrics, "sine_pending_steps") == 0
     assert len(await forecaster.forecast_batch(rows(3), 20_000)) == 3

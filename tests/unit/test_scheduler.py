@@ -54,7 +54,8 @@ def test_a_short_job_on_an_idle_scheduler_is_one_iteration(runtime: Runtime) -> 
     scheduler, short = Scheduler(4), job()
     scheduler.add(short)
     batch = scheduler.next_batch()
-    assert advance(runtime, batch, CHUNK) == 3 + 5
+    turn = advance(runtime, batch, CHUNK)
+    assert (turn.encoded, turn.rolled_out) == (3, 5)
     assert scheduler.put_back(batch) == [short]
     assert scheduler.next_batch() == []
     np.testing.assert_allclose(values_of(short), alone(runtime, short), atol=1e-6)
@@ -137,7 +138,7 @@ def test_every_job_gets_the_answer_that_it_gets_alone(
     while batch := scheduler.next_batch():
         assert len(batch) <= max_batch
         assert len(set(map(id, batch))) == len(batch)
-        executed += advance(runtime, batch, CHUNK)
+        executed += advance(runtime, batch, CHUNK).executed
         finished += scheduler.put_back(batch)
         if rest:
             scheduler.add(rest.pop())

@@ -1,0 +1,83 @@
+"""How log lines look: JSON, or text on a terminal, the same for the service, uvicorn and all libraries.
+
+They go to standard error. `app/access.py` writes those of requests.
+"""
+
+import logging
+import sys
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from app.access import AccessLog, timestamp
+from app.observation import current
+from app.settings import Settings
+
+
+class _Times(logging.Formatter):
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """See `logging.Formatter.formatTime`."""
+        return timestamp(record.created)
+
+
+class Text(_Times):
+    """For people."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
+
+
+class Json(_Times, OrjsonFormatter):
+    """For machines: one object a line, with the id of the request that the line was written for, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["asctime", "levelname", "name", "message"],
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's message once more, for terminals
+        )
+
+
+def with_request(record: logging.LogRecord) -> bool:
+    """Add the request that a line is written for."""
+    if (seen := current()) is not None:
+        record.request_id = seen.id.decode()
+        if seen.trace_id:
+            record.trace_id = seen.trace_id.decode()
+    return True
+
+
+def without_queries(record: logging.LogRecord) -> bool:
+    """Leave out uvicorn's access lines of WebSockets, which hold the whole query."""
+    return '"WebSocket %s"' not in str(record.msg)
+
+
+def log_config(settings: Settings) -> dict[str, Any]:
+    """For `logging.config.dictConfig`."""
+    level = settings.log_level.upper()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": Json if _in_json(settings) else Text}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": [with_request, without_queries],
+            }
+        },
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {name: {"level": level} for name in ("app", "model", "uvicorn")},
+    }
+
+
+def access_log(settings: Settings) -> AccessLog | None:
+    """Where requests are logged, if they are."""
+    if not settings.access_log or settings.log_level not in ("debug", "info"):
+        return None
+    return AccessLog("json" if _in_json(settings) else "text")
+
+
+def _in_json(settings: Settings) -> bool:
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())

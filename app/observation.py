@@ -1,0 +1,84 @@
+"""What is known of a request while it is answered, wherever that is: its id, what it cost, why it was refused.
+
+It is in a context variable: what is computed for a request finds it there, and so does a log line that is written.
+"""
+
+import itertools
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from starlette.types import Message, Send
+
+if TYPE_CHECKING:
+    from app.metrics import Route
+
+_acceptable_id = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}").fullmatch
+"""What an id of a client's has to be: as long as anybody's, and harmless in a header, a log and a shell."""
+
+_traceparent = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+"""W3C Trace Context, https://www.w3.org/TR/trace-context/#traceparent-header. The group is the trace's id."""
+
+
+def _new_ids() -> Iterator[bytes]:
+    prefix = secrets.token_hex(8).encode()  # of this process: random once, not for each request
+    for first in itertools.count(0, 64):
+        yield from [b"%b-%x" % (prefix, first + n) for n in range(64)]  # at a time, which is cheaper than one by one
+
+
+_new_id = _new_ids().__next__
+
+
+class Observation:
+    """One request, or one WebSocket connection, from when it is made."""
+
+    __slots__ = ("_send", "began_s", "duration_s", "id", "reason", "route", "status", "trace_id", "work")
+
+    def __init__(self, route: "Route", headers: Iterable[tuple[bytes, bytes]], send: Send) -> None:
+        """Its id is its client's where that is acceptable, and otherwise a new one. `send` is where answers go."""
+        self.began_s = time.perf_counter()
+        self.duration_s = 0.0
+        self._send = send
+        self.route = route
+        self.status = 500  # what one that dies without an answer counts as
+        self.work = 0
+        """Steps of the network that were executed for it."""
+        self.reason = ""
+        """Why it was refused; empty if it was not."""
+        self.id = self.trace_id = b""  # no trace: it is part of none
+        for name, value in headers:
+            if name == b"x-request-id" and _acceptable_id(value):
+                self.id = value
+            elif name == b"traceparent" and (trace := _traceparent(value)):
+                self.trace_id = trace[1]
+        if not self.id:
+            self.id = _new_id()
+        _current.set(self)
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """What the application sends by: no coroutine around the server's, which would cost twice as much."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"].append((b"x-request-id", self.id))
+        return self._send(message)
+
+
+_current: ContextVar[Observation | None] = ContextVar("observation", default=None)
+
+current = _current.get
+"""The observation of the request that is being answered; None outside of one."""
+
+
+def worked(steps: int) -> None:
+    """These steps were executed for the current request, if there is one."""
+    if (seen := _current.get()) is not None:
+        seen.work += steps
+
+
+def refused(reason: str) -> None:
+    """The current request, if there is one, was refused."""
+    if (seen := _current.get()) is not None:
+        seen.reason = reason

@@ -1,0 +1,134 @@
+"""OpenTelemetry traces, off by default: then nothing here is called, and nothing of the SDK is imported.
+
+FastAPI makes the span of a request and takes its parent from the request's traceparent; the SDK exports it, as the
+standard OTEL_* variables say. What is added here: a span around each forecast, the route of a request that the hot path
+answers, and the trace's id for the logs. No span holds anything of a body or of a query.
+"""
+
+import os
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import trace
+from starlette.types import Receive, Scope, Send
+
+from app.forecaster import Forecast, Forecaster
+from app.hotpath import HotPath
+from app.observation import current
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+_tracer = trace.get_tracer("app")
+
+
+_NOT_TRACED = {"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
+"""What machines ask every few seconds."""
+
+
+def telemetry(on: bool) -> TelemetryConfig:
+    """What FastAPI makes of a request: one span, or nothing."""
+    return {
+        "tracing": on,
+        "metrics": False,
+        "logs": False,  # they would hold the messages of exceptions
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in _NOT_TRACED,
+    }
+
+
+class TracingUnavailable(Exception):
+    """Traces were asked for, and what exports them is not installed."""
+
+
+def start_tracing() -> "TracerProvider":
+    """Make the spans of this process go out. Its owner shuts it down.
+
+    Raises:
+        TracingUnavailable: the packages of the extra `telemetry` are missing.
+    """
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise TracingUnavailable("SINE_TRACING needs the packages of the extra: pip install '.[telemetry]'") from error
+
+    class Discretion(SpanProcessor):
+        def on_start(self, span: Span, parent_context: Any = None) -> None:
+            if "url.query" in (span.attributes or {}):
+                span.set_attribute("url.query", "REDACTED")  # FastAPI has it, and it may hold a token
+            if (seen := current()) is not None:
+                seen.trace_id = b"%032x" % span.context.trace_id
+
+    os.environ.setdefault("OTEL_SERVICE_NAME", "sine-rnn-server")
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Discretion())
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+class TracedHotPath(HotPath):
+    """The hot path as middleware of FastAPI's, inside the span that only FastAPI's routing would name."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._endpoints:
+            span = trace.get_current_span()
+            span.update_name(f"POST {scope['path']}")
+            span.set_attribute("http.route", scope["path"])
+        await super().__call__(scope, receive, send)
+
+
+class TracedForecaster(Forecaster):
+    """Forecasts with a span around each, a stream being one."""
+
+    async def forecast(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> Forecast:
+        """See `Forecaster.forecast`."""
+        if named.get("admitted"):  # part of a stream
+            return await super().forecast(sequence, steps, *rest, **named)
+        with _span(sequence, steps) as ended:
+            forecast = await super().forecast(sequence, steps, *rest, **named)
+            ended(forecast)
+        return forecast
+
+    async def stream(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> AsyncGenerator[Forecast]:
+        """See `Forecaster.stream`."""
+        with _span(sequence, steps) as ended:
+            async with aclosing(super().stream(sequence, steps, *rest, **named)) as parts:
+                async for part in parts:
+                    yield part
+            ended(part)
+
+    async def forecast_batch(
+        self, rows: Sequence[Sequence[float]], steps: int, *rest: Any, **named: Any
+    ) -> list[Forecast]:
+        """See `Forecaster.forecast_batch`."""
+        if len(rows) == 1:  # as `forecast`
+            return await super().forecast_batch(rows, steps, *rest, **named)
+        with _span(max(rows, key=len), steps, len(rows)) as ended:
+            forecasts = await super().forecast_batch(rows, steps, *rest, **named)
+            ended(max(forecasts, key=lambda forecast: forecast.diverged))
+        return forecasts
+
+
+@contextmanager
+def _span(sequence: Sequence[float], steps: int, rows: int = 1) -> Iterator[Callable[[Forecast], None]]:
+    """A span that is told how the forecast ended."""
+    size = {"sine.rows": rows, "sine.sequence_length": len(sequence), "sine.steps": steps}
+    span = _tracer.start_span("forecast", attributes=size)
+
+    def ended(forecast: Forecast) -> None:
+        span.set_attribute("sine.finish_reason", "diverged" if forecast.diverged else "length")
+
+    try:
+        yield ended
+    except Exception as error:
+        span.set_attribute("error.type", type(error).__name__)  # its message is not for everybody
+        span.set_status(trace.StatusCode.ERROR)
+        raise
+    finally:
+        span.end()

@@ -1,0 +1,162 @@
+"""What deploy/ has, for real: Debian's Prometheus scrapes two workers under load, and every query finds something."""
+
+import asyncio
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from websockets.asyncio.client import connect
+
+from tests.server import ROOT, Server, serve
+
+CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+RULES = CONFIG.with_name("rules.yml")
+DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "sine.json"
+
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None or shutil.which("promtool") is None,
+    reason="prometheus and promtool are not installed: apt-get install prometheus",
+)
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("observed"), workers=2, max_pending_s=0.001) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def prometheus(observed: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """The API of a Prometheus with the project's configuration, but for the target and the pace."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    config = yaml.safe_load(CONFIG.read_text())
+    config["global"] = dict.fromkeys(config["global"], "1s")
+    config["rule_files"] = [str(RULES)]
+    config["scrape_configs"][0]["static_configs"] = [{"targets": [observed.url.removeprefix("http://")]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={address}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        with httpx.Client(base_url=f"http://{address}/api/v1") as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+async def load(server: Server, seconds: float) -> None:
+    """A little of everything that there is to count."""
+    wave = [0.0, 0.5, 1.0, 0.5]
+    until = time.monotonic() + seconds
+    async with (
+        httpx.AsyncClient(base_url=server.url, timeout=30) as client,
+        connect(f"{server.url.replace('http', 'ws')}/live") as socket,
+    ):
+        while time.monotonic() < until:
+            await client.post("/predict", json={"sequence": wave})
+            await client.post("/predict", json={"sequence": []})
+            await client.post("/generate/stream", json={"sequence": wave, "steps": 50})
+            long = {"sequence": wave, "steps": 10_000}
+            await asyncio.gather(*(client.post("/generate", json=long) for _ in range(6)))  # the last are refused
+            await socket.send("0.5")
+            await socket.recv()
+
+
+def queries() -> list[str]:
+    """Those of the dashboard, and what the rules record and compare with a limit."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    shown = [target["expr"].replace("$__rate_interval", "1m") for panel in panels for target in panel["targets"]]
+    rules = [rule["expr"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    return [*shown, *(re.sub(r" (?:==|<|>) [\d.]+$", "", rule) for rule in rules)]
+
+
+def has_data(result: list[dict[str, Any]]) -> bool:
+    return any(sample["value"][1] != "NaN" for sample in result)
+
+
+@needs_prometheus
+def test_every_query_of_the_dashboard_and_of_the_rules_finds_data(observed: Server, prometheus: httpx.Client) -> None:
+    deadline = time.monotonic() + 40
+    empty = queries()
+    assert len(empty) > 20
+    while empty:
+        assert time.monotonic() < deadline, f"no data for {empty}"
+        asyncio.run(load(observed, seconds=2))
+        try:
+            answers = [prometheus.get("query", params={"query": query}).json() for query in empty]
+        except httpx.TransportError:  # it is starting
+            continue
+        assert all(answer["status"] == "success" for answer in answers), answers
+        empty = [query for query, answer in zip(empty, answers, strict=True) if not has_data(answer["data"]["result"])]
+    rules = [rule for group in prometheus.get("rules").json()["data"]["groups"] for rule in group["rules"]]
+    assert {rule["health"] for rule in rules} == {"ok"}, rules
+    assert "firing" not in {rule.get("state") for rule in rules}
+
+
+@needs_prometheus
+def test_what_prometheus_scrapes_is_the_sum_over_all_workers(observed: Server, prometheus: httpx.Client) -> None:
+    answer = prometheus.get("query", params={"query": "sine_workers_ready"}).json()
+    assert [sample["value"][1] for sample in answer["data"]["result"]] == ["2"]
+
+
+@needs_prometheus
+@pytest.mark.parametrize(("kind", "file"), [("config", CONFIG), ("rules", RULES)])
+def test_promtool_finds_no_fault(kind: str, file: Path) -> None:
+    subprocess.run(["promtool", "check", kind, str(file)], check=True)
+
+
+@needs_prometheus
+def test_promtool_finds_no_fault_with_the_metrics(observed: Server) -> None:
+    text = httpx.get(f"{observed.url}/metrics").text
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_compose_adds_both_for_this_machine_alone() -> None:
+    commands = (["docker", "compose"], ["docker-compose"])
+    command = next((command for command in commands if _works(command)), None)
+    if command is None:
+        pytest.skip("neither docker compose nor docker-compose is installed")
+    project = ["--profile", "observability", "config"]
+    shown = subprocess.run([*command, *project], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    services = yaml.safe_load(shown)["services"]
+    for name, container_port in (("prometheus", 9090), ("grafana", 3000)):
+        (port,) = services[name]["ports"]
+        assert "127.0.0.1" in str(port)
+        assert str(container_port) in str(port)
+        assert re.search(r":v?\d+\.\d+\.\d+$", services[name]["image"])
+    for mount in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]["volumes"]:
+        assert (ROOT / mount.split(":")[0]).exists()
+
+
+def test_the_dashboard_asks_the_provisioned_source() -> None:
+    source = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text())
+    uids = {panel["datasource"]["uid"] for panel in json.loads(DASHBOARD.read_text())["panels"]}
+    assert uids == {source["datasources"][0]["uid"]}
+
+
+def _works(command: list[str]) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0
