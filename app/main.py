@@ -20,7 +20,7 @@ from app.forecaster import Forecaster, Limits
 from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
 from app.metrics import Metrics, MetricsMiddleware
-from app.routes import forecast, live, service
+from app.routes import forecast, live, page, service
 from app.schemas import ModelInfo
 from app.settings import Settings
 from model.artifact import read_artifact
@@ -58,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(forecast.router(predict, generate))
     app.include_router(live.router(predict, settings))
     app.include_router(service.routes)
+    app.include_router(page.routes)
     errors.install(app)
     app.state.served = None
     app.state.metrics = Metrics(routes=app.openapi()["paths"])
