@@ -25,7 +25,7 @@ from app.limits import BodyLimitMiddleware
 from app.logs import access_log
 from app.metrics import Metrics
 from app.observe import ObservingMiddleware
-from app.routes import forecast, live, oip, service
+from app.routes import forecast, live, oip, page, service
 from app.schemas import ModelInfo
 from app.settings import Settings
 from app.tracing import TracedForecaster, TracedHotPath, start_tracing, telemetry
@@ -72,6 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(live.router(predict, settings))
     app.include_router(service.routes)
     app.include_router(oip.router(Inference(settings)))
+    app.include_router(page.routes)
     errors.install(app)
     app.state.served = None
     metrics = app.state.metrics = Metrics(

@@ -1,0 +1,95 @@
+/** The service, as this page asks it: the next value, a rollout as it is computed, the model. */
+
+/** Where the forecasts are. */
+export const [PREDICT, ROLLOUT] = ["predict", "generate/stream"].map((path) => new URL(path, document.baseURI).href);
+
+/** The service answered, and refused. Its message is written for people. */
+export class Refused extends Error {
+  constructor(problem) {
+    super((problem.errors ?? [problem]).map(inWords).join(" "));
+  }
+}
+
+/** There was no answer at all. */
+export class Unreachable extends Error {}
+
+/** What is served (GET /model). */
+export const model = (signal) => ask("model", { signal }).then((answer) => answer.json());
+
+/** The next value (POST /predict). */
+export const predict = (body, signal) => post(PREDICT, body, signal).then((answer) => answer.json());
+
+/** Whether there is a service that answers. */
+export const reachable = () => ask("livez", {}).then(() => true, () => false);
+
+/** Tell `timed(address, first, last)` of each answer: ms from its request to its first and its last byte.
+ *
+ * The browser's clock is used: the page's would count what else the page was doing, which takes longer than an answer.
+ */
+export function watchTimes(timed) {
+  new PerformanceObserver((list) => {
+    for (const { name, requestStart, responseStart, responseEnd, responseStatus } of list.getEntries()) {
+      if (responseStatus === 200) timed(name, responseStart - requestStart, responseEnd - requestStart);
+    }
+  }).observe({ type: "resource" });
+}
+
+/** The parts of a rollout (POST /generate/stream) as they arrive; returns why it ended. Aborting stops the work too. */
+export async function* rollout(body, signal) {
+  const answer = await post(ROLLOUT, body, signal);
+  for await (const { name, data } of events(answer.body)) {
+    if (name === "values") yield data;
+    if (name === "done") return data.finish_reason;
+    if (name === "error") throw new Refused(data);
+  }
+  throw new Unreachable("the stream ended before it was done");
+}
+
+function post(path, body, signal) {
+  return ask(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+}
+
+async function ask(path, options) {
+  const answer = await fetch(path, options).catch(unreachable);
+  if (answer.ok) return answer;
+  const status = { detail: `The answer was ${answer.status} ${answer.statusText}.` };
+  throw new Refused(await answer.json().catch(() => status));
+}
+
+/** Server-sent events, of which this service uses `event` and a `data` of one line. Comments keep it alive. */
+async function* events(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch(unreachable);
+      if (done) return;
+      const complete = (text + value).split(/\r?\n\r?\n/);
+      text = complete.pop();
+      for (const event of complete) {
+        const fields = Object.fromEntries(event.split(/\r?\n/).map((line) => line.split(/: ?(.*)/s, 2)));
+        if (fields.data) yield { name: fields.event, data: JSON.parse(fields.data) };
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+function unreachable(error) {
+  throw error.name === "AbortError" ? error : new Unreachable(error.message);
+}
+
+/** "/steps", "input should be …" → "Steps: input should be …." */
+function inWords({ pointer, detail }) {
+  const sentence = /[.!?]$/.test(detail) ? detail : `${detail}.`;
+  const [, field, index] = (pointer ?? "").split("/");
+  if (!field) return sentence;
+  const name = field[0].toUpperCase() + field.slice(1);
+  return index === undefined ? `${name}: ${sentence}` : `${name}, value ${Number(index) + 1}: ${sentence}`;
+}

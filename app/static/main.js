@@ -1,0 +1,176 @@
+/** The page: what the controls say is given to the service, and what comes back is shown. */
+
+import * as api from "./api.js";
+import { Controls } from "./controls.js";
+import { drawing } from "./draw.js";
+import { Plot, WINDOW } from "./plot.js";
+import { grouped, number, Run, short } from "./run.js";
+import { copy, snippets } from "./snippet.js";
+import { showTable } from "./table.js";
+import { Trouble } from "./trouble.js";
+
+/** Per cent, of the intervals that are asked for. */
+const LEVEL = 95;
+
+/** A screen reader is told of results when nothing has changed for this long. */
+const QUIET_MS = 400;
+
+/** How long a button says that it has done its work. */
+const DONE_MS = 1500;
+
+const $ = (id) => document.getElementById(id);
+
+const controls = new Controls($("controls"), start);
+const plot = new Plot($("plot"), $("difference"), showValuesAt);
+const trouble = new Trouble($("trouble"), start);
+let model = null;
+let body = {}; // of the request whose code is shown
+let shown = null;
+let current = null; // the AbortController of the run in progress
+let announcement = null;
+
+/** Ask for what the controls say. A run in progress is given up. */
+async function start() {
+  current?.abort();
+  const controller = (current = new AbortController());
+  const run = new Run(controls.values, controls.truth, controls.steps);
+  $("cancel").disabled = false;
+  try {
+    model ??= describe(await api.model(controller.signal));
+    run.notes = notes(run);
+    run.body = { sequence: run.values, steps: run.steps, ...(hasIntervals(run) && { level: [LEVEL] }) };
+    showCode(run.body);
+    await forecast(run, controller.signal);
+    trouble.over();
+  } catch (error) {
+    if (controller !== current) return; // another run has taken its place
+    if (controller.signal.aborted) {
+      trouble.over();
+      run.notes.push(`Cancelled after ${grouped(run.forecast.length)} of ${grouped(run.steps)} values.`);
+    } else {
+      model = null; // what comes back may be another one
+      trouble.show(error);
+    }
+  }
+  if (controller === current) finish(run);
+}
+
+/** The next value, and then the rollout as it comes. */
+async function forecast(run, signal) {
+  const { prediction } = await api.predict({ sequence: run.values }, signal);
+  const began = performance.now();
+  const parts = api.rollout(run.body, signal);
+  let part = await parts.next();
+  run.prediction = prediction;
+  $("first-ms").textContent = milliseconds(performance.now() - began); // until the browser tells, at the stream's end
+  $("expected").textContent = grouped(run.steps);
+  for (; !part.done; part = await parts.next()) {
+    run.append(part.value);
+    $("rate").textContent = grouped((1000 * run.forecast.length) / (performance.now() - began));
+    $("so-far").textContent = grouped(run.forecast.length);
+    show(run);
+  }
+  if (part.value === "diverged") run.notes.push("The rollout stopped being finite, and ends there.");
+}
+
+function show(run) {
+  shown = run;
+  plot.show(run);
+  $("next").textContent = run.prediction === undefined ? "" : number(run.prediction);
+  const truth = run.trueAt(0);
+  $("next-truth").textContent =
+    run.prediction === undefined || truth === undefined
+      ? "\u00a0"
+      : `truth ${number(truth)}, off by ${short(Math.abs(run.prediction - truth))}`;
+}
+
+function finish(run) {
+  current = null;
+  run.ended = true;
+  if (document.activeElement === $("cancel")) $("run").focus();
+  $("cancel").disabled = true;
+  if (run.values.length + run.forecast.length > WINDOW) run.notes.push(`Drawn are the last ${grouped(WINDOW)} steps.`);
+  show(run);
+  if (run.prediction === undefined) {
+    for (const id of ["predict-ms", "first-ms", "rate", "so-far"]) $(id).textContent = "";
+  }
+  $("summary").textContent = run.summary();
+  clearTimeout(announcement);
+  announcement = setTimeout(() => {
+    $("status").textContent = `Next value ${$("next").textContent}. ${run.summary()}`;
+    if ($("values").open) showTable($("values"), run);
+  }, QUIET_MS);
+}
+
+/** What to know about a forecast besides its numbers. */
+function notes(run) {
+  const found = [];
+  const [shortest, longest] = model.data.period ?? [0, Infinity];
+  if (controls.period < shortest || controls.period > longest) {
+    found.push(`The model has learned periods of ${shortest} to ${longest} samples only.`);
+  }
+  if (model.intervals && !hasIntervals(run)) {
+    const { contexts, horizon } = model.intervals;
+    found.push(`Intervals are known from ${contexts[0]} values on, and for up to ${grouped(horizon)} steps.`);
+  } else if (model.intervals && !controls.clean) {
+    found.push("The interval is that of sequences like those that the model learned from; others can be farther off.");
+  }
+  return found;
+}
+
+function hasIntervals(run) {
+  if (!model.intervals) return false;
+  const { contexts, horizon, rollouts } = model.intervals;
+  const calibrated = Math.ceil(((rollouts + 1) * LEVEL) / 100) <= rollouts;
+  return calibrated && run.values.length >= contexts[0] && run.steps <= horizon;
+}
+
+function describe(info) {
+  const { cell, hidden, layers } = info.architecture;
+  $("model").textContent = [
+    `${info.name} ${info.version}`,
+    `${cell.toUpperCase()} of ${hidden} units${layers > 1 ? ` in ${layers} layers` : ""}`,
+    `${info.runtime} on ${info.device}`,
+    `sha256 ${info.digest.slice(0, 12)}`,
+  ].join(" · ");
+  return info;
+}
+
+function showCode(request) {
+  body = request;
+  const language = document.querySelector("[name=language]:checked").value;
+  $("code").textContent = snippets[language](api.ROLLOUT, body);
+}
+
+function showValuesAt(step) {
+  const at = step === undefined || shown === null ? {} : shown.at(step);
+  for (const name of ["given", "forecast", "truth"]) {
+    $(`at-${name}`).textContent = at[name] === undefined ? "" : number(at[name]);
+  }
+}
+
+const milliseconds = (ms) => `${ms < 100 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
+
+api.watchTimes((address, first, last) => {
+  if (address === api.PREDICT) $("predict-ms").textContent = milliseconds(last);
+  if (address === api.ROLLOUT) $("first-ms").textContent = milliseconds(first);
+});
+drawing(plot, {
+  allowed: (pointer) => pointer !== "touch" || controls.source === "draw",
+  drawn: (values) => controls.drawn(values),
+  slipped: () => ($("status").textContent = "That was too short: keep the button down and draw a longer line."),
+});
+$("controls").addEventListener("submit", (event) => {
+  event.preventDefault();
+  start();
+});
+$("draw-it").addEventListener("change", () => $("plot").scrollIntoView({ block: "nearest" }));
+$("cancel").addEventListener("click", () => current?.abort());
+$("values").addEventListener("toggle", () => $("values").open && showTable($("values"), shown));
+$("call").addEventListener("change", () => showCode(body));
+$("copy").addEventListener("click", async () => {
+  const done = await copy($("code")).catch(() => "Not copied");
+  $("copy").textContent = $("status").textContent = done;
+  setTimeout(() => ($("copy").textContent = "Copy"), DONE_MS);
+});
+controls.begin();

@@ -1,0 +1,185 @@
+/** The two plots of a run: its values, and below them how far off they are, where something is known of that. */
+
+import { number, Run } from "./run.js";
+
+const { uPlot } = globalThis;
+
+/** Steps that are drawn at most, the last ones: of more, a wave would be a block of colour. */
+export const WINDOW = 1200;
+
+/** Pixels between two values from which on each is a point. */
+const POINTS_FROM = 9;
+
+export class Plot {
+  ranges = { x: [0, 1], y: [-1, 1], off: [-1, 1] };
+  frozen = false;
+  run = null;
+  span = [0, 0];
+  now = null;
+  frame = null;
+
+  /** `hovered(step)` is told of the step below the mouse, or undefined. */
+  constructor(element, difference, hovered) {
+    this.element = element;
+    this.difference = difference;
+    this.name = difference.previousElementSibling;
+    const x = { time: false, range: () => this.ranges.x };
+    const drawClear = [(u) => this.drawBoundary(u)];
+    this.main = chart(element, {
+      axes: axes(element, 36, true),
+      series: [{}, line("--truth", 5), line("--ink", 1.75, wide), END, END, line("--accent", 1.75)],
+      bands: [{ series: [3, 4], fill: paint("--band") }],
+      scales: { x, y: { range: () => this.ranges.y } },
+      hooks: { drawClear, setCursor: [(u) => hovered(u.data[0][u.cursor.idx])] },
+    });
+    this.small = chart(difference, {
+      axes: axes(difference, 20, false),
+      series: [{}, END, END, line("--accent", 1.5)],
+      bands: [{ series: [1, 2], fill: paint("--band") }],
+      scales: { x, y: { range: () => this.ranges.off } },
+      hooks: { drawClear },
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.run));
+  }
+
+  /** Draw `run` as it is at the next frame. */
+  show(run) {
+    this.run = run;
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw(this.run);
+    });
+  }
+
+  /** What is drawn with the mouse, at the scales that it began with: an array with a hole where nothing is. */
+  sketch(values) {
+    this.frozen = true;
+    this.show(new Run(values, null, 0));
+  }
+
+  /** Point at no step. */
+  leave() {
+    for (const plot of [this.main, this.small]) plot.setCursor({ left: -10, top: -10 });
+  }
+
+  /** The step and the value at a point of the screen. */
+  at({ clientX, clientY }) {
+    const box = this.main.over.getBoundingClientRect();
+    return { step: this.main.posToVal(clientX - box.left, "x"), value: this.main.posToVal(clientY - box.top, "y") };
+  }
+
+  draw(run) {
+    const given = run.values.length;
+    const end = given + run.forecast.length;
+    if (!this.frozen) this.span = spanOf(run, end);
+    const [first, last] = this.span;
+    const steps = Array.from({ length: last - first }, (_, index) => first + index);
+    const points = steps.map((step) => run.at(step));
+    const column = (read) => points.map((point) => defined(read(point)));
+    const [values, truth, high, low] = ["given", "truth", "high", "low"].map((name) => column((point) => point[name]));
+    // The forecast goes on from the last value: one line, in two colours.
+    const forecast = column((point) => point.forecast);
+    if (end > given && given > first) forecast[given - 1 - first] = run.values.at(-1);
+    const off = column((point) => point.forecast - point.truth);
+    const above = column((point) => point.high - point.forecast);
+    const below = column((point) => point.low - point.forecast);
+    if (!this.frozen) {
+      const figure = this.element.parentElement;
+      this.ranges = {
+        x: [first, Math.max(last - 1, first + 1)],
+        y: padded(extent([values, truth, forecast, low, high])),
+        off: padded(extent([off, above, below])),
+      };
+      figure.classList.toggle("with-truth", run.truth !== null);
+      figure.classList.toggle("with-band", run.low.length > 0);
+      this.difference.hidden = this.name.hidden = end === given || (run.truth === null && run.low.length === 0);
+      this.name.textContent = run.truth ? "Forecast minus truth" : "Interval around the forecast";
+    }
+    this.now = last > given && given > first ? given - 0.5 : null;
+    this.main.setData([steps, truth, values, high, low, forecast]);
+    this.small.setData([steps, above, below, off]);
+  }
+
+  /** A line between what was given and what follows. */
+  drawBoundary(u) {
+    if (this.now === null) return;
+    const x = Math.round(u.valToPos(this.now, "x", true));
+    u.ctx.fillStyle = style("--line");
+    u.ctx.fillRect(x, u.bbox.top, Math.max(1, Math.round(devicePixelRatio)), u.bbox.height);
+  }
+}
+
+function chart(element, options) {
+  const plot = new uPlot(
+    {
+      width: element.clientWidth || 300,
+      height: element.clientHeight || 100,
+      legend: { show: false },
+      padding: [8, 24, 4, 0],
+      cursor: { drag: { x: false, y: false }, y: false, points: { show: false }, sync: { key: "steps" } },
+      ...options,
+    },
+    options.series.map(() => []),
+    element,
+  );
+  new ResizeObserver(() => {
+    if (element.clientWidth > 0) plot.setSize({ width: element.clientWidth, height: element.clientHeight });
+  }).observe(element);
+  return plot;
+}
+
+/** Steps along the bottom if `labelled`, values on the left. */
+function axes(element, space, labelled) {
+  const axis = { stroke: paint("--muted"), font: `12px ${getComputedStyle(element).fontFamily}`, ticks: { show: false } };
+  return [
+    { ...axis, show: labelled, size: 28, grid: { show: false }, incrs: STEPS },
+    {
+      ...axis,
+      size: 64,
+      space,
+      grid: { stroke: paint("--line"), width: 1 },
+      values: (_, ticks) => ticks.map(number),
+    },
+  ];
+}
+
+const STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((unit) => [unit, 2 * unit, 5 * unit]);
+
+const END = { width: 0, points: { show: false } };
+
+const line = (name, width, points = false) => ({
+  stroke: paint(name),
+  width,
+  points: { show: points, size: 5, fill: paint(name) },
+});
+
+const wide = (u) => u.valToPos(1, "x") - u.valToPos(0, "x") > POINTS_FROM;
+
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+
+const paint = (name) => () => style(name);
+
+/** The first step that is drawn, and the one after the last; there is room for what is still to come. */
+function spanOf(run, end) {
+  const expected = run.ended ? 0 : Math.min(run.values.length + (run.steps || 0), WINDOW);
+  const last = Math.max(end, expected);
+  return [Math.max(last - WINDOW, 0), last];
+}
+
+const defined = (value) => (Number.isFinite(value) ? value : null);
+
+function extent(columns) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const column of columns) {
+    for (const value of column) {
+      if (value !== null && value < low) low = value;
+      if (value !== null && value > high) high = value;
+    }
+  }
+  return low > high ? [-1, 1] : [low, high];
+}
+
+function padded([low, high]) {
+  const pad = 0.08 * (high - low) || 0.1 * Math.abs(high) || 1;
+  return [low - pad, high + pad];
+}

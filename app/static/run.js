@@ -1,0 +1,92 @@
+/** One forecast: what was given, what has come back so far, and what there is to say about it. */
+
+export class Run {
+  prediction = undefined;
+  forecast = [];
+  low = [];
+  high = [];
+  body = undefined; // of the request for the rollout
+  notes = []; // sentences
+  ended = false;
+
+  /** `truth` is a function of the step, or null where nobody knows it. */
+  constructor(values, truth, steps) {
+    this.values = values;
+    this.truth = truth;
+    this.steps = steps;
+  }
+
+  /** Take the next part of the rollout, as the service sends it. */
+  append({ values, intervals }) {
+    this.forecast.push(...values);
+    if (intervals) {
+      const [low, high] = Object.values(intervals); // of one level: lo-95, hi-95
+      this.low.push(...low);
+      this.high.push(...high);
+    }
+  }
+
+  /** The truth at step `index` of the forecast, if it is known. */
+  trueAt(index) {
+    return this.truth?.(this.values.length + index);
+  }
+
+  /** Forecast minus truth at each step so far; empty where the truth is not known. */
+  differences() {
+    return this.truth ? this.forecast.map((value, index) => value - this.trueAt(index)) : [];
+  }
+
+  /** All that there is at a step, counted from the first value given. */
+  at(step) {
+    const index = step - this.values.length;
+    return {
+      given: this.values[step],
+      forecast: this.forecast[index],
+      truth: this.truth?.(step),
+      low: this.low[index],
+      high: this.high[index],
+    };
+  }
+
+  /** What a look at the plots would tell, in words. */
+  summary() {
+    const sentences = [`${counted(this.values.length, "value")} given, ${span(this.values)}.`];
+    if (this.forecast.length > 0) {
+      sentences.push(`${counted(this.forecast.length, "value")} forecast, ${span(this.forecast)}${this.quality()}.`);
+    }
+    return [...sentences, ...this.notes].join(" ");
+  }
+
+  quality() {
+    let text = "";
+    if (this.truth) text += `, at most ${short(largest(this.differences()))} off the truth`;
+    if (this.low.length > 0) {
+      const half = (index) => short((this.high.at(index) - this.low.at(index)) / 2);
+      text += `; the 95 % interval is ±${half(0)} at first and ±${half(-1)} at the end`;
+    }
+    return text;
+  }
+}
+
+const most = (digits) => new Intl.NumberFormat("en", { maximumSignificantDigits: digits, useGrouping: false });
+const [precise, rough, whole] = [most(5), most(2), new Intl.NumberFormat("en", { maximumFractionDigits: 0 })];
+const written = (format, value) => format.format(value).replace("-", "\u2212");
+
+/** A value, with the digits that single precision is worth. */
+export const number = (value) => written(precise, value);
+
+/** A value of which the size is what matters. */
+export const short = (value) => written(rough, value);
+
+/** A count, with a comma before each three digits. */
+export const grouped = (value) => whole.format(value);
+
+const counted = (many, what) => `${grouped(many)} ${what}${many === 1 ? "" : "s"}`;
+
+const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+function span(values) {
+  const low = values.reduce((a, b) => Math.min(a, b));
+  const high = values.reduce((a, b) => Math.max(a, b));
+  return low === high ? `all ${number(low)}` : `from ${number(low)} to ${number(high)}`;
+}

@@ -1,0 +1,49 @@
+/** Where a sequence comes from: a sine with noise, or text with numbers in it. */
+
+/** Values are rounded to this part of the amplitude: what is sent is then also readable. */
+const STEP = 1e-6;
+
+/** `count` values of a sine, and the function of the step that is its truth. */
+export function sine({ period, amplitude, noise, count }) {
+  const truth = (step) => amplitude * Math.sin((2 * Math.PI * step) / period);
+  const normal = normals();
+  const values = Array.from({ length: count }, (_, step) =>
+    rounded(truth(step) + amplitude * noise * normal(), amplitude),
+  );
+  return { values, truth };
+}
+
+/** `value` with as many digits as a wave of this size needs. */
+export function rounded(value, size) {
+  const digits = Math.min(Math.max(Math.round(-Math.log10(STEP * (size || 1))), 0), 100);
+  return Number(value.toFixed(digits)) + 0; // + 0 makes -0 a 0
+}
+
+/** The numbers in a text, whatever stands between them. Throws an Error that says what is wrong. */
+export function numbers(text) {
+  const words = text.replace(/[\u2212\u2013]/g, "-").replace(/[[\](){}]/g, " ").trim();
+  if (words === "") throw new Error("Paste at least one number.");
+  let separator = /[\s,]+/;
+  if (words.includes(";")) {
+    separator = /[\s;]+/;
+  } else if (/\s/.test(words) && words.split(/\s+/).every((word) => /^[-+]?\d+,\d+$/.test(word))) {
+    throw new Error("These commas could be decimal points or stand between numbers. Write 0.5, or put ; between them.");
+  }
+  const tokens = words.split(separator).filter((token) => token !== "");
+  return tokens.map((token, index) => {
+    const number = separator.test(",") ? token : token.replace(",", ".");
+    if (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(number) && Number.isFinite(Number(number))) return Number(number);
+    const shown = token.length > 20 ? `${token.slice(0, 20)}…` : token;
+    throw new Error(`Number ${index + 1} of ${tokens.length} is not one: “${shown}”.`);
+  });
+}
+
+/** Draws from the normal distribution, the same ones each time: moving a slider changes one thing only. */
+function normals() {
+  let state = 1;
+  const uniform = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state + 0.5) / 2 ** 32;
+  };
+  return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+}
