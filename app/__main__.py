@@ -11,8 +11,8 @@ from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app.logs import log_config
 from app.settings import Settings
+from app.telemetry.logs import log_config
 from app.workers import shared_metrics, worker_count
 
 PROTOCOL = "app.protocol:JoiningProtocol"
@@ -45,7 +45,7 @@ def serve(settings: Settings, workers: int) -> int:
         workers=workers,
         log_config=log_config(settings),
         log_level=settings.log_level,
-        access_log=False,  # the application's own: app/access.py
+        access_log=False,  # the application's own: app/telemetry/access.py
         server_header=False,
         proxy_headers=False,  # nothing here looks at the client's address
         ws_max_size=settings.max_body_bytes,

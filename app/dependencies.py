@@ -8,7 +8,7 @@ from starlette.datastructures import State
 
 from app.errors import NotReady
 from app.forecaster import Forecaster
-from app.oip_statistics import InferenceCounters
+from app.oip.statistics import InferenceCounters
 from app.schemas import ModelInfo
 from model.intervals import Intervals
 

@@ -31,9 +31,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from app.observation import refused
-from app.oip_schemas import InferenceError, InferRequest
+from app.oip.schemas import InferenceError, InferRequest
 from app.schemas import FieldError, ProblemDetails
+from app.telemetry.observation import refused
 
 MEDIA_TYPE = "application/problem+json"
 

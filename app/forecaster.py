@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
-from app.metrics import Metrics
-from app.observation import worked
 from app.scheduler import Job, Scheduler, advance, finite_part
+from app.telemetry.metrics import Metrics
+from app.telemetry.observation import worked
 from model.runtime import Runtime, State
 
 INLINE_S = 250e-6

@@ -20,15 +20,15 @@ from app.dependencies import Served
 from app.endpoints import endpoints
 from app.forecaster import Forecaster, Limits
 from app.hotpath import HotPath
-from app.inference import Inference, InferFront
 from app.limits import BodyLimitMiddleware
-from app.logs import access_log
-from app.metrics import Metrics
-from app.observe import ObservingMiddleware
+from app.oip.inference import Inference, InferFront
 from app.routes import forecast, live, oip, page, service
 from app.schemas import ModelInfo
 from app.settings import Settings
-from app.tracing import TracedForecaster, TracedHotPath, start_tracing, telemetry
+from app.telemetry.logs import access_log
+from app.telemetry.metrics import Metrics
+from app.telemetry.middleware import ObservingMiddleware
+from app.telemetry.tracing import TracedForecaster, TracedHotPath, start_tracing, telemetry
 from model.artifact import read_artifact
 from model.runtime import open_runtime
 

@@ -20,9 +20,9 @@ from typing import Any
 import orjson
 import torch
 
-from app.access import AccessLog
-from app.observation import Observation
-from app.observe import ObservingMiddleware
+from app.telemetry.access import AccessLog
+from app.telemetry.middleware import ObservingMiddleware
+from app.telemetry.observation import Observation
 from benchmarks.artifacts import untrained
 from benchmarks.peers.registry import sample
 from benchmarks.report import Table, number, save

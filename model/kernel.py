@@ -37,8 +37,8 @@ _SOURCE = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module 
 told."""
 
 SMALLEST = 1e-300
-"""A sequence on a smaller scale is encoded as zeros: the compiler divides by multiplying with 1 / scale, which has to be
-finite."""
+"""A sequence on a smaller scale is encoded as zeros: the compiler divides by multiplying with 1 / scale, which has to
+be finite."""
 
 _SIGNATURE = (
     "float64(float32[:,::1], float64[::1], float64[::1], float64,"

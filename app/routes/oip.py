@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2, below /v2: health, metadata, inference and statistics.
 
-What inference does is in `app/inference.py`, and tensors are the business of `app/oip.py`.
+What inference does is in `app/oip/inference.py`, and tensors are the business of `app/oip/tensors.py`.
 """
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -17,8 +17,8 @@ from app.errors import (
     UnsupportedEncoding,
     declared_in_open_inference,
 )
-from app.inference import Inference
-from app.oip_schemas import (
+from app.oip.inference import Inference
+from app.oip.schemas import (
     EXTENSIONS,
     INPUT,
     OUTPUT,

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from app.dependencies import CurrentModel
 from app.errors import NotReady, declared
-from app.metrics import MEDIA_TYPE
 from app.schemas import Health, ModelInfo
+from app.telemetry.metrics import MEDIA_TYPE
 
 routes = APIRouter(tags=["service"])
 

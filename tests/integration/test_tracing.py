@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from app.tracing import TracingUnavailable, start_tracing
+from app.telemetry.tracing import TracingUnavailable, start_tracing
 from tests.artifacts import make_small_artifact
 from tests.server import ROOT, Server, serve
 

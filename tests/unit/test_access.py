@@ -8,11 +8,11 @@ from select import PIPE_BUF
 
 import pytest
 
-from app.access import AccessLog, timestamp
-from app.logs import Json, access_log, with_request
-from app.metrics import Metrics
-from app.observation import Observation
 from app.settings import Settings
+from app.telemetry.access import AccessLog, timestamp
+from app.telemetry.logs import Json, access_log, with_request
+from app.telemetry.metrics import Metrics
+from app.telemetry.observation import Observation
 
 LONGEST_ID = b"x" * 128
 TRACE = b"4bf92f3577b34da6a3ce929d0e0e4736"

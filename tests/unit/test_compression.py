@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.compression import accepted_coding, deflate, inflate
 from app.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
+from app.oip.compression import accepted_coding, deflate, inflate
 
 codings = st.sampled_from(["gzip", "deflate"])
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from app.counters import Registry
+from app.telemetry.counters import Registry
 
 _OTHER = """
 import sys
 from pathlib import Path
-from app.counters import Registry
+from app.telemetry.counters import Registry
 registry = Registry(Path(sys.argv[1]))
 registry.counter("asked", "", kind=["a", "b"])["b",].add(2)
 registry.gauge("waiting", "").set(5)

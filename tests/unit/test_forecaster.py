@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
 from app.forecaster import Forecaster, Limits
-from app.metrics import Metrics
+from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
 from model.runtime import Engine, Runtime, open_runtime
 from tests.artifacts import make_small_artifact

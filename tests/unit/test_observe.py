@@ -7,9 +7,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.errors import NotReady, problem_response
-from app.metrics import Metrics
-from app.observation import current, worked
-from app.observe import ObservingMiddleware
+from app.telemetry.metrics import Metrics
+from app.telemetry.middleware import ObservingMiddleware
+from app.telemetry.observation import current, worked
 from tests.metrics import total
 
 pytestmark = pytest.mark.anyio

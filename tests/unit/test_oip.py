@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from app.errors import Diverged, InvalidRequest
-from app.oip import Asked, TensorLimits, parse_request, response_head, tensor, with_data
-from app.oip_schemas import Datatype, InferResponse
+from app.oip.schemas import Datatype, InferResponse
+from app.oip.tensors import Asked, TensorLimits, parse_request, response_head, tensor, with_data
 
 LIMITS = TensorLimits(max_batch=4, max_sequence=6, max_steps=10, max_json_bytes=200_000)
 DTYPES: dict[Datatype, str] = {"FP32": "<f4", "FP64": "<f8"}

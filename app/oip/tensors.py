@@ -18,7 +18,7 @@ import orjson
 
 from app.body import JSON, parse
 from app.errors import Diverged, InvalidRequest
-from app.oip_schemas import OUTPUT, VERSION, Datatype, InferInput, InferParameters, InferRequest
+from app.oip.schemas import OUTPUT, VERSION, Datatype, InferInput, InferParameters, InferRequest
 from app.schemas import LARGEST_VALUE, FieldError
 
 LENGTH_HEADER = "inference-header-content-length"

@@ -2,7 +2,7 @@
 
 A line through `logging` would cost more than all that is counted. So several are written with one system call, and put
 together without a serialiser, which would take three times as long: no field can need an escape. Their form is that
-which `app/logs.py` gives to all other lines.
+which `app/telemetry/logs.py` gives to all other lines.
 """
 
 import os
@@ -14,7 +14,7 @@ from functools import lru_cache
 from select import PIPE_BUF
 from typing import Literal
 
-from app.observation import Observation
+from app.telemetry.observation import Observation
 
 STDERR = 2
 

@@ -16,13 +16,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.body import disconnected, read_body
-from app.compression import SMALLEST, accepted_coding, deflate, inflate
 from app.dependencies import Served
 from app.endpoints import numbers
 from app.errors import Diverged, Failed, Problem, problem_response
-from app.oip import LENGTH_HEADER, Asked, TensorLimits, parse_request, response_head, tensor, with_data
-from app.oip_schemas import VERSION
-from app.oip_statistics import Durations
+from app.oip.compression import SMALLEST, accepted_coding, deflate, inflate
+from app.oip.schemas import VERSION
+from app.oip.statistics import Durations
+from app.oip.tensors import LENGTH_HEADER, Asked, TensorLimits, parse_request, response_head, tensor, with_data
 from app.settings import Settings
 
 log = logging.getLogger(__name__)

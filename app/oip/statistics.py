@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.counters import Registry
-from app.oip_schemas import VERSION, Duration, InferenceStatistics, ModelStatistics
+from app.oip.schemas import VERSION, Duration, InferenceStatistics, ModelStatistics
+from app.telemetry.counters import Registry
 
 Part = Literal["success", "fail", "compute_input", "compute_infer", "compute_output"]
 

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.forecaster import Forecast, Forecaster
 from app.hotpath import HotPath
-from app.observation import current
+from app.telemetry.observation import current
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

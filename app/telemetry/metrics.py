@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.counters import Counter, Histogram, Registry
 from app.errors import REASONS
-from app.oip_statistics import InferenceCounters
+from app.oip.statistics import InferenceCounters
+from app.telemetry.counters import Counter, Histogram, Registry
 from app.workers import METRICS_FOLDER
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4

@@ -1,6 +1,6 @@
 """How log lines look: JSON, or text on a terminal, the same for the service, uvicorn and all libraries.
 
-They go to standard error. `app/access.py` writes those of requests.
+They go to standard error. `app/telemetry/access.py` writes those of requests.
 """
 
 import logging
@@ -10,9 +10,9 @@ from typing import Any
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from app.access import AccessLog, timestamp
-from app.observation import current
 from app.settings import Settings
+from app.telemetry.access import AccessLog, timestamp
+from app.telemetry.observation import current
 
 
 class _Times(logging.Formatter):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Message, Send
 
 if TYPE_CHECKING:
-    from app.metrics import Route
+    from app.telemetry.metrics import Route
 
 _acceptable_id = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}").fullmatch
 """What an id of a client's has to be: as long as anybody's, and harmless in a header, a log and a shell."""
