@@ -11,10 +11,11 @@ from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from app.protocol import Config
 from app.settings import Settings
 from app.workers import shared_metrics, worker_count
 
-PROTOCOL = "app.protocol:JoiningProtocol"
+PROTOCOL = "app.patience:PatientProtocol"
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
 
 def serve(settings: Settings, workers: int) -> int:
     """Run the workers until they are told to stop, and return the status to end with."""
-    config = uvicorn.Config(
+    config = Config(
         "app.main:create_service",
         factory=True,
         http=PROTOCOL,
@@ -50,6 +51,7 @@ def serve(settings: Settings, workers: int) -> int:
         ws_per_message_deflate=False,  # a number is shorter than what compressing it would add
         timeout_graceful_shutdown=settings.grace_period_s,
     )
+    config.receive_timeout_s = settings.receive_timeout_s
     if workers == 1:
         server = uvicorn.Server(config)
         with suppress(KeyboardInterrupt):

@@ -3,7 +3,9 @@
     Problem
     ├── InvalidRequest      422  the body is not what the contract says
     ├── Diverged            422  the model has no finite answer to it
+    ├── RequestTimeout      408  the rest of a request did not come
     ├── BodyTooLarge        413
+    ├── HeadTooLarge        431
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
@@ -63,6 +65,22 @@ class BodyTooLarge(Problem):
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(f"A request body has at most {max_body_bytes} bytes.")
+
+
+class RequestTimeout(Problem):
+    status = 408
+    title = "Request Timeout"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"A request has to be there as a whole within {timeout_s:g} s.")
+
+
+class HeadTooLarge(Problem):
+    status = 431
+    title = "Request Header Fields Too Large"
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The head of a request has at most {max_bytes} bytes.")
 
 
 class ClientGone(Problem):
