@@ -49,6 +49,7 @@ def serve(settings: Settings, workers: int) -> int:
         proxy_headers=False,  # nothing here looks at the client's address
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,  # a number is shorter than what compressing it would add
+        timeout_worker_healthcheck=60,  # seconds for a new worker to load its model, and for one that hangs to answer
         timeout_graceful_shutdown=settings.grace_period_s,
     )
     config.receive_timeout_s = settings.receive_timeout_s

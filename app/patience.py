@@ -18,6 +18,8 @@ from app.errors import HeadTooLarge, Problem, RequestTimeout, problem_response
 from app.protocol import Config, JoiningProtocol
 
 HEAD_BYTES = 65_536
+LINGER_S = 0.5
+"""Seconds that a connection between two requests is kept after the service was told to stop."""
 _EVERY_S = 1.0
 
 
@@ -29,6 +31,7 @@ class PatientProtocol(JoiningProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_bytes = 0
+        self._draining = False
         self._awaited: object = self
         self._since = self.loop.time()
         _watch(self.loop, self.connections)
@@ -42,6 +45,27 @@ class PatientProtocol(JoiningProtocol):
                 self._refuse(HeadTooLarge(HEAD_BYTES))
         else:
             self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        super().on_headers_complete()
+        if self._draining and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Finish what has begun, and take one more request that may be on its way already.
+
+        Uvicorn closes a connection between two requests at once; what its client has just sent is lost then.
+        """
+        self._draining = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(LINGER_S, self._close_between_requests)
+
+    def _close_between_requests(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def look(self, now: float) -> None:
         """End the connection if it has kept the service waiting for one thing for too long."""
