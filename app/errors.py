@@ -4,8 +4,10 @@
     ├── InvalidRequest      422  the body is not what the contract says
     ├── Diverged            422  the model has no finite answer to it
     ├── UnknownModel        404  another model, or another version of it, than is served
+    ├── RequestTimeout      408  the rest of a request did not come
     ├── BodyTooLarge        413
     ├── UnsupportedEncoding 415  the body is compressed in a way that nobody here can undo
+    ├── HeadTooLarge        431  the head of a request has no end
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
@@ -80,6 +82,7 @@ class Diverged(Problem):
 class BodyTooLarge(Problem):
     status = 413
     title = "Content Too Large"
+    headers = MappingProxyType({"Connection": "close"})  # or the rest of the body would have to be read
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(f"A request body has at most {max_body_bytes} bytes.")
@@ -100,6 +103,22 @@ class UnsupportedEncoding(Problem):
 
     def __init__(self, known: Iterable[str]) -> None:
         super().__init__(f"The content-encoding of a body is one of {', '.join(known)}.")
+
+
+class RequestTimeout(Problem):
+    status = 408
+    title = "Request Timeout"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"A request has to be there as a whole within {timeout_s:g} s.")
+
+
+class HeadTooLarge(Problem):
+    status = 431
+    title = "Request Header Fields Too Large"
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The head of a request has at most {max_bytes} bytes.")
 
 
 class ClientGone(Problem):

@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _LARGE = 65_536
@@ -66,6 +67,13 @@ class JoiningTransport:
 
 
 _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
+
+
+class Config(uvicorn.Config):
+    """Uvicorn's settings, and one that it does not have (`app/patience.py`)."""
+
+    receive_timeout_s = 30.0
+    """Seconds that a client has to send a request as a whole, or to take something of its answer."""
 
 
 class JoiningProtocol(HttpToolsProtocol):

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     max_pending_s: float = Field(default=5, gt=0)
     """Seconds of work that may be waiting; what comes on top of it is refused with 503 and Retry-After."""
 
+    receive_timeout_s: float = Field(default=30, gt=0)
+    """Seconds that a client has to send a request as a whole, or to take something of an answer."""
+
     live_idle_s: float = Field(default=300, gt=0)
     """Seconds without a message after which a connection to /live is closed."""
 

@@ -1,0 +1,125 @@
+"""How long a connection may keep the service waiting, and how much it may send before a request has begun.
+
+Uvicorn waits for the rest of a request as long as it takes, keeps every byte of a head that does not end, and holds an
+answer for a client that has stopped reading. Here a request that is not there as a whole in time is answered 408, a
+head that is too large 431, and a connection that takes nothing of its answer for as long is dropped. That protects
+memory and descriptors from slow clients, not the network from many of them: a reverse proxy has to stand in front of a
+service that strangers can reach.
+
+Nothing of this is done for each request. Once a second, every connection is asked what it waits for; what it has waited
+for since the last time as well is counted on.
+"""
+
+import asyncio
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from app.errors import HeadTooLarge, Problem, RequestTimeout, problem_response
+from app.protocol import Config, JoiningProtocol
+
+HEAD_BYTES = 65_536
+LINGER_S = 0.5
+"""Seconds that a connection between two requests is kept after the service was told to stop."""
+_EVERY_S = 1.0
+
+
+class PatientProtocol(JoiningProtocol):
+    """What uvicorn is given as `http`, with our own `Config`."""
+
+    config: Config
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._draining = False
+        self._awaited: object = self
+        self._since = self.loop.time()
+        _watch(self.loop, self.connections)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol.data_received`."""
+        super().data_received(data)
+        if self._in_head():
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse(HeadTooLarge(HEAD_BYTES))
+        else:
+            self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        super().on_headers_complete()
+        if self._draining and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Finish what has begun, and take one more request that may be on its way already.
+
+        Uvicorn closes a connection between two requests at once; what its client has just sent is lost then.
+        """
+        self._draining = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(LINGER_S, self._close_between_requests)
+
+    def _close_between_requests(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+    def look(self, now: float) -> None:
+        """End the connection if it has kept the service waiting for one thing for too long."""
+        awaited = self._awaits()
+        # Requests may look the same, so they are compared by what they are; what is unsent is a number.
+        moved = awaited is not self._awaited and (awaited != self._awaited or not isinstance(awaited, int))
+        if awaited is None or moved:
+            self._awaited, self._since = awaited, now
+        elif now - self._since > self.config.receive_timeout_s:
+            if awaited is self.scope:
+                self._refuse(RequestTimeout(self.config.receive_timeout_s))
+            else:  # there is no request to answer, or nobody takes the answer
+                self.transport.abort()
+
+    def _awaits(self) -> object:
+        """What the client has to do now: send the rest of a request, take its answer, or begin; None for nothing."""
+        if self.flow.write_paused:
+            return self.transport.get_write_buffer_size()
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self._in_head() or (answering and self.cycle.more_body):
+            return self.scope
+        # Uvicorn has a timer for the time between requests, which a blank line stops.
+        return None if answering or self.timeout_keep_alive_task else self
+
+    def _in_head(self) -> bool:
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer in the application's place, and close."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            response = problem_response(problem)
+            head = b"HTTP/1.1 %d %b\r\n" % (problem.status, problem.title.encode())
+            head += b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
+            self.transport.write(head + b"connection: close\r\n\r\n" + bytes(response.body))
+        self.transport.close()
+
+
+_watched: WeakKeyDictionary[asyncio.AbstractEventLoop, object] = WeakKeyDictionary()
+
+
+def _watch(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+    """Look at all connections of `loop` from now on, as long as there are any."""
+    if loop in _watched:
+        return
+
+    def look() -> None:
+        now = loop.time()
+        for connection in [each for each in connections if isinstance(each, PatientProtocol)]:
+            connection.look(now)
+        if connections:
+            loop.call_later(_EVERY_S, look)
+        else:
+            del _watched[loop]
+
+    _watched[loop] = loop.call_later(_EVERY_S, look)

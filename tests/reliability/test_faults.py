@@ -1,0 +1,133 @@
+"""What breaks servers, done to one under load: what is lost is counted, and is none but what was inside what died."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.artifacts import make_small_artifact
+from tests.integration.test_workers import workers_of
+from tests.reliability.load import Connections
+from tests.server import Server, serve
+
+pytestmark = pytest.mark.anyio
+
+BODY = json.dumps({"sequence": [0.1, 0.2, 0.3], "steps": 20}).encode()
+CLIENTS = 8
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serve(tmp_path, model=make_small_artifact(tmp_path), workers=2) as server:
+        yield server
+
+
+class Load:
+    """Clients that each ask one thing after the other, on connections that are kept."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.answers: Counter[bytes] = Counter()
+        self.lost: list[float] = []
+        """When each request was sent that got no answer."""
+        self._until = asyncio.Event()
+
+    async def client(self) -> None:
+        connections = Connections(self._url)
+        while not self._until.is_set():
+            sent = time.monotonic()
+            try:
+                async with asyncio.timeout(30):
+                    status, _, body = await connections.post("/generate", BODY)
+                self.answers[b"%d %b" % (status, body)] += 1
+            except (OSError, EOFError):
+                self.lost.append(sent)
+            await asyncio.sleep(0.001)
+        connections.close()
+
+    def stop(self) -> None:
+        self._until.set()
+
+
+@asynccontextmanager
+async def load(server: Server) -> AsyncIterator[Load]:
+    running = Load(server.url)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CLIENTS):
+            group.create_task(running.client())
+        try:
+            await asyncio.sleep(0.5)
+            yield running
+        finally:
+            running.stop()
+
+
+async def is_ready(server: Server) -> bool:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{server.url}/readyz")).status_code == 200
+
+
+async def until(what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.05)
+
+
+async def test_a_worker_that_is_killed_takes_only_what_was_inside_it(server: Server) -> None:
+    first, second = workers_of(server)
+    async with load(server) as running:
+        os.kill(first, signal.SIGKILL)
+        await until("a new worker", lambda: len({*workers_of(server)} - {first, second}) == 1)
+        await asyncio.sleep(1)
+        assert await is_ready(server)
+    # A client has one request at a time, and loses it where the worker had its connection.
+    assert len(running.lost) <= CLIENTS
+    assert len(running.answers) == 1, "all answers are the same"
+    assert sum(running.answers.values()) > 100
+
+
+async def test_sigterm_finishes_what_was_accepted(server: Server) -> None:
+    async with load(server) as running:
+        told = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        await until("the end", lambda: server.process.poll() is not None, 30)
+        running.stop()
+    assert server.process.returncode == 0
+    assert [sent for sent in running.lost if sent < told] == []
+    assert len(running.answers) == 1
+    with pytest.raises(httpx.ConnectError):
+        await is_ready(server)
+
+
+async def test_reloads_lose_nothing_and_leave_nothing(server: Server) -> None:
+    async with load(server) as running:
+        for _ in range(2):
+            before = {*workers_of(server)}
+            server.process.send_signal(signal.SIGHUP)
+            await until("two new workers", lambda: not before & {*workers_of(server)}, 120)  # noqa: B023
+        await until("the old ones end", lambda: len(workers_of(server)) == 2)
+    assert running.lost == []
+    assert len(running.answers) == 1
+
+
+async def test_a_bad_artifact_changes_nothing_and_the_log_says_why(server: Server, tmp_path: Path) -> None:
+    before = {*workers_of(server)}
+    artifact = tmp_path / "small.pt"
+    good = artifact.read_bytes()
+    artifact.write_bytes(good[:-100])
+    async with load(server) as running:
+        server.process.send_signal(signal.SIGHUP)
+        await until("the refusal", lambda: "aborting the restart" in server.log.read_text(), 60)
+        await asyncio.sleep(0.5)
+    assert {*workers_of(server)} == before
+    assert running.lost == []
+    assert "digest" in server.log.read_text()
