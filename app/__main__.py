@@ -9,12 +9,11 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from app.protocol import Config
 from app.settings import Settings
 from app.telemetry.logs import log_config
-from app.workers import shared_metrics, worker_count
+from app.workers import Supervisor, shared_metrics, worker_count
 
 PROTOCOL = "app.patience:PatientProtocol"
 
@@ -51,7 +50,6 @@ def serve(settings: Settings, workers: int) -> int:
         proxy_headers=False,  # nothing here looks at the client's address
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,  # a number is shorter than what compressing it would add
-        timeout_worker_healthcheck=60,  # seconds for a new worker to load its model, and for one that hangs to answer
         timeout_graceful_shutdown=settings.grace_period_s,
     )
     config.receive_timeout_s = settings.receive_timeout_s
@@ -61,9 +59,7 @@ def serve(settings: Settings, workers: int) -> int:
             server.run()
         return 0 if server.started else STARTUP_FAILURE
     # Not `uvicorn.run`, which ends with status 0 when its workers cannot start.
-    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
-    # At once, also in the middle of a reload, which uvicorn would finish first.
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.should_exit.set())
+    supervisor = Supervisor(config, sockets=[config.bind_socket()])
     supervisor.run()
     return STARTUP_FAILURE if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes) else 0
 

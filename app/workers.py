@@ -1,10 +1,15 @@
-"""How many processes serve, and what they share: the folder in which each keeps its part of the metrics."""
+"""How many processes serve, what they share, and what looks after them."""
 
 import os
+import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from app.settings import Settings
 
@@ -47,3 +52,26 @@ def shared_metrics() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="sine-metrics-", ignore_cleanup_errors=True) as folder:
         os.environ[METRICS_FOLDER] = folder
         yield
+
+
+class Supervisor(Multiprocess):
+    """Uvicorn's: it replaces workers that die, and on SIGHUP each by one that has loaded the artifact anew.
+
+    A new worker takes over when it is ready. Where it does not get ready, the old ones stay.
+    """
+
+    _LOADING_S = 60
+    """For a new worker to load its model, on a busy machine."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        # At once, also in the middle of a reload, which uvicorn would finish first.
+        signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())
+
+    def handle_hup(self) -> None:
+        """See `Multiprocess`. Uvicorn has one limit for both, a worker that gets ready and one that hangs."""
+        hangs_s, self.config.timeout_worker_healthcheck = self.config.timeout_worker_healthcheck, self._LOADING_S
+        try:
+            super().handle_hup()
+        finally:
+            self.config.timeout_worker_healthcheck = hangs_s
