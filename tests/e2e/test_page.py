@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.browser import CHROMIUM, chromium
+from tests.metrics import total
 from tests.server import Server, serve
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -113,8 +114,7 @@ def generate(server: Server, sequence: list[float], steps: int) -> list[float]:
 
 
 def executed_steps(server: Server) -> float:
-    text = httpx.get(f"{server.url}/metrics").text
-    return float(re.findall(r"^sine_steps_total (\S+)$", text, re.MULTILINE)[0])
+    return total(httpx.get(f"{server.url}/metrics").text, "sine_steps_total")
 
 
 def test_the_page_allows_its_own_files_and_nothing_else(server: Server) -> None:
