@@ -58,9 +58,8 @@ async def predict(request: PredictRequest, served: Served, client_gone: ClientGo
 
 async def next_value(
     request: PredictRequest, origin: Origin, served: Served, client_gone: ClientGone | None, keeps_state: bool
-) -> tuple[bytes, Origin]:
-    """A `PredictResponse`, serialised, and where the values after it go on from if `keeps_state`."""
-    observed = _observed(request, origin)
+) -> tuple[bytes, Forecast]:
+    """A `PredictResponse`, serialised, and the forecast in it."""
     intervals = _intervals(request, origin, 1, served) if request.level else None
     forecast = await served.forecaster.forecast(
         request.sequence, 1, request.timeout_s, client_gone, origin.state, keeps_state
@@ -70,9 +69,9 @@ async def next_value(
     content = b'{"prediction":%b%b%b}' % (
         orjson.dumps(forecast.chunks[0].item(0)),
         await intervals.serialise(forecast) if intervals else b"",
-        _token(forecast.observed, observed, served) if request.return_state else b"",
+        _token(forecast.observed, observed(request, origin), served) if request.return_state else b"",
     )
-    return content, Origin(forecast.observed, observed)
+    return content, forecast
 
 
 async def generate(request: GenerateRequest, served: Served, client_gone: ClientGone) -> bytes:
@@ -128,7 +127,7 @@ def origin_of(request: PredictRequest, served: Served) -> Origin:
         raise InvalidRequest([FieldError(pointer="/state", detail=str(error))]) from None
 
 
-def _observed(request: PredictRequest, origin: Origin) -> int:
+def observed(request: PredictRequest, origin: Origin) -> int:
     """The values behind a forecast, all of them observed; 0 where predictions are among them."""
     return len(request.sequence) + origin.observed if origin.state is None or origin.observed else 0
 
@@ -161,7 +160,7 @@ def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Serv
     """The model's intervals for a request with levels. Raises InvalidRequest if it has none."""
     if served.intervals is None:
         raise InvalidRequest([FieldError(pointer="/level", detail="not for this model: it has no intervals")])
-    context, levels = _observed(request, origin), request.level or []
+    context, levels = observed(request, origin), request.level or []
     if context == 0:
         detail = "not with the state of a rollout: intervals are calibrated for values that were observed"
         raise InvalidRequest([FieldError(pointer="/level", detail=detail)])

@@ -25,20 +25,25 @@ log = logging.getLogger(__name__)
 class HotPath:
     """ASGI middleware around the application whose endpoints these are; `state` is that application's."""
 
-    def __init__(self, app: ASGIApp, state: State, endpoints: Iterable[Endpoint[Any]]) -> None:
+    def __init__(self, app: ASGIApp, state: State, endpoints: Iterable[Endpoint[Any]], max_body_bytes: int) -> None:
+        """A body that is larger, or does not say how large it is, is left to `app`."""
         self.app = app
         self._state = state
+        self._max = max_body_bytes
         self._endpoints = {endpoint.path: endpoint for endpoint in endpoints}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
         if endpoint is None or scope["method"] != "POST":
             return await self.app(scope, receive, send)
-        content_type = b""
-        for name, value in scope["headers"]:
+        content_type, length = b"", self._max + 1
+        for name, value in reversed(scope["headers"]):  # of several, the first counts
             if name == b"content-type":
                 content_type = value
-                break
+            elif name == b"content-length":
+                length = int(value)  # the HTTP parser has checked that it is a number, and that there is only one
+        if length > self._max:
+            return await self.app(scope, receive, send)
         try:
             model = served(self._state)
             body = await read_body(receive)

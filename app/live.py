@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from app.dependencies import Served
-from app.endpoints import next_value, origin_of
+from app.endpoints import next_value, observed, origin_of
 from app.schemas import PredictRequest
-from app.tokens import START
+from app.tokens import START, Origin
 
 
 class LiveSequence:
@@ -34,10 +34,10 @@ class LiveSequence:
             origin, kept = origin_of(request, self._served), None
         elif kept and self._rescales(new):
             request, origin = request.model_copy(update={"sequence": [*kept, *new]}), START
-        content, origin = await next_value(request, origin, self._served, None, keeps_state=True)
+        content, forecast = await next_value(request, origin, self._served, None, keeps_state=True)
         if kept is not None:
             kept.extend(new)
-        self._origin, self._kept = origin, kept
+        self._origin, self._kept = Origin(forecast.observed, observed(request, origin)), kept
         return content
 
     def _rescales(self, new: Sequence[float]) -> bool:

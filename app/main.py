@@ -91,11 +91,17 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     app = create_app(settings)
     stack: ASGIApp = app
     if settings.hot_path and settings.tracing:
-        app.add_middleware(TracedHotPath, state=app.state, endpoints=endpoints(settings))
+        app.add_middleware(
+            TracedHotPath,
+            state=app.state,
+            endpoints=endpoints(settings),
+            max_body_bytes=settings.max_body_bytes,
+        )
     elif settings.hot_path:
         stack = InferFront(stack, app.state, Inference(settings))
-        stack = HotPath(stack, app.state, endpoints(settings))
     stack = BodyLimitMiddleware(stack, settings.max_body_bytes, settings.max_batch_bytes)
+    if settings.hot_path and not settings.tracing:
+        stack = HotPath(stack, app.state, endpoints(settings), settings.max_body_bytes)
     return ObservingMiddleware(stack, app.state.metrics, access_log(settings))
 
 

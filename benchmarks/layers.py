@@ -96,10 +96,9 @@ def layers(folder: Path) -> dict[str, Ask]:
     app = create_app(settings)
     metrics = app.state.metrics
     served = app.state.served = load(settings, metrics)
-    hot = HotPath(app, app.state, endpoints(settings))
-    limited = BodyLimitMiddleware(hot, settings.max_body_bytes, settings.max_batch_bytes)
-    counted = _SixteenATurn(limited, metrics, None)
-    logged = _SixteenATurn(limited, metrics, AccessLog("json", os.open(os.devnull, os.O_WRONLY)))
+    hot = HotPath(app, app.state, endpoints(settings), settings.max_body_bytes)
+    counted = _SixteenATurn(hot, metrics, None)
+    logged = _SixteenATurn(hot, metrics, AccessLog("json", os.open(os.devnull, os.O_WRONLY)))
     routed = ObservingMiddleware(
         BodyLimitMiddleware(app, settings.max_body_bytes, settings.max_batch_bytes), metrics, None
     )
@@ -114,7 +113,6 @@ def layers(folder: Path) -> dict[str, Ask]:
     ):
         for name, layer in {
             "hot path": hot,
-            "+ body limit": limited,
             "+ id and metrics": counted,
             "+ access log": logged,
         }.items():
