@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve train test lint format test-container bench bench-peers clean
+.PHONY: help install serve train test lint format test-container reliability bench bench-peers clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: $(VENV)/dev.stamp ## run all tests
 
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
 	$(BIN)/python -m pytest tests/container
+
+reliability: $(VENV)/dev.stamp ## slow and hostile clients, killed workers, reloads under load (5 minutes)
+	$(BIN)/python -m pytest tests/reliability
 
 bench: $(VENV)/dev.stamp ## measure the server and its kernel; needs wrk, gcc and an idle machine (10 minutes)
 	$(BIN)/python -m benchmarks

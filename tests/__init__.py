@@ -1,2 +1,2 @@
-"""Four tiers: `unit` (functions and the model), `integration` (a real server), `e2e` (what the README promises),
-`container` (the images; `make test-container`)."""
+"""Five tiers: `unit` (functions and the model), `integration` (a real server), `e2e` (what the README promises),
+`container` (the images; `make test-container`), `reliability` (what breaks servers; `make reliability`)."""

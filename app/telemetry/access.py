@@ -1,13 +1,15 @@
 """The access log: a line for each request, with what is known of it and nothing that a client sent but a harmless id.
 
-A line through `logging` would cost more than all that is counted. So several are written with one system call, and put
-together without a serialiser, which would take three times as long: no field can need an escape. Their form is that
-which `app/telemetry/logs.py` gives to all other lines.
+A line through `logging` would cost more than all that is counted. So the lines of `DELAY_S` are written together, and
+made without a serialiser, which would take three times as long: no field can need an escape. Their form is that which
+`app/telemetry/logs.py` gives to all other lines.
 """
 
+import asyncio
 import os
+import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +19,9 @@ from typing import Literal
 from app.telemetry.observation import Observation
 
 STDERR = 2
+
+DELAY_S = 0.05
+"""How long a line may wait. A worker that is killed takes those that do along."""
 
 _FORMS = {
     "json": (
@@ -28,26 +33,46 @@ _FORMS = {
 }
 
 
+Flush = Callable[[], None]
+
+
+def in_a_moment(flush: Flush) -> None:
+    """Call `flush` after `DELAY_S`, from the event loop that is running."""
+    asyncio.get_running_loop().call_later(DELAY_S, flush)
+
+
 class AccessLog:
     """Writes the lines of requests."""
 
-    def __init__(self, form: Literal["json", "text"], file: int = STDERR) -> None:
-        """`file` is the descriptor of where they go."""
+    def __init__(
+        self, form: Literal["json", "text"], file: int = STDERR, later: Callable[[Flush], object] | None = None
+    ) -> None:
+        """`file` is the descriptor of where they go, `later` has `flush` called; without it, somebody else does."""
         self._line, self._trace = _FORMS[form]
         self._file = file
+        self._is_pipe = stat.S_ISFIFO(os.fstat(file).st_mode)
+        self._later = later
+        self._waiting = b""
+        """Lines that are not written yet."""
 
-    def write(self, requests: Iterable[Observation]) -> None:
-        """Write the lines of requests that have just ended. A log that cannot be written fails none of them."""
+    def add(self, requests: Iterable[Observation]) -> None:
+        """Put the lines of requests that have just ended behind those that wait to be written."""
         line, trace = self._line, self._trace
         now = timestamp(time.time()).encode()
-        lines = b"".join(
+        if self._later is not None and not self._waiting:
+            self._later(self.flush)
+        self._waiting += b"".join(
             [
                 line % (now, r.id, r.route.path, r.status, r.duration_s, r.work, r.trace_id and trace % r.trace_id)
                 for r in requests
             ]
         )
+
+    def flush(self) -> None:
+        """Write all that waits. A log that cannot be written fails no request."""
+        lines, self._waiting = self._waiting, b""
         with suppress(OSError):
-            while len(lines) > PIPE_BUF:  # more at once, into a pipe, could get mixed with the lines of other workers
+            while self._is_pipe and len(lines) > PIPE_BUF:  # more at once could get mixed with other workers' lines
                 end = lines.rindex(b"\n", 0, PIPE_BUF) + 1
                 os.write(self._file, lines[:end])
                 lines = lines[end:]

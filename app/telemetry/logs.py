@@ -3,6 +3,7 @@
 They go to standard error. `app/telemetry/access.py` writes those of requests.
 """
 
+import atexit
 import logging
 import sys
 from typing import Any
@@ -11,7 +12,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from app.settings import Settings
-from app.telemetry.access import AccessLog, timestamp
+from app.telemetry.access import AccessLog, in_a_moment, timestamp
 from app.telemetry.observation import current
 
 
@@ -76,7 +77,9 @@ def access_log(settings: Settings) -> AccessLog | None:
     """Where requests are logged, if they are."""
     if not settings.access_log or settings.log_level not in ("debug", "info"):
         return None
-    return AccessLog("json" if _in_json(settings) else "text")
+    log = AccessLog("json" if _in_json(settings) else "text", later=in_a_moment)
+    atexit.register(log.flush)  # where the loop has ended before the moment was over
+    return log
 
 
 def _in_json(settings: Settings) -> bool:

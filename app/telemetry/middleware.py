@@ -90,7 +90,7 @@ class ObservingMiddleware:
             if seen.reason:
                 self._count_refusal(seen)
         if self._access is not None:
-            self._access.write(ended)
+            self._access.add(ended)
 
     def _count_refusal(self, seen: Observation) -> None:
         """A connection may have several, each answered by a message."""

@@ -33,8 +33,15 @@ def request() -> Observation:
 
 def test_no_piece_is_larger_than_what_a_pipe_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
+    reading, writing = os.pipe()
+    log = AccessLog("json", writing)
     monkeypatch.setattr(os, "write", lambda _, piece: pieces.append(piece))
-    AccessLog("json").write([request() for _ in range(100)])
+    for _ in range(10):
+        log.add([request() for _ in range(10)])
+    assert pieces == []
+    log.flush()
+    os.close(reading)
+    os.close(writing)
     assert len(pieces) > 1
     assert all(len(piece) <= PIPE_BUF and piece.endswith(b"\n") for piece in pieces)
     lines = [json.loads(line) for line in b"".join(pieces).splitlines()]
@@ -43,15 +50,20 @@ def test_no_piece_is_larger_than_what_a_pipe_takes_at_once(monkeypatch: pytest.M
 
 def test_a_log_that_cannot_be_written_fails_nothing() -> None:
     reading, writing = os.pipe()
+    log = AccessLog("text", writing)
     os.close(reading)
-    AccessLog("text", writing).write([request()])  # nobody reads
+    log.add([request()])
+    log.flush()  # nobody reads
     os.close(writing)
-    AccessLog("text", writing).write([request()])  # nor can it be written to
+    log.add([request()])
+    log.flush()  # nor can it be written to
 
 
 def test_an_access_line_has_the_form_of_all_others() -> None:
     reading, writing = os.pipe()
-    AccessLog("json", writing).write([request()])
+    log = AccessLog("json", writing)
+    log.add([request()])
+    log.flush()
     line = json.loads(os.read(reading, PIPE_BUF))
     os.close(reading)
     os.close(writing)
