@@ -16,9 +16,10 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app import errors
+from app.admission import Limits
 from app.dependencies import Served
 from app.endpoints import endpoints
-from app.forecaster import Forecaster, Limits
+from app.forecaster import Forecaster
 from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
 from app.oip.inference import Inference, InferFront

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
+from app.admission import Limits
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
-from app.forecaster import Forecaster, Limits
+from app.forecaster import Forecaster
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
 from model.runtime import Engine, Runtime, open_runtime
