@@ -25,9 +25,9 @@ INLINE_S = 250e-6
 """The longest that a forecast may hold the event loop: less than what it costs to hand it to another thread, whose end
 has to wake the loop, and to interleave it with what else waits there."""
 
-PART = 256
-"""Values in a part of a stream, or as many as take CHUNK_S where that is fewer: about 5 kB of JSON, and never long to
-wait for."""
+FIRST_PART, PART = 16, 256
+"""Values in the first part of a stream, and in the largest; each is twice the one before. The first are there soon, also
+where the next parts are made before they are sent, and the largest, of about 5 kB of JSON, are never long to wait for."""
 
 
 class Forecast(NamedTuple):
@@ -61,6 +61,8 @@ class Forecaster:
         self._inline, self._ended = metrics.stages["inline"], metrics.ended
         self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._admission.step_s)
         self._part_steps = min(self._admission.chunk_steps, PART)
+        # A batch rounds differently where its chunks begin at other steps than those of `forecast`.
+        self._first_part_steps = self._part_steps if runtime.batches else min(self._part_steps, FIRST_PART)
         self._turn = asyncio.Lock()
 
     async def forecast(
@@ -121,13 +123,15 @@ class Forecaster:
         see `forecast`.
         """
         self._admission.check(len(sequence) + steps, self._admission.timeout_s(timeout_s))
+        size = self._first_part_steps
         try:
             while steps > 0:
                 part = await self.forecast(
-                    sequence, min(steps, self._part_steps), timeout_s, state=state, keeps_state=True, admitted=True
+                    sequence, min(steps, size), timeout_s, state=state, keeps_state=True, admitted=True
                 )
                 yield part
-                sequence, state, steps = (), part.reached, 0 if part.diverged else steps - self._part_steps
+                sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
+                size = min(2 * size, self._part_steps)
         except BaseException as error:
             self._ended[_given_up(error)].add()
             raise

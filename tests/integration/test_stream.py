@@ -121,7 +121,7 @@ async def test_a_failure_on_the_way_is_the_last_event(tmp_path: Path, failure: E
         http = httpx.AsyncClient(transport=transport, base_url="http://in-process")
         async with AsyncClient(http) as client, client.stream(SEQUENCE, 5000) as rollout:
             parts = aiter(rollout)
-            assert [len((await anext(parts)).values) for _ in range(2)] == [256, 256]
+            assert [len((await anext(parts)).values) for _ in range(2)] == [16, 32]
             with pytest.raises(ServiceError) as caught:
                 await anext(parts)
     assert caught.value.status == status
