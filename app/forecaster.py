@@ -26,8 +26,8 @@ INLINE_S = 250e-6
 has to wake the loop, and to interleave it with what else waits there."""
 
 FIRST_PART, PART = 16, 256
-"""Values in the first part of a stream, and in the largest; each is twice the one before. The first are there soon, also
-where the next parts are made before they are sent, and the largest, of about 5 kB of JSON, are never long to wait for."""
+"""Values in the first part of a stream, and in the largest; each is twice the one before. The first are there soon,
+even where the next parts are made before they are sent; the largest, about 5 kB of JSON, are never long to wait for."""
 
 
 class Forecast(NamedTuple):
