@@ -7,7 +7,8 @@ else is admitted (`app/admission.py`) and goes through the scheduler, a chunk at
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +74,6 @@ class Forecaster:
         client_gone: Callable[[], Awaitable[object]] | None = None,
         state: State | None = None,
         keeps_state: bool = False,
-        admitted: bool = False,
     ) -> Forecast:
         """The `steps` values that follow `sequence`, in its unit.
 
@@ -84,7 +84,6 @@ class Forecaster:
             client_gone: returns when nobody waits for the answer any more. Awaited only for work that takes long.
             state: what the sequence goes on from, at the scale of that; None for the start.
             keeps_state: whether the forecast's states are wanted.
-            admitted: never refuse; for the parts of what has been admitted as a whole.
 
         Raises:
             Overloaded: too much work is waiting, or it could not be done in time.
@@ -93,25 +92,12 @@ class Forecaster:
         """
         cost = len(sequence) + steps
         if cost <= self._inline_steps:
-            began = time.perf_counter()
-            forecast = _at_once(self.runtime, sequence, steps, state, keeps_state)
-            self._inline.ran(cost, time.perf_counter() - began)
-            worked(cost)
+            forecast = self._at_once(sequence, steps, state, keeps_state)
         else:
-            timeout_s = self._admission.timeout_s(timeout_s)
-            if not admitted:
-                self._admission.check(cost, timeout_s)
-            job = Job(sequence, steps, state, keeps_state, queued_s=time.perf_counter())
-            try:
-                with self._admission.pending(cost):
-                    await self._done(job, timeout_s, client_gone)
-            except BaseException as error:
-                if not admitted:
-                    self._ended[_given_up(error)].add()
-                raise
-            forecast = Forecast(job.chunks, job.diverged, job.observed, job.state)
-        if not admitted:
-            self._ended["diverged" if forecast.diverged else "length"].add()
+            self._admission.check(cost, self._admission.timeout_s(timeout_s))
+            with self._counting_given_up():
+                forecast = await self._queued(sequence, steps, timeout_s, client_gone, state, keeps_state)
+        self._count_end(forecast)
         return forecast
 
     async def stream(
@@ -124,18 +110,17 @@ class Forecaster:
         """
         self._admission.check(len(sequence) + steps, self._admission.timeout_s(timeout_s))
         size = self._first_part_steps
-        try:
+        with self._counting_given_up():
             while steps > 0:
-                part = await self.forecast(
-                    sequence, min(steps, size), timeout_s, state=state, keeps_state=True, admitted=True
-                )
+                wanted = min(steps, size)
+                if len(sequence) + wanted <= self._inline_steps:
+                    part = self._at_once(sequence, wanted, state, keeps_state=True)
+                else:
+                    part = await self._queued(sequence, wanted, timeout_s, None, state, keeps_state=True)
                 yield part
                 sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
                 size = min(2 * size, self._part_steps)
-        except BaseException as error:
-            self._ended[_given_up(error)].add()
-            raise
-        self._ended["diverged" if part.diverged else "length"].add()
+        self._count_end(part)
 
     async def forecast_batch(
         self,
@@ -152,18 +137,14 @@ class Forecaster:
             return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
         costs = [len(row) + steps for row in rows]
         if sum(costs) <= self._inline_steps:
-            forecasts = [await self.forecast(row, steps, admitted=True) for row in rows]
+            forecasts = [self._at_once(row, steps) for row in rows]
         else:
             timeout_s = self._admission.timeout_s(timeout_s)
             self._admission.check(sum(costs), timeout_s)
-            try:
-                with self._admission.pending(sum(costs)):
-                    forecasts = await self._admitted_batch(rows, steps, costs, timeout_s, client_gone)
-            except BaseException as error:
-                self._ended[_given_up(error)].add(len(rows))
-                raise
+            with self._counting_given_up(len(rows)), self._admission.pending(sum(costs)):
+                forecasts = await self._admitted_batch(rows, steps, costs, timeout_s, client_gone)
         for forecast in forecasts:
-            self._ended["diverged" if forecast.diverged else "length"].add()
+            self._count_end(forecast)
         return forecasts
 
     async def _admitted_batch(
@@ -200,32 +181,62 @@ class Forecaster:
         while len(forecasts) < len(rows):
             async with self._turn:
                 for row in rows[len(forecasts) :][:rows_a_turn]:
-                    forecasts.append(await self.forecast(row, steps, admitted=True))
+                    forecasts.append(self._at_once(row, steps))
                 await asyncio.sleep(0)
         return forecasts
 
-    async def _done(self, job: Job, timeout_s: float, client_gone: Callable[[], Awaitable[object]] | None) -> None:
+    def _at_once(
+        self, sequence: Sequence[float], steps: int, state: State | None = None, keeps_state: bool = False
+    ) -> Forecast:
+        """A forecast of little work, on the event loop."""
+        began, runtime = time.perf_counter(), self.runtime
+        if state is None and not keeps_state:
+            finite_S = finite_part(runtime.forecast(sequence, steps))
+            forecast = Forecast([finite_S], diverged=len(finite_S) < steps)
+        else:
+            begun = None if state is None else [state]
+            observed = runtime.encode([sequence], begun) if len(sequence) else begun or []
+            values_BS, reached = runtime.rollout(observed, steps)
+            finite_S = finite_part(values_BS[0])
+            forecast = Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
+        cost = len(sequence) + steps
+        self._inline.ran(cost, time.perf_counter() - began)
+        worked(cost)
+        return forecast
+
+    async def _queued(
+        self,
+        sequence: Sequence[float],
+        steps: int,
+        timeout_s: float | None,
+        client_gone: Callable[[], Awaitable[object]] | None,
+        state: State | None,
+        keeps_state: bool,
+    ) -> Forecast:
+        """A forecast that has been admitted, on the model's thread."""
+        job = Job(sequence, steps, state, keeps_state, queued_s=time.perf_counter())
+        with self._admission.pending(len(sequence) + steps):
+            try:
+                await _first(self._thread.submit(job), client_gone, self._admission.timeout_s(timeout_s))
+            finally:
+                self._thread.leave(job)
+        return Forecast(job.chunks, job.diverged, job.observed, job.state)
+
+    def _count_end(self, forecast: Forecast) -> None:
+        self._ended["diverged" if forecast.diverged else "length"].add()
+
+    @contextmanager
+    def _counting_given_up(self, rollouts: int = 1) -> Iterator[None]:
+        """Count why so many that were admitted have no end of their own, if they have none."""
         try:
-            await _first(self._thread.submit(job), client_gone, timeout_s)
-        finally:
-            self._thread.leave(job)
+            yield
+        except BaseException as error:
+            self._ended[_given_up(error)].add(rollouts)
+            raise
 
     def close(self) -> None:
         """Wait for the model's thread to finish what it has begun."""
         self._thread.close()
-
-
-def _at_once(
-    runtime: Runtime, sequence: Sequence[float], steps: int, state: State | None, keeps_state: bool
-) -> Forecast:
-    if state is None and not keeps_state:
-        finite_S = finite_part(runtime.forecast(sequence, steps))
-        return Forecast([finite_S], diverged=len(finite_S) < steps)
-    begun = None if state is None else [state]
-    observed = runtime.encode([sequence], begun) if len(sequence) else begun or []
-    values_BS, reached = runtime.rollout(observed, steps)
-    finite_S = finite_part(values_BS[0])
-    return Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
 
 
 def _given_up(error: BaseException) -> str:

@@ -88,8 +88,6 @@ class TracedForecaster(Forecaster):
 
     async def forecast(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> Forecast:
         """See `Forecaster.forecast`."""
-        if named.get("admitted"):  # part of a stream
-            return await super().forecast(sequence, steps, *rest, **named)
         with _span(sequence, steps) as ended:
             forecast = await super().forecast(sequence, steps, *rest, **named)
             ended(forecast)
