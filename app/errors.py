@@ -21,6 +21,7 @@ Below /v2, the form is that of the Open Inference Protocol, `{"error": detail}`,
 clients know from Triton: 400 for what is 422 elsewhere, and 503 for 504.
 """
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,8 @@ from starlette.exceptions import HTTPException
 from app.oip.schemas import InferenceError, InferRequest
 from app.schemas import FieldError, ProblemDetails
 from app.telemetry.observation import refused
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -165,6 +168,14 @@ class DeadlineExceeded(Problem):
 def is_open_inference(path: str) -> bool:
     """Whether a path belongs to the Open Inference Protocol."""
     return path == "/v2" or path.startswith("/v2/")
+
+
+def problem_of(error: Exception, what: str) -> Problem:
+    """What an error is to the client. Called where it was caught: one that nobody expected goes to the log."""
+    if isinstance(error, Problem):
+        return error
+    log.exception("%s failed", what)
+    return Failed()
 
 
 def problem_response(problem: Problem, path: str = "") -> Response:

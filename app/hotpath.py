@@ -7,7 +7,6 @@ the load, and hands everything else on. It is an optimisation, never a second be
 headers and body. `SINE_HOT_PATH=false` takes it out.
 """
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,9 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.body import disconnected, read_body
 from app.dependencies import served
 from app.endpoints import Endpoint
-from app.errors import Failed, Problem, problem_response
-
-log = logging.getLogger(__name__)
+from app.errors import problem_of, problem_response
 
 
 class HotPath:
@@ -48,11 +45,8 @@ class HotPath:
             model = served(self._state)
             body = await read_body(receive)
             content = await endpoint.respond(content_type.decode("latin-1"), body, model, lambda: disconnected(receive))
-        except Problem as problem:
-            return await problem_response(problem)(scope, receive, send)
-        except Exception:
-            log.exception("POST %s failed", endpoint.path)
-            return await problem_response(Failed())(scope, receive, send)
+        except Exception as error:
+            return await problem_response(problem_of(error, f"POST {endpoint.path}"))(scope, receive, send)
         headers = [(b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})

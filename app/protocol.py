@@ -77,7 +77,7 @@ class Config(uvicorn.Config):
 
 
 class JoiningProtocol(HttpToolsProtocol):
-    """What uvicorn is given as `http`."""
+    """Uvicorn's protocol on a `JoiningTransport`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         outbox = _outboxes.get(self.loop)

@@ -5,7 +5,6 @@ Parse, forecast, serialise, like `app/endpoints.py`, with tensors in place of li
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,14 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.body import disconnected, read_body
 from app.dependencies import Served
 from app.endpoints import numbers
-from app.errors import Diverged, Failed, Problem, problem_response
+from app.errors import Diverged, problem_of, problem_response
 from app.oip.compression import SMALLEST, accepted_coding, deflate, inflate
 from app.oip.schemas import VERSION
 from app.oip.statistics import Durations
 from app.oip.tensors import LENGTH_HEADER, Asked, TensorLimits, parse_request, response_head, tensor, with_data
 from app.settings import Settings
-
-log = logging.getLogger(__name__)
 
 Values = npt.NDArray[Any]
 """Of the tensor's own type, flat."""
@@ -103,11 +100,8 @@ class InferFront:
         try:
             body = await read_body(receive)
             response = await self._inference.respond(Headers(scope=scope), body, current, lambda: disconnected(receive))
-        except Problem as problem:
-            response = problem_response(problem, path)
-        except Exception:
-            log.exception("POST %s failed", path)
-            response = problem_response(Failed(), path)
+        except Exception as error:
+            response = problem_response(problem_of(error, f"POST {path}"), path)
         await response(scope, receive, send)
 
 

@@ -1,6 +1,5 @@
 """The endpoints that forecast, as FastAPI sees them. What they do is in `app/endpoints.py`."""
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
@@ -14,16 +13,13 @@ from app.endpoints import Endpoint, Event, stream
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
-    Failed,
     InvalidRequest,
     Overloaded,
-    Problem,
     declared,
+    problem_of,
     problem_response,
 )
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
-
-log = logging.getLogger(__name__)
 
 Events = AsyncGenerator[Event]
 
@@ -68,21 +64,15 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
             try:
                 async for event in events:
                     yield _sent(event)
-            except Problem as problem:
-                yield _sent(_error(problem))
-            except Exception:
-                log.exception("POST /generate/stream failed")
-                yield _sent(_error(Failed()))
+            except Exception as error:
+                problem = problem_of(error, "POST /generate/stream")
+                yield _sent(Event("error", bytes(problem_response(problem).body)))
 
     return routes
 
 
 def _sent(event: Event) -> ServerSentEvent:
     return ServerSentEvent(event=event.name, raw_data=event.data.decode())
-
-
-def _error(problem: Problem) -> Event:
-    return Event("error", bytes(problem_response(problem).body))
 
 
 async def _respond(

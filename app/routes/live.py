@@ -1,7 +1,6 @@
 """WebSocket /live: send a value, get the next prediction, for as long as the connection lasts."""
 
 import asyncio
-import logging
 
 from fastapi import APIRouter, WebSocket
 from pydantic import TypeAdapter, ValidationError
@@ -10,12 +9,10 @@ from starlette.websockets import WebSocketDisconnect
 from app.body import parse_json
 from app.dependencies import served
 from app.endpoints import Endpoint
-from app.errors import Failed, InvalidRequest, NotReady, Problem, problem_response
+from app.errors import InvalidRequest, NotReady, problem_of, problem_response
 from app.live import LiveSequence
 from app.schemas import FieldError, PredictRequest, Value
 from app.settings import Settings
-
-log = logging.getLogger(__name__)
 
 _GOING_AWAY = 1001
 _NUMBER: TypeAdapter[float] = TypeAdapter(Value)
@@ -51,11 +48,8 @@ async def _answer(sequence: LiveSequence, model: type[PredictRequest], message: 
     """A `PredictResponse`, or the problem with the message. After a problem the sequence goes on."""
     try:
         return (await sequence.observe(_parse(model, message))).decode()
-    except Problem as problem:
-        return bytes(problem_response(problem).body).decode()
-    except Exception:
-        log.exception("/live failed")
-        return bytes(problem_response(Failed()).body).decode()
+    except Exception as error:
+        return bytes(problem_response(problem_of(error, "/live")).body).decode()
 
 
 def _parse(model: type[PredictRequest], message: str | None) -> PredictRequest:

@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -75,6 +76,23 @@ paths = st.sampled_from(["/predict", "/generate"] * 5 + ["/predict/", "/generate
 methods = st.sampled_from(["POST"] * 8 + ["GET", "PUT", "OPTIONS", "HEAD", "DELETE"])
 
 
+async def assert_alike(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    method: str,
+    path: str,
+    headers: Any,
+    content: Callable[[], bytes | AsyncIterator[bytes]],
+) -> None:
+    """Status, headers and body of both ways are the same, and no failure. `content` makes a body for each."""
+    answers = []
+    for client in clients:
+        response = await client.request(method, path, content=content(), headers=headers)
+        headers_back = [(name, value) for name, value in response.headers.raw if name != b"date"]
+        answers.append((response.status_code, headers_back, response.content))
+    assert answers[0] == answers[1]
+    assert answers[0][0] < 500
+
+
 @given(method=methods, path=paths, content_type=content_types, body=bodies, chunked=st.booleans())
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_both_ways_answer_alike(
@@ -89,18 +107,8 @@ async def test_both_ways_answer_alike(
         yield body[:3]
         yield body[3:]
 
-    answers = []
-    for client in clients:
-        response = await client.request(
-            method,
-            path,
-            content=parts() if chunked else body,
-            headers=[(b"content-type", content_type.encode("latin-1")), (b"x-request-id", b"the-same")],
-        )
-        headers = [(name, value) for name, value in response.headers.raw if name != b"date"]
-        answers.append((response.status_code, headers, response.content))
-    assert answers[0] == answers[1]
-    assert answers[0][0] < 500
+    headers = [(b"content-type", content_type.encode("latin-1")), (b"x-request-id", b"the-same")]
+    await assert_alike(clients, method, path, headers, lambda: parts() if chunked else body)
 
 
 tensors = st.tuples(st.integers(1, 3), st.integers(1, 5), st.sampled_from(["FP32", "FP64"])).flatmap(
@@ -156,13 +164,7 @@ async def test_both_ways_infer_alike(
     }
     headers = {name: value for name, value in given.items() if value is not None}
     content = gzip.compress(body + raw) if sent == "gzip" else body + raw
-    answers = []
-    for client in clients:
-        response = await client.request(method, path, content=content, headers=headers)
-        headers_back = [(name, value) for name, value in response.headers.raw if name != b"date"]
-        answers.append((response.status_code, headers_back, response.content))
-    assert answers[0] == answers[1]
-    assert answers[0][0] < 500
+    await assert_alike(clients, method, path, headers, lambda: content)
 
 
 async def test_good_requests_are_answered_with_what_the_schema_promises(
