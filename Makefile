@@ -33,8 +33,8 @@ test: $(VENV)/dev.stamp ## run all tests
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
 	$(BIN)/python -m pytest tests/container
 
-reliability: $(VENV)/dev.stamp ## slow and hostile clients, killed workers, reloads under load (5 minutes)
-	$(BIN)/python -m pytest tests/reliability
+reliability: $(VENV)/dev.stamp ## overload, faults, hostile clients, reloads under load, and the table of what was lost (20 minutes)
+	$(BIN)/python -m pytest tests/reliability --full
 
 bench: $(VENV)/dev.stamp ## measure the server and its kernel; needs wrk, gcc and an idle machine (10 minutes)
 	$(BIN)/python -m benchmarks

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from benchmarks.report import ROOT, Table, load
 
-PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "models.md")
+PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "models.md", "reliability.md"))
 _PLACE = re.compile(r"(<!-- bench (\w+)\.([^>]+?) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
