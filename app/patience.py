@@ -6,13 +6,14 @@ head that is too large 431, and a connection that takes nothing of its answer fo
 memory and descriptors from slow clients, not the network from many of them: a reverse proxy has to stand in front of a
 service that strangers can reach.
 
-Nothing of this is done for each request. Once a second, every connection is asked what it waits for; what it has waited
-for since the last time as well is counted on.
+Nothing of this is done for each request, and neither is what uvicorn does, to start a timer after each and stop it
+before the next. Once a second, every connection is asked what it waits for; what it has waited for since the last time
+as well is counted on.
 """
 
 import asyncio
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from app.errors import HeadTooLarge, Problem, RequestTimeout, problem_response
 from app.protocol import Config, JoiningProtocol
@@ -52,6 +53,15 @@ class PatientProtocol(JoiningProtocol):
         if self._draining and self.cycle is not None:
             self.cycle.keep_alive = False
 
+    def on_response_complete(self) -> None:
+        """See `HttpToolsProtocol`, without its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
     def shutdown(self) -> None:
         """Finish what has begun, and take one more request that may be on its way already.
 
@@ -71,7 +81,7 @@ class PatientProtocol(JoiningProtocol):
         """End the connection if it has kept the service waiting for one thing for too long."""
         awaited = self._awaits()
         # Requests may look the same, so they are compared by what they are; what is unsent is a number.
-        moved = awaited is not self._awaited and (awaited != self._awaited or not isinstance(awaited, int))
+        moved = awaited != self._awaited if isinstance(awaited, int) else awaited is not self._awaited
         if awaited is None or moved:
             self._awaited, self._since = awaited, now
         elif now - self._since > self.config.receive_timeout_s:
@@ -87,8 +97,7 @@ class PatientProtocol(JoiningProtocol):
         answering = self.cycle is not None and not self.cycle.response_complete
         if self._in_head() or (answering and self.cycle.more_body):
             return self.scope
-        # Uvicorn has a timer for the time between requests, which a blank line stops.
-        return None if answering or self.timeout_keep_alive_task else self
+        return None if answering else self.cycle or self  # between two requests, the one that was answered
 
     def _in_head(self) -> bool:
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
@@ -105,7 +114,7 @@ class PatientProtocol(JoiningProtocol):
         self.transport.close()
 
 
-_watched: WeakKeyDictionary[asyncio.AbstractEventLoop, object] = WeakKeyDictionary()
+_watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 def _watch(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
@@ -120,6 +129,7 @@ def _watch(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
         if connections:
             loop.call_later(_EVERY_S, look)
         else:
-            del _watched[loop]
+            _watched.discard(loop)
 
-    _watched[loop] = loop.call_later(_EVERY_S, look)
+    _watched.add(loop)
+    loop.call_later(_EVERY_S, look)
