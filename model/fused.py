@@ -61,11 +61,11 @@ class FusedRuntime:
         """See `Runtime.rollout`."""
         values_BS = np.empty((len(states), steps))
         after = []
-        for values_S, state in zip(values_BS, states, strict=True):
+        for row, state in enumerate(states):
             memory_LM = state.memory_LM.copy()
-            self._kernel.run(memory_LM, _NOTHING, values_S, state.scale, *self._weights)
+            self._kernel.run(memory_LM, _NOTHING, values_BS[row], state.scale, *self._weights)
             after.append(State(memory_LM, state.scale))
-        return values_BS + self._offset, after
+        return values_BS + self._offset if self._offset else values_BS, after
 
     def forecast(self, sequence: Sequence[float], steps: int) -> Float64:
         """See `Runtime.forecast`."""
