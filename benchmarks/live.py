@@ -1,25 +1,28 @@
 """What streams, state tokens and /live cost: the first values, the memory of a slow reader, a value at a time.
 
-One worker and one connection, on the model that ships. The first values of a stream are timed from the request to the
+One worker, on the model that ships. The first values of a stream are timed from the request to the
 first event, in turns with whole answers of /generate. A value on /live is compared with /predict of the last 64 values,
-as a client without a state would ask, and with /predict from a state token; *µs of the server* is the processor time of
-its process, sockets and protocol included. The slow reader takes a rollout at so many bytes a second to its end.
+as a client without a state would ask, and with /predict from a state token: one after the other, on one connection. *µs
+of the server* is the processor time of its process, sockets, protocol and waking up for each value included; with 16
+connections it wakes up for several at a time. The slow reader takes a rollout at so many bytes a second to its end.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import json
 import math
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 import httpx
+from websockets.asyncio.client import connect as open_together
 from websockets.sync.client import connect
 
 from benchmarks import memory
@@ -33,6 +36,7 @@ STEPS = (100, 10_000, 100_000)
 FIRST_S, VALUE_S = 5e-3, 150e-6
 WAVE = [math.sin(2 * math.pi * t / 25) for t in range(10_000)]
 GIVEN = 64
+TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,28 @@ def first_values(served: Served, calls: int) -> tuple[Table, list[Target]]:
     return Table(["steps", "first values, p50 ms", "p99 ms", "all of /generate, p50 ms"], rows), verdicts
 
 
+async def together(served: Served, calls: int) -> Timed:
+    """So many values on /live in all, on `TOGETHER` connections at once, after a tenth as many that do not count."""
+    url, took_s = served.url.replace("http", "ws") + "/live", list[float]()
+
+    async def client(values: Iterable[float]) -> None:
+        async with open_together(url) as connection:
+            for value in values:
+                began = time.perf_counter()
+                await connection.send(repr(value))
+                await connection.recv()
+                took_s.append(time.perf_counter() - began)
+
+    async def clients(count: int) -> None:
+        await asyncio.gather(*(client(WAVE[: count // TOGETHER]) for _ in range(TOGETHER)))
+
+    await clients(calls // 10)
+    took_s.clear()
+    before = served.family.cpu_seconds()
+    await clients(calls)
+    return Timed(took_s, (served.family.cpu_seconds() - before) / len(took_s))
+
+
 def single_values(served: Served, calls: int) -> tuple[Table, list[Target]]:
     """One more value: on /live, from a state token, and with all that went before."""
     later = itertools.cycle(range(GIVEN, len(WAVE)))
@@ -102,10 +128,14 @@ def single_values(served: Served, calls: int) -> tuple[Table, list[Target]]:
 
         kinds = {"/live": live, "/predict from a state token": from_token, "/predict of 64 values": whole}
         results = {name: timed(served, call, calls) for name, call in kinds.items()}
+    results[f"/live, {TOGETHER} connections"] = asyncio.run(together(served, 4 * calls))
     rows = [[name, *result.cells()] for name, result in results.items()]
-    used = results["/live"].cpu_s
     columns = ["one more value", "p50, µs", "p99, µs", "µs of the server"]
-    return Table(columns, rows), [Target("a value on /live, µs of the server", 1e6 * used, 1e6 * VALUE_S, at_most=True)]
+    return Table(columns, rows), [
+        Target(f"a value on {name}, µs of the server", 1e6 * result.cpu_s, 1e6 * VALUE_S, at_most=True)
+        for name, result in results.items()
+        if name.startswith("/live")
+    ]
 
 
 def slow_reader(served: Served, bytes_a_second: int) -> Table:
