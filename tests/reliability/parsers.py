@@ -69,7 +69,12 @@ def tensor(data: bytes) -> bool:
     assert np.abs(asked.x_BT).max() <= 1e6  # nor is NaN
     again = parse_request(*as_binary(asked), LIMITS)
     assert again.x_BT.tobytes() == asked.x_BT.tobytes()
-    assert (again.id, again.steps, again.datatype, again.binary) == (asked.id, asked.steps, asked.datatype, asked.binary)
+    assert (again.id, again.steps, again.datatype, again.binary) == (
+        asked.id,
+        asked.steps,
+        asked.datatype,
+        asked.binary,
+    )
     return True
 
 

@@ -137,8 +137,9 @@ def test_what_is_refused_for_other_reasons_than_its_content_is_declared_too(
 
 bytes_of = {
     name: st.sampled_from(valid()).flatmap(
-        lambda good: st.lists(st.tuples(st.integers(0, len(good)), st.integers(0, 4), st.binary(max_size=4)), max_size=3)
-        .map(lambda changes: _changed(good, changes))
+        lambda good: st.lists(
+            st.tuples(st.integers(0, len(good)), st.integers(0, 4), st.binary(max_size=4)), max_size=3
+        ).map(lambda changes: _changed(good, changes))
     )
     | st.binary(max_size=300)
     for name, (_, valid) in PARSERS.items()
