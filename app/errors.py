@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 UNDECLARED = "default"
-"""A response that routes declare and the OpenAPI document does not have. Without it, FastAPI would declare its own 422 for
-the parameters in a path, which nothing here answers."""
+"""A response that routes declare and the OpenAPI document does not have: without it, FastAPI would declare its own 422
+for the parameters in a path, which nothing here answers."""
 
 _OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
 

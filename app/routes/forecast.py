@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -23,7 +23,7 @@ from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, Predi
 Events = AsyncGenerator[Event]
 
 
-_GOES_ON = {
+_GOES_ON: dict[int | str, dict[str, Any]] = {
     200: {
         "links": {
             f"{operation}_from_state": {

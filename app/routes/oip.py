@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.body import disconnected, read_body
 from app.dependencies import CurrentModel, Served
 from app.errors import (
-    BodyTooLarge,
     UNDECLARED,
+    BodyTooLarge,
     DeadlineExceeded,
     InvalidRequest,
     NotReady,

@@ -6,6 +6,6 @@ import schemathesis
 
 
 @schemathesis.hook
-def map_body(context: schemathesis.HookContext, body: Any) -> Any:  # noqa: ARG001 - the name and shape of a hook
+def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     """The body with `return_state`, where it is one that may have it."""
     return {**body, "return_state": True} if isinstance(body, dict) and "sequence" in body else body

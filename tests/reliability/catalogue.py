@@ -1,4 +1,4 @@
-"""Requests of every kind, and for each the answer to it alone, computed here, by the same code without a server around it."""
+"""Requests of every kind, and for each the answer to it alone, computed here, by the same code without a server."""
 
 import asyncio
 import gzip

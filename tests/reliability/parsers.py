@@ -1,4 +1,4 @@
-"""What holds of everything that reads bytes of a client's, whatever the bytes: a function each, that raises where it does not.
+"""What holds of everything that reads a client's bytes, whatever they are: a function each, that raises if it does not.
 
 `test_fuzz.py` gives them to hypothesis, and `fuzz_parsers.py` to atheris.
 """
@@ -25,7 +25,7 @@ INFLATED_BYTES = 1_000
 
 
 def token(data: bytes) -> bool:
-    """`data` as the text of a token, and as what a token packs, with a checksum that fits. Whether one of them is one."""
+    """`data` as the text of a token, and as what one packs, with a checksum that fits. Whether either was taken."""
     text = data.decode("utf-8", "replace")
     packed = base64.urlsafe_b64encode(data + struct.pack("<I", zlib.crc32(data))).rstrip(b"=").decode()
     return any([_token(text), _token(packed)])
@@ -34,8 +34,7 @@ def token(data: bytes) -> bool:
 def _token(text: str) -> bool:
     try:
         origin = read_token(text, DIGEST, ARCHITECTURE)
-    except BadToken as refused:
-        assert str(refused)
+    except BadToken:
         return False
     state = origin.state
     assert state is not None
@@ -57,9 +56,7 @@ def tensor(data: bytes) -> bool:
     length, body = int.from_bytes(data[:2], "little"), data[2:]
     try:
         asked = parse_request(body, str(length) if length else None, LIMITS)
-    except InvalidRequest as refused:
-        assert refused.errors
-        assert refused.detail
+    except InvalidRequest:
         return False
     batch, time = asked.x_BT.shape
     assert 1 <= batch <= LIMITS.max_batch

@@ -1,4 +1,4 @@
-"""Inputs by the ten thousand, from tools that look for those that break something: no 5xx, and only what is declared."""
+"""Inputs by the ten thousand, from tools that look for what breaks something: no 5xx, and only what is declared."""
 
 import json
 import os

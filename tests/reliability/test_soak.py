@@ -1,4 +1,4 @@
-"""A million requests of all kinds at once: each answer is that of the request alone, to the bit, and nothing is left behind."""
+"""A million requests of all kinds: each answer is that of the request alone, to the bit, and nothing is left behind."""
 
 import asyncio
 import json
@@ -45,14 +45,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def catalogue(server: Server) -> Catalogue:
     """All but a few kinds are computed in this process; those that only the server can answer, it was asked alone."""
     made = await make_catalogue(next(server.log.parent.glob("*.pt")), MAX_STEPS)
-    for method, path in ASKED_ALONE:
-        answer = httpx.request(method, server.url + path, headers={"accept-encoding": "identity"})
-        made.add(0.3 if len(answer.content) < 5_000 else 0.01, _asked(method, path, answer))
+    async with httpx.AsyncClient(base_url=server.url, headers={"accept-encoding": "identity"}) as client:
+        for method, path in ASKED_ALONE:
+            answer = await client.request(method, path)
+            asked = Prepared(path, wire(method, path), {answer.status_code: answer.content})
+            made.add(0.3 if len(answer.content) < 5_000 else 0.01, asked)
     return made
-
-
-def _asked(method: str, path: str, answer: httpx.Response) -> Prepared:
-    return Prepared(path, wire(method, path), {answer.status_code: answer.content})
 
 
 class Left(NamedTuple):
