@@ -1,4 +1,4 @@
-"""Fuzzing of what reads a client's bytes, led by coverage: `python -m tests.reliability.fuzz_parsers token DIR -runs=999`.
+"""Fuzzing of a client's bytes, led by coverage: `python -m tests.reliability.fuzz_parsers token DIR -runs=1000`.
 
 DIR is given valid inputs to begin with, and gets those that reach new code. All other arguments are libFuzzer's. Ends
 with a status other than 0 where something does not hold, and writes the input there.
