@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.integration.test_workers import workers_of
@@ -108,8 +109,9 @@ class Clients:
                 keeps = True
                 while keeps and self.sent < goal:
                     (kind,) = draw.choices(kinds, [94, 3, 1, 2])
-                    keeps = await kind(reader, writer, draw)
-            except (OSError, EOFError) as error:
+                    async with asyncio.timeout(60):
+                        keeps = await kind(reader, writer, draw)
+            except (OSError, EOFError, ConnectionClosed) as error:
                 self.lost += 1
                 self.wrong[f"lost: {error!r}"] += 1
             finally:
