@@ -233,8 +233,8 @@ async def test_every_answer_is_that_of_the_request_alone_and_nothing_is_left(
     )
     assert growth < 0.02, (before, after)
     for pid in before:
-        assert after[pid].threads == before[pid].threads
-        assert after[pid].descriptors == before[pid].descriptors
+        assert after[pid].threads <= before[pid].threads  # fewer where one of a pool had nothing to do
+        assert after[pid].descriptors <= before[pid].descriptors
 
 
 async def test_work_that_nobody_waits_for_ends(server: Server, full: bool, results: Results) -> None:
