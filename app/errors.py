@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
+UNDECLARED = "default"
+"""A response that routes declare and the OpenAPI document does not have: without it, FastAPI would declare its own 422
+for the parameters in a path, which nothing here answers."""
+
 _OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
 
 REASONS: list[str] = []
@@ -186,10 +190,8 @@ def problem_response(problem: Problem, path: str = "") -> Response:
 
 def declared_in_open_inference(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
     """The OpenAPI description of the refusals that an endpoint below /v2 can answer."""
-    return {
-        _OPEN_INFERENCE_STATUS.get(kind.status, kind.status): {"description": kind.title, "model": InferenceError}
-        for kind in kinds
-    }
+    statuses = {_OPEN_INFERENCE_STATUS.get(kind.status, kind.status) for kind in kinds}
+    return {status: {"description": HTTPStatus(status).phrase, "model": InferenceError} for status in statuses}
 
 
 def declared(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
@@ -216,6 +218,9 @@ def install(app: FastAPI) -> None:
             ref_template="#/components/schemas/{model}",
         )
         document["components"]["schemas"].update(definitions["$defs"])
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop(UNDECLARED, None)
         return document
 
     app.openapi = openapi_with_problems  # type: ignore[method-assign]

@@ -64,6 +64,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="The next value of a sequence, and its continuation, from a recurrent network.",
         version="1",
         redoc_url=None,
+        # What is answered in front of the routes, whichever it is that was asked for
+        responses=errors.declared(errors.RequestTimeout, errors.BodyTooLarge, errors.HeadTooLarge),
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=lifespan,
         telemetry=telemetry(settings.tracing),

@@ -55,10 +55,13 @@ class JoiningTransport:
             self.flush()
 
     def flush(self) -> None:
-        """Send what was kept."""
-        if self._kept:
-            self._transport.write(self._kept)
-            self._kept = b""
+        """Send what was kept, unless the connection has ended since: uvloop's transport would raise.
+
+        What one connection raised would hold up, for ever, the answers on all others that were to go out behind it.
+        """
+        kept, self._kept = self._kept, b""
+        if kept and not self._transport.is_closing():
+            self._transport.write(kept)
 
     def close(self) -> None:
         """See `asyncio.BaseTransport.close`: what was written before is sent."""

@@ -30,6 +30,9 @@ _FORMAT = 1
 _HEADER = struct.Struct("<B16sId")
 _CHECKSUM = struct.Struct("<I")
 _MOST_OBSERVED = 2**32 - 1
+_LARGEST_SCALE = float(np.finfo(np.float32).max)
+"""Of a token, made-up ones included: a value or the end of an interval is a number in single precision times the scale,
+which double precision then can hold."""
 
 
 class BadToken(ValueError):
@@ -60,7 +63,7 @@ def read_token(token: str, digest: str, architecture: Architecture) -> Origin:
     """What `write_token` wrote for this very artifact.
 
     Raises:
-        BadToken: it is damaged, of another format, of another model, or not finite.
+        BadToken: it is damaged, of another format, of another model, or of numbers that no sequence leaves behind.
     """
     shape = (architecture.layers, architecture.memory)
     size = _HEADER.size + 4 * shape[0] * shape[1] + _CHECKSUM.size
@@ -79,6 +82,6 @@ def read_token(token: str, digest: str, architecture: Architecture) -> Origin:
     if of_model != bytes.fromhex(digest)[:16] or len(content) != size:
         raise BadToken("of another model than the one that is served; start again from the sequence")
     memory_LM = np.frombuffer(packed, "<f4", offset=_HEADER.size).astype(np.float32).reshape(shape)
-    if not (np.isfinite(scale) and scale >= 0 and np.isfinite(memory_LM).all()):
-        raise BadToken("not finite")
+    if not (0 <= scale <= _LARGEST_SCALE and np.isfinite(memory_LM).all()):
+        raise BadToken("not finite, or of a scale that no sequence has")
     return Origin(State(memory_LM, scale), observed)

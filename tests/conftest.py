@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.server import Server, serve
+
+# For `make reliability`: tests whose number of examples is a multiple of the profile's then run that much longer.
+settings.register_profile("long", max_examples=1_000)
 
 
 @pytest.fixture

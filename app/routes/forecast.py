@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -11,7 +11,6 @@ from app.body import disconnected, documented_body, parse, read_body
 from app.dependencies import CurrentModel, Served
 from app.endpoints import Endpoint, Event, stream
 from app.errors import (
-    BodyTooLarge,
     DeadlineExceeded,
     InvalidRequest,
     Overloaded,
@@ -24,17 +23,43 @@ from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, Predi
 Events = AsyncGenerator[Event]
 
 
+_GOES_ON: dict[int | str, dict[str, Any]] = {
+    200: {
+        "links": {
+            f"{operation}_from_state": {
+                "operationId": operation,
+                "requestBody": {"state": "$response.body#/state"},
+                "description": "The state token of the answer is where the next request goes on from.",
+            }
+            for operation in ("predict", "generate", "generate_stream")
+        }
+    }
+}
+
+
 def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoint[GenerateRequest]) -> APIRouter:
     """All three endpoints."""
-    refusals = declared(InvalidRequest, BodyTooLarge, Overloaded, DeadlineExceeded)
+    refusals = declared(InvalidRequest, Overloaded, DeadlineExceeded)
     routes = APIRouter(tags=["forecast"], responses=refusals)
 
-    @routes.post("/predict", response_model=PredictResponse, openapi_extra=documented_body(predict_endpoint.model))
+    @routes.post(
+        "/predict",
+        operation_id="predict",
+        response_model=PredictResponse,
+        responses=_GOES_ON,
+        openapi_extra=documented_body(predict_endpoint.model),
+    )
     async def predict(request: Request, model: CurrentModel) -> Response:
         """The value that follows a sequence."""
         return await _respond(predict_endpoint, request, model)
 
-    @routes.post("/generate", response_model=GenerateResponse, openapi_extra=documented_body(generate_endpoint.model))
+    @routes.post(
+        "/generate",
+        operation_id="generate",
+        response_model=GenerateResponse,
+        responses=_GOES_ON,
+        openapi_extra=documented_body(generate_endpoint.model),
+    )
     async def generate(request: Request, model: CurrentModel) -> Response:
         """The values that follow a sequence: each prediction becomes the next input."""
         return await _respond(generate_endpoint, request, model)
@@ -47,6 +72,7 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
 
     @routes.post(
         "/generate/stream",
+        operation_id="generate_stream",
         response_class=EventSourceResponse,
         openapi_extra=documented_body(generate_endpoint.model),
     )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.body import disconnected, read_body
 from app.dependencies import CurrentModel, Served
 from app.errors import (
+    UNDECLARED,
     BodyTooLarge,
     DeadlineExceeded,
     InvalidRequest,
@@ -36,17 +37,32 @@ from app.oip.schemas import (
     TensorConfig,
     TensorMetadata,
 )
+from app.oip.tensors import LENGTH_HEADER
 
 _PLATFORM = "pytorch_torchscript"
 _ANY = -1
 
-_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}, "application/octet-stream": {}}
+_BINARY, _BYTES = "application/octet-stream", {"schema": {"type": "string", "format": "binary"}}
+_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}, _BINARY: _BYTES}
+_HEADERS = [
+    {
+        "name": LENGTH_HEADER,
+        "in": "header",
+        "description": "Bytes of the JSON, where binary tensors follow it.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    {
+        "name": "content-encoding",
+        "in": "header",
+        "description": "How the body is compressed.",
+        "schema": {"type": "string", "enum": ["identity", "gzip", "deflate"]},
+    },
+]
 
 
 def router(inference: Inference) -> APIRouter:
     """All of /v2."""
-    # Without a default, FastAPI would declare its own 422 for the parameters in the path, which nothing here answers.
-    refusals = declared_in_open_inference(NotReady) | {"default": {"description": "Refused", "model": InferenceError}}
+    refusals = declared_in_open_inference(NotReady, BodyTooLarge) | {UNDECLARED: {"model": InferenceError}}
     routes = APIRouter(tags=["open inference protocol"], responses=refusals)
     routes.include_router(_of_server(), prefix="/v2")
     of_model = _of_model(inference)
@@ -141,10 +157,9 @@ def _of_model(inference: Inference) -> APIRouter:
     @routes.post(
         "/infer",
         response_model=InferResponse,
-        responses=declared_in_open_inference(
-            InvalidRequest, BodyTooLarge, UnsupportedEncoding, Overloaded, DeadlineExceeded
-        ),
-        openapi_extra={"requestBody": {"required": True, "content": _BODY}},
+        responses=declared_in_open_inference(InvalidRequest, UnsupportedEncoding, Overloaded, DeadlineExceeded)
+        | {200: {"content": {_BINARY: _BYTES}}},
+        openapi_extra={"requestBody": {"required": True, "content": _BODY}, "parameters": _HEADERS},
     )
     async def infer(request: Request, current: CurrentModel) -> Response:
         """The values that follow each sequence of a batch, as JSON or as a binary tensor."""

@@ -94,7 +94,9 @@ async def assert_alike(
 
 
 @given(method=methods, path=paths, content_type=content_types, body=bodies, chunked=st.booleans())
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 async def test_both_ways_answer_alike(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
     method: str,
@@ -145,7 +147,9 @@ model_paths = st.sampled_from(
     sent=st.sampled_from([None, None, "gzip", "br", "identity"]),
     accepted=st.sampled_from(["identity", "gzip", "deflate"]),
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=3 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 async def test_both_ways_infer_alike(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
     method: str,

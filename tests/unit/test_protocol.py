@@ -72,3 +72,22 @@ async def test_what_was_written_before_a_close_is_sent(outbox: Outbox) -> None:
     assert transport.is_closing()
     await asyncio.sleep(0)
     assert len(did.done) == 2
+
+
+class Ended(Recorder):
+    """As uvloop's transports are: one that is closed raises where it is written to."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+
+async def test_a_connection_that_ends_within_the_turn_holds_up_no_other(outbox: Outbox) -> None:
+    ended, (other, other_did) = JoiningTransport(Ended(), outbox), joining(outbox)  # type: ignore[arg-type]
+    for turn in (b"1", b"2"):
+        ended.write(turn)
+        other.write(turn)
+        await asyncio.sleep(0)
+    assert other_did.done == [b"1", b"2"]

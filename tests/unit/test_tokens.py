@@ -86,6 +86,7 @@ def test_a_token_of_another_model_or_format_says_so() -> None:
         {21: struct.pack("<d", np.nan)},
         {21: struct.pack("<d", np.inf)},
         {21: struct.pack("<d", -1.0)},
+        {21: struct.pack("<d", 1e300)},
         {29: struct.pack("<f", np.nan)},
         {33: struct.pack("<f", -np.inf)},
     ],

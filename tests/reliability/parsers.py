@@ -1,0 +1,142 @@
+"""What holds of everything that reads a client's bytes, whatever they are: a function each, that raises if it does not.
+
+`test_fuzz.py` gives them to hypothesis, and `fuzz_parsers.py` to atheris.
+"""
+
+import base64
+import json
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from app.errors import BodyTooLarge, InvalidRequest
+from app.oip.compression import inflate
+from app.oip.tensors import Asked, TensorLimits, parse_request
+from app.tokens import BadToken, Origin, read_token, write_token
+from model.metadata import Architecture
+from model.runtime import State
+
+DIGEST = "ab" * 32
+ARCHITECTURE = Architecture(cell="lstm", layers=2, hidden=2)
+LIMITS = TensorLimits(max_batch=4, max_sequence=6, max_steps=10, max_json_bytes=2_000)
+INFLATED_BYTES = 1_000
+
+
+def token(data: bytes) -> bool:
+    """`data` as the text of a token, and as what one packs, with a checksum that fits. Whether either was taken."""
+    text = data.decode("utf-8", "replace")
+    packed = base64.urlsafe_b64encode(data + struct.pack("<I", zlib.crc32(data))).rstrip(b"=").decode()
+    return any([_token(text), _token(packed)])
+
+
+def _token(text: str) -> bool:
+    try:
+        origin = read_token(text, DIGEST, ARCHITECTURE)
+    except BadToken:
+        return False
+    state = origin.state
+    assert state is not None
+    assert state.memory_LM.shape == (ARCHITECTURE.layers, ARCHITECTURE.memory)
+    assert np.isfinite(state.memory_LM).all()
+    assert 0 <= state.scale < np.inf
+    again = read_token(write_token(state, origin.observed, DIGEST), DIGEST, ARCHITECTURE)
+    assert _bits(again) == _bits(origin)
+    return True
+
+
+def _bits(origin: Origin) -> tuple[bytes, bytes, int]:
+    assert origin.state is not None
+    return origin.state.memory_LM.tobytes(), struct.pack("<d", origin.state.scale), origin.observed
+
+
+def tensor(data: bytes) -> bool:
+    """`data` as two bytes that say how long the JSON is, and a body; if they are 0, the body is all JSON."""
+    length, body = int.from_bytes(data[:2], "little"), data[2:]
+    try:
+        asked = parse_request(body, str(length) if length else None, LIMITS)
+    except InvalidRequest:
+        return False
+    batch, time = asked.x_BT.shape
+    assert 1 <= batch <= LIMITS.max_batch
+    assert 1 <= time <= LIMITS.max_sequence
+    assert 1 <= asked.steps <= LIMITS.max_steps
+    assert asked.timeout_s is None or 0 < asked.timeout_s < np.inf
+    assert np.abs(asked.x_BT).max() <= 1e6  # nor is NaN
+    again = parse_request(*as_binary(asked), LIMITS)
+    assert again.x_BT.tobytes() == asked.x_BT.tobytes()
+    assert (again.id, again.steps, again.datatype, again.binary) == (
+        asked.id,
+        asked.steps,
+        asked.datatype,
+        asked.binary,
+    )
+    return True
+
+
+def as_binary(asked: Asked) -> tuple[bytes, str]:
+    """The body and the header of a request for the same with a binary tensor."""
+    raw = asked.x_BT.astype({"FP32": "<f4", "FP64": "<f8"}[asked.datatype]).tobytes()
+    given = {
+        "name": "sequence",
+        "shape": list(asked.x_BT.shape),
+        "datatype": asked.datatype,
+        "parameters": {"binary_data_size": len(raw)},
+    }
+    parameters = {"steps": asked.steps, "binary_data_output": asked.binary}
+    head = json.dumps({"id": asked.id, "parameters": parameters, "inputs": [given]}).encode()
+    return head + raw, str(len(head))
+
+
+def compressed(data: bytes) -> bool:
+    """`data` as a body in each coding."""
+    return any([_inflates("gzip", data), _inflates("deflate", data)])
+
+
+def _inflates(coding: str, data: bytes) -> bool:
+    try:
+        content = inflate(coding, data, INFLATED_BYTES)
+    except (BodyTooLarge, InvalidRequest):
+        return False
+    assert len(content) <= INFLATED_BYTES
+    return True
+
+
+def valid_tokens() -> list[bytes]:
+    """Tokens as text, and what they pack."""
+    zero = np.zeros((ARCHITECTURE.layers, ARCHITECTURE.memory), np.float32)
+    states = [State(zero, 0.0), State(zero + 0.25, 230.0), State(zero - 1e-30, 1e6)]
+    texts = [write_token(state, observed, DIGEST) for state, observed in zip(states, (0, 64, 2**40), strict=True)]
+    return [*(text.encode() for text in texts), *(base64.urlsafe_b64decode(text + "==")[:-4] for text in texts)]
+
+
+def valid_tensors() -> list[bytes]:
+    """Requests, as JSON alone and with a binary tensor behind it."""
+    x_BT = np.linspace(-1e6, 1e6, 6).reshape(2, 3)
+    given = {"name": "sequence", "shape": [2, 3, 1], "datatype": "FP64"}
+    requests = [
+        {"inputs": [{**given, "data": x_BT.reshape(2, 3, 1).tolist()}]},
+        {"id": "1", "inputs": [{**given, "data": x_BT.ravel().tolist()}], "parameters": {"steps": 9, "timeout": 5}},
+        {
+            "inputs": [{**given, "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}],
+            "outputs": [{"name": "values", "parameters": {"binary_data": True}}],
+        },
+    ]
+    whole = [json.dumps(request).encode() for request in requests]
+    binary = [as_binary(parse_request(body, None, LIMITS)) for body in whole]
+    return [*(b"\0\0" + body for body in whole), *(int(n).to_bytes(2, "little") + body for body, n in binary)]
+
+
+def valid_compressed() -> list[bytes]:
+    """A body in each coding, and what would be too large a one."""
+    contents = [b"", b'{"inputs":[]}', b"a" * INFLATED_BYTES, b"a" * (10 * INFLATED_BYTES)]
+    return [zlib.compress(content, wbits=wbits) for content in contents for wbits in (15, 31)]
+
+
+PARSERS: dict[str, tuple[Callable[[bytes], bool], Callable[[], Sequence[bytes]]]] = {
+    "token": (token, valid_tokens),
+    "tensor": (tensor, valid_tensors),
+    "compressed": (compressed, valid_compressed),
+}
+"""For each, what must hold, and bytes to begin with that are good."""
