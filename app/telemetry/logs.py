@@ -57,6 +57,9 @@ def without_queries(record: logging.LogRecord) -> bool:
 def log_config(settings: Settings) -> dict[str, Any]:
     """For `logging.config.dictConfig`."""
     level = settings.log_level.upper()
+    # At level debug, a WebSocket's head and messages would be lines of uvicorn's: keys, queries and values.
+    uvicorns = "INFO" if level == "DEBUG" else level
+    levels = {"app": level, "model": level, "uvicorn": uvicorns, "uvicorn.error": uvicorns}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -69,7 +72,7 @@ def log_config(settings: Settings) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {name: {"level": level} for name in ("app", "model", "uvicorn")},
+        "loggers": {name: {"level": level} for name, level in levels.items()},
     }
 
 
