@@ -6,11 +6,20 @@ lives, and what is in the repository for everybody to read. A path that nobody h
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Unauthorized, problem_response
+from app.errors import (
+    MEDIA_TYPE,
+    Problem,
+    RateExceeded,
+    Unauthorized,
+    is_open_inference,
+    problem_response,
+)
 from app.keys import Keys
 from app.oip.tensors import LENGTH_HEADER
 from app.settings import Settings
@@ -106,3 +115,28 @@ def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:
         allow_headers=["Authorization", "X-Request-Id", "traceparent", LENGTH_HEADER],
         expose_headers=["Retry-After", "X-Request-Id", "X-Model-Version", LENGTH_HEADER],
     )
+
+
+def document_keys(app: FastAPI, settings: Settings) -> None:
+    """Say in the OpenAPI document where a key is wanted, if it is: /docs then has a place to give it."""
+    if settings.api_keys is None:
+        return
+    openapi = app.openapi
+
+    def openapi_with_keys() -> dict[str, Any]:
+        document = openapi()
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            if path in OPEN:
+                continue
+            for operation in operations.values():
+                operation["security"] = [{"key": []}]
+                operation["responses"] |= {"401": _refusal(Unauthorized, path), "429": _refusal(RateExceeded, path)}
+        return document
+
+    app.openapi = openapi_with_keys  # type: ignore[method-assign]
+
+
+def _refusal(kind: type[Problem], path: str) -> dict[str, object]:
+    of, model = ("application/json", "InferenceError") if is_open_inference(path) else (MEDIA_TYPE, "ProblemDetails")
+    return {"description": kind.title, "content": {of: {"schema": {"$ref": f"#/components/schemas/{model}"}}}}

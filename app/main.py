@@ -20,7 +20,7 @@ from app.admission import Limits
 from app.dependencies import Served
 from app.endpoints import endpoints
 from app.forecaster import Forecaster
-from app.guard import cross_origin, guarded
+from app.guard import cross_origin, document_keys, guarded
 from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
 from app.oip.inference import Inference, InferFront
@@ -90,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(oip.router(Inference(settings)))
     app.include_router(page.routes)
     errors.install(app)
+    document_keys(app, settings)
     app.state.served = None
     metrics = app.state.metrics = Metrics(
         routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
