@@ -39,8 +39,9 @@ def audit(url: str, pinned: Path) -> int:
         return 0
     # Every version is pinned, so pip has nothing to resolve. pip-audit's default, PyPI's own service, would pass over
     # what an index mirror does not know.
-    command = ["pip_audit", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--service", "osv"]
-    options = [*(f"--ignore-vuln={name}" for name in ACCEPTED), "--osv-url", url, "--requirement", str(pinned)]
+    # -s, because argparse takes what follows --service for the path of a project.
+    command = ["pip_audit", "--no-deps", "--disable-pip", "--progress-spinner", "off", "-s", "osv"]
+    options = [*(f"--ignore-vuln={name}" for name in ACCEPTED), "--osv-url", url, "-r", str(pinned)]
     return min(1, subprocess.run([sys.executable, "-m", *command, *options]).returncode)  # noqa: S603 - the command above
 
 
