@@ -20,6 +20,12 @@ def test_a_file_has_a_line_for_each_key(tmp_path: Path) -> None:
     assert [keys.owner(key) for key in (b"", first.encode()[:-1], hashlib.sha256(first.encode()).digest())] == [b""] * 3
 
 
+def test_no_key_is_nobodys_whatever_the_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(line("alice", ""))
+    assert Keys(file).owner(b"") == b""
+
+
 @pytest.mark.parametrize(
     "wrong", ["sine_a-key-in-the-clear", "alice:abc", f"a b:{'0' * 64}", f":{'0' * 64}", f"alice:{'0' * 65}", "\u00e9"]
 )
