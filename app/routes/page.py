@@ -12,7 +12,6 @@ _HEADERS = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
     # Asked for again each time, and answered 304 by their ETag: after an update nobody sees half of the old page.
     "Cache-Control": "no-cache",
 }
