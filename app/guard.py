@@ -1,7 +1,7 @@
 """Who may ask: pure ASGI middleware outside of whatever answers. None of it is there unless a setting asks for it.
 
-Everything wants one, but for what `OPEN` and the page's own files are: what machines ask to know whether the service
-lives, and what is in the repository for everybody to read. A path that nobody has thought of is behind the key.
+With keys, everything wants one but `OPEN` and the files of the page: what machines ask to know if the service lives,
+and what is in the repository for everybody to read. A path that nobody has thought of is behind the key.
 """
 
 from collections.abc import Iterable
