@@ -42,11 +42,13 @@ bench: $(VENV)/dev.stamp ## measure the server and its kernel; needs wrk, gcc an
 bench-peers: $(VENV)/dev.stamp ## compare with other servers; installs them into .venv-peers first (3 GB, 25 minutes)
 	$(BIN)/python -m benchmarks.peers
 
-lint: $(VENV)/dev.stamp ## check style, types and the direction of imports
+lint: $(VENV)/dev.stamp ## check style, types, the direction of imports, and for security holes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app model training
+	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/dev.stamp ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -13,9 +13,15 @@ from uvicorn.config import STARTUP_FAILURE
 from app.protocol import Config
 from app.settings import Settings
 from app.telemetry.logs import log_config
-from app.workers import Supervisor, shared_metrics, worker_count
+from app.workers import Supervisor, shared_folders, worker_count
 
 PROTOCOL = "app.patience:PatientProtocol"
+
+HEADERS = [
+    ("x-content-type-options", "nosniff"),  # JSON is JSON, whatever a browser would like to see in it
+    ("x-frame-options", "DENY"),  # nobody's page may lay the documentation's buttons under its own
+]
+"""Of every response. Uvicorn has them ready as bytes. The page has more: `app/routes/page.py`."""
 
 
 def main() -> None:
@@ -25,12 +31,14 @@ def main() -> None:
     except ValidationError as error:
         for entry in error.errors():
             name = "_".join(str(part) for part in entry["loc"]).upper()
-            print(f"SINE_{name}: {entry['msg']}, not {entry['input']!r}", file=sys.stderr)
+            # Our own checks say what is allowed; what they refuse may be a key that is where its file should be.
+            why = entry["ctx"]["error"] if entry["type"] == "value_error" else f"{entry['msg']}, not {entry['input']!r}"
+            print(f"SINE_{name}: {why}", file=sys.stderr)
         sys.exit(2)
     # Uvicorn shuts down in order and then raises the signal again, for its caller: here that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(settings.as_environment())  # the application reads its settings where it is created
-    with shared_metrics():
+    with shared_folders():
         sys.exit(serve(settings, worker_count(settings)))
 
 
@@ -44,9 +52,9 @@ def serve(settings: Settings, workers: int) -> int:
         port=settings.port,
         workers=workers,
         log_config=log_config(settings),
-        log_level=settings.log_level,
         access_log=False,  # the application's own: app/telemetry/access.py
         server_header=False,
+        headers=HEADERS,
         proxy_headers=False,  # nothing here looks at the client's address
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,  # a number is shorter than what compressing it would add

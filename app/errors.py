@@ -3,10 +3,13 @@
     Problem
     ├── InvalidRequest      422  the body is not what the contract says
     ├── Diverged            422  the model has no finite answer to it
+    ├── WorkTooLarge        422  it is more work than any request with such a key may be
+    ├── Unauthorized        401  it has no key, or a wrong one
     ├── UnknownModel        404  another model, or another version of it, than is served
     ├── RequestTimeout      408  the rest of a request did not come
     ├── BodyTooLarge        413
     ├── UnsupportedEncoding 415  the body is compressed in a way that nobody here can undo
+    ├── RateExceeded        429  its key has had as much work done as it may, for now
     ├── HeadTooLarge        431  the head of a request has no end
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
@@ -86,6 +89,25 @@ class Diverged(Problem):
     title = "Unprocessable Content"
 
 
+class WorkTooLarge(Problem):
+    status = 422
+    title = "Unprocessable Content"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"A request may take at most {most} steps of the network: the values of its sequence, and those asked for."
+        )
+
+
+class Unauthorized(Problem):
+    status = 401
+    title = "Unauthorized"
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+    def __init__(self) -> None:
+        super().__init__("A key that is known here is needed, as the header Authorization: Bearer KEY.")
+
+
 class BodyTooLarge(Problem):
     status = 413
     title = "Content Too Large"
@@ -118,6 +140,20 @@ class RequestTimeout(Problem):
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__(f"A request has to be there as a whole within {timeout_s:g} s.")
+
+
+class RateExceeded(Problem):
+    status = 429
+    title = "Too Many Requests"
+
+    def __init__(self, steps: int, seconds: int, wait_s: float) -> None:
+        """`wait_s` is how long it takes until there is room for this request."""
+        retry_after_s = max(1, math.ceil(wait_s))
+        super().__init__(
+            f"A key may ask for {steps} steps of the network in {seconds} s. "
+            f"There is room for this request in {retry_after_s} s."
+        )
+        self.headers = {"Retry-After": str(retry_after_s)}
 
 
 class HeadTooLarge(Problem):

@@ -20,9 +20,11 @@ from app.admission import Limits
 from app.dependencies import Served
 from app.endpoints import endpoints
 from app.forecaster import Forecaster
+from app.guard import cross_origin, document_keys, guarded
 from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
 from app.oip.inference import Inference, InferFront
+from app.rates import MeteredForecaster, rates
 from app.routes import forecast, live, oip, page, service
 from app.schemas import ModelInfo
 from app.settings import Settings
@@ -34,6 +36,19 @@ from model.artifact import read_artifact
 from model.runtime import open_runtime
 
 log = logging.getLogger(__name__)
+
+
+class TracedMeteredForecaster(TracedForecaster, MeteredForecaster):
+    """Both: what is refused for its rate has a span too."""
+
+
+_FORECASTERS = {
+    (False, False): Forecaster,
+    (True, False): TracedForecaster,
+    (False, True): MeteredForecaster,
+    (True, True): TracedMeteredForecaster,
+}
+"""By whether forecasts are traced, and charged to the owner of a key."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -77,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(oip.router(Inference(settings)))
     app.include_router(page.routes)
     errors.install(app)
+    document_keys(app, settings)
     app.state.served = None
     metrics = app.state.metrics = Metrics(
         routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
@@ -85,7 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def create_service(settings: Settings | None = None) -> ASGIApp:
-    """The application behind the hot path, the body limit and the metrics, from the inside out.
+    """The application behind the hot path, the body limit, the keys and the metrics, from the inside out.
 
     They are around it, and not its own middleware, because a request for the hot path would then pay for the outer
     layers of FastAPI as well.
@@ -105,6 +121,8 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     stack = BodyLimitMiddleware(stack, settings.max_body_bytes, settings.max_batch_bytes)
     if settings.hot_path and not settings.tracing:
         stack = HotPath(stack, app.state, endpoints(settings), settings.max_body_bytes)
+    stack = guarded(stack, settings, page.FOLDER)
+    stack = cross_origin(stack, settings)
     return ObservingMiddleware(stack, app.state.metrics, access_log(settings))
 
 
@@ -118,7 +136,8 @@ def load(settings: Settings, metrics: Metrics) -> Served:
     # A step of a small network is far shorter than handing it to another thread, and the threads of all workers would
     # fight for the same cores.
     torch.set_num_threads(1)
-    artifact = read_artifact(settings.model)
+    pinned = settings.model_sha256 and settings.model_sha256.split(",")
+    artifact = read_artifact(settings.model, pinned or None)
     opened = open_runtime(artifact, settings.device, settings.engine)
     runtime = opened.runtime
     log.info(
@@ -140,5 +159,7 @@ def load(settings: Settings, metrics: Metrics) -> Served:
     )
     limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
     metrics.model.labels = {name: getattr(info, name) for name in ("name", "version", "digest", "runtime", "device")}
-    forecaster = (TracedForecaster if settings.tracing else Forecaster)(runtime, limits, metrics)
+    forecaster = _FORECASTERS[settings.tracing, settings.steps_per_second is not None](runtime, limits, metrics)
+    if isinstance(forecaster, MeteredForecaster):
+        forecaster.rates = rates(settings)
     return Served(info, forecaster, artifact.intervals, metrics.inference)

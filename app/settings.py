@@ -1,14 +1,19 @@
 """The service's settings: environment variables `SINE_*`, or the flags of `python -m app`, which win."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.keys import read_keys
 from model import DEFAULT_ARTIFACT
 
 _PREFIX = "SINE_"
+
+_origins = re.compile(r"\*|https?://[^/,\s*]+(?:,https?://[^/,\s*]+)*").fullmatch
+_digests = re.compile(r"[0-9a-f]{64}(?:,[0-9a-f]{64})*").fullmatch
 
 
 class Settings(BaseSettings):
@@ -35,6 +40,9 @@ class Settings(BaseSettings):
 
     model: Path = DEFAULT_ARTIFACT
     """The artifact to serve, with its .sha256 beside it."""
+
+    model_sha256: str | None = None
+    """Serve only an artifact with this digest; one of these, where there are several with commas between them."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs. auto takes CUDA where there is one; cuda refuses to start where there is none."""
@@ -72,6 +80,21 @@ class Settings(BaseSettings):
     grace_period_s: int = Field(default=20, ge=0)
     """Seconds that requests in flight have to finish after SIGTERM."""
 
+    api_keys: Path | None = None
+    """File of keys, a line `name:sha256` for each: then who asks has to have one. `python -m app.keys` makes them."""
+
+    admin_keys: Path | None = None
+    """The same for /metrics and /admin, which no other key opens then. Without, there is no /admin."""
+
+    steps_per_second: int | None = Field(default=None, ge=1)
+    """Steps of the network a second that each owner of a key may ask for; needs api_keys."""
+
+    burst_s: int = Field(default=10, ge=1, le=3600)
+    """Seconds over which that is counted: in so many seconds, so many times steps_per_second may come at once."""
+
+    cors_origins: str | None = None
+    """Origins whose pages may ask, with commas between them; * for all. By default those of the service alone."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe log lines that are written."""
 
@@ -83,6 +106,34 @@ class Settings(BaseSettings):
 
     tracing: bool = False
     """Export OpenTelemetry traces as the OTEL_* variables say, for which the extra `telemetry` has to be installed."""
+
+    @field_validator("api_keys", "admin_keys")
+    @classmethod
+    def _usable(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            read_keys(path)
+        return path
+
+    @field_validator("steps_per_second")
+    @classmethod
+    def _has_keys(cls, steps: int | None, info: ValidationInfo) -> int | None:
+        if steps is not None and info.data.get("api_keys") is None:
+            raise ValueError("it is counted for each owner of a key, and SINE_API_KEYS is not set")
+        return steps
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: str | None) -> str | None:
+        if origins is not None and not _origins(origins):
+            raise ValueError("either *, or origins as https://example.org, without a path, with commas between them")
+        return origins
+
+    @field_validator("model_sha256")
+    @classmethod
+    def _are_digests(cls, digests: str | None) -> str | None:
+        if digests is not None and not _digests(digests.lower()):
+            raise ValueError("64 hexadecimal digits, as sha256sum prints them; of several, with commas between them")
+        return digests and digests.lower()
 
     @property
     def max_body_bytes(self) -> int:

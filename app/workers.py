@@ -13,8 +13,9 @@ from uvicorn.supervisors import Multiprocess
 
 from app.settings import Settings
 
-METRICS_FOLDER = "SINE_METRICS_FOLDER"
-"""The environment variable that names the folder of the metrics. Not set: the process is alone."""
+METRICS_FOLDER, RATES_FOLDER = "SINE_METRICS_FOLDER", "SINE_RATES_FOLDER"
+"""The environment variables that name the folders of the metrics, and of what each key has used of its limit. Not set:
+the process is alone."""
 
 
 def worker_count(settings: Settings) -> int:
@@ -47,10 +48,13 @@ def _cuda_is_available() -> bool:
 
 
 @contextmanager
-def shared_metrics() -> Iterator[None]:
-    """A new, empty folder for the metrics of all workers, known to them by an environment variable."""
-    with tempfile.TemporaryDirectory(prefix="sine-metrics-", ignore_cleanup_errors=True) as folder:
-        os.environ[METRICS_FOLDER] = folder
+def shared_folders() -> Iterator[None]:
+    """New, empty folders for what all workers count, known to them by environment variables."""
+    with tempfile.TemporaryDirectory(prefix="sine-", ignore_cleanup_errors=True) as parent:
+        for variable in (METRICS_FOLDER, RATES_FOLDER):
+            folder = Path(parent) / variable
+            folder.mkdir()
+            os.environ[variable] = str(folder)
         yield
 
 

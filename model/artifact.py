@@ -8,7 +8,11 @@ The digest file has the format of `sha256sum`: `sha256sum -c sine.pt.sha256` che
     ├── ArtifactForeign      something else: not TorchScript, or TorchScript that is not one of our artifacts
     ├── ArtifactTruncated    the end is missing
     ├── ArtifactDamaged      bytes inside have changed by accident: a checksum of the container fails
-    └── ArtifactTampered     a sound file, but not the one whose digest was recorded
+    ├── ArtifactTampered     a sound file, but not the one whose digest was recorded
+    └── ArtifactUnexpected   the one whose digest was recorded, but none of those that may be served
+
+Whoever can replace the file can replace the digest beside it as well: that tells accidents apart. Against people, the
+digests that may be served come from elsewhere (`SINE_MODEL_SHA256`).
 """
 
 import hashlib
@@ -17,7 +21,7 @@ import itertools
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +53,9 @@ class ArtifactDamaged(ArtifactError): ...
 
 
 class ArtifactTampered(ArtifactError): ...
+
+
+class ArtifactUnexpected(ArtifactError): ...
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,10 @@ def save_artifact(
     return digest
 
 
-def read_artifact(path: Path) -> Artifact:
+def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifact:
     """Read and verify an artifact without running anything from it.
+
+    `allowed` are the digests of those that may be served, in lower case; None for any.
 
     Raises:
         ArtifactError: one of the kinds above.
@@ -107,6 +116,10 @@ def read_artifact(path: Path) -> Artifact:
     digest = hashlib.sha256(content).hexdigest()
     if not recorded or recorded[0].lower() != digest:
         raise _why_the_digest_differs(path, content, digest)
+    if allowed is not None and digest not in allowed:
+        raise ArtifactUnexpected(
+            f"{path}: its sha256 is {digest}, and what may be served is {' or '.join(allowed)} (SINE_MODEL_SHA256)"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             extra = {Path(name).name: name for name in archive.namelist() if Path(name).parent.name == "extra"}

@@ -19,8 +19,9 @@ of `app/schemas.py` and read the answers into them, which are those that the ser
 service would take raises ValueError before it is sent. What this one refuses raises `ServiceError`, which has its
 problem. What has no answer, or no end, raises `httpx.HTTPError`.
 
-No request changes anything in the service, so each may be sent again: after a 503, when its `Retry-After` says, and
-after a connection that failed, for as long as the client's patience lasts. A stream that has begun is not begun anew.
+No request changes anything in the service, so each may be sent again: after a 503 or a 429, when its `Retry-After`
+says, and after a connection that failed, for as long as the client's patience lasts. A stream that has begun is not
+begun anew.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -31,12 +32,12 @@ import httpx
 from tenacity import AsyncRetrying, Retrying
 
 from app.client.messages import (
-    JSON,
     Answer,
     Options,
     Rollout,
     ServiceError,
     generation,
+    headers,
     prediction,
     read,
     service_error,
@@ -56,16 +57,20 @@ _TIMEOUT_S = 60
 class Client:
     """Asks a service. Usable from several threads; use it as a context manager, or `close` it."""
 
-    def __init__(self, service: str | httpx.Client = URL, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, service: str | httpx.Client = URL, *, api_key: str | None = None, patience_s: float = PATIENCE_S
+    ) -> None:
         """
         Args:
             service: its address; or an httpx.Client with that as its `base_url`, for what its options do (headers,
                 certificates, proxies, timeouts). It is closed with this one.
+            api_key: shown with each request, to a service that wants one.
             patience_s: a request is sent again only within this many seconds of the first time.
         """
         if isinstance(service, str):
             service = httpx.Client(base_url=service, timeout=_TIMEOUT_S)
         self._http = service
+        self._headers = headers(api_key)
         self._send = Retrying(**retries(patience_s)).wraps(self._send_once)
 
     def predict(self, sequence: Iterable[float], **options: Unpack[Options]) -> PredictResponse:
@@ -100,7 +105,7 @@ class Client:
         return read(kind, self._send(method, path, content).content)
 
     def _send_once(self, method: str, path: str, content: bytes | None, stream: bool = False) -> httpx.Response:
-        request = self._http.build_request(method, path, content=content, headers=JSON)
+        request = self._http.build_request(method, path, content=content, headers=self._headers)
         response = self._http.send(request, stream=stream)
         if not response.is_success:
             response.read()
@@ -111,10 +116,13 @@ class Client:
 class AsyncClient:
     """`Client` for asyncio."""
 
-    def __init__(self, service: str | httpx.AsyncClient = URL, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, service: str | httpx.AsyncClient = URL, *, api_key: str | None = None, patience_s: float = PATIENCE_S
+    ) -> None:
         if isinstance(service, str):
             service = httpx.AsyncClient(base_url=service, timeout=_TIMEOUT_S)
         self._http = service
+        self._headers = headers(api_key)
         self._send = AsyncRetrying(**retries(patience_s)).wraps(self._send_once)
 
     async def predict(self, sequence: Iterable[float], **options: Unpack[Options]) -> PredictResponse:
@@ -149,7 +157,7 @@ class AsyncClient:
         return read(kind, (await self._send(method, path, content)).content)
 
     async def _send_once(self, method: str, path: str, content: bytes | None, stream: bool = False) -> httpx.Response:
-        request = self._http.build_request(method, path, content=content, headers=JSON)
+        request = self._http.build_request(method, path, content=content, headers=self._headers)
         response = await self._http.send(request, stream=stream)
         if not response.is_success:
             await response.aread()

@@ -3,6 +3,8 @@
 cat values.txt | python -m app.client predict
 python -m app.client generate values.txt --steps 200 --level 95 --plot
 python -m app.client stream values.txt --steps 1000000 | head
+
+A service that wants a key gets the one in the environment variable SINE_API_KEY.
 """
 
 import argparse
@@ -184,7 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says."""
     asked = parser().parse_args(arguments)
     logging.basicConfig(format="python -m app.client: %(message)s")
-    with failures(asked.url), Client(asked.url, patience_s=asked.patience) as client:
+    # Not an option of the command line: everybody on the machine can read those.
+    key = os.environ.get("SINE_API_KEY") or None
+    with failures(asked.url), Client(asked.url, api_key=key, patience_s=asked.patience) as client:
         asked.run(client, asked)
 
 

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ValidationError
 
 from app.schemas import GenerateRequest, PredictRequest, ProblemDetails, StreamedValues, StreamEnd
 
-JSON = {"content-type": "application/json"}
-
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -35,6 +33,12 @@ class ServiceError(Exception):
         self.status = problem.status
         self.retry_after_s = retry_after_s
         """Seconds after which the service expects to admit the request; None where it says nothing of that."""
+
+
+def headers(api_key: str | None) -> dict[str, str]:
+    """Those of every request."""
+    json = {"content-type": "application/json"}
+    return json if api_key is None else json | {"authorization": f"Bearer {api_key}"}
 
 
 def prediction(sequence: Iterable[float], options: Options) -> bytes:

@@ -13,6 +13,8 @@ from app.client.messages import ServiceError
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 """Where nobody says when to come back. Each pause is twice the last."""
 
+_LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+
 _JITTER_S = 0.25
 """So that clients that were refused together do not come back together."""
 
@@ -22,7 +24,7 @@ log = logging.getLogger("app.client")
 def pause_s(error: BaseException | None, attempts: int) -> float | None:
     """Seconds after which a request may be sent again whose last of `attempts` ended with `error`; None for never."""
     backoff_s = min(_FIRST_PAUSE_S * 2.0 ** (attempts - 1), _LONGEST_PAUSE_S)
-    if isinstance(error, ServiceError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if isinstance(error, ServiceError) and error.status in _LATER:
         return error.retry_after_s or backoff_s
     if isinstance(error, httpx.NetworkError | httpx.ConnectTimeout | httpx.RemoteProtocolError):
         return backoff_s

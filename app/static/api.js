@@ -10,8 +10,19 @@ export class Refused extends Error {
   }
 }
 
+/** The service wants a key, and has not been given one that it knows. */
+export class Unauthorized extends Refused {}
+
 /** There was no answer at all. */
 export class Unreachable extends Error {}
+
+let key = ""; // only here: whoever reads this computer's disk, or opens the page again, does not find it
+
+/** Show this key with every request from now on. */
+export const useKey = (given) => (key = given.replaceAll(/[^!-~]/g, ""));
+
+/** Whether there is a key to show. */
+export const hasKey = () => key !== "";
 
 /** What is served (GET /model). */
 export const model = (signal) => ask("model", { signal }).then((answer) => answer.json());
@@ -55,10 +66,12 @@ function post(path, body, signal) {
 }
 
 async function ask(path, options) {
-  const answer = await fetch(path, options).catch(unreachable);
+  const headers = { ...options.headers, ...(hasKey() && { authorization: `Bearer ${key}` }) };
+  const answer = await fetch(path, { ...options, headers }).catch(unreachable);
   if (answer.ok) return answer;
   const status = { detail: `The answer was ${answer.status} ${answer.statusText}.` };
-  throw new Refused(await answer.json().catch(() => status));
+  const problem = await answer.json().catch(() => status);
+  throw answer.status === 401 ? new Unauthorized(problem) : new Refused(problem);
 }
 
 /** Server-sent events, of which this service uses `event` and a `data` of one line. Comments keep it alive. */

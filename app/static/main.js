@@ -139,7 +139,7 @@ function describe(info) {
 function showCode(request) {
   body = request;
   const language = document.querySelector("[name=language]:checked").value;
-  $("code").textContent = snippets[language](api.ROLLOUT, body);
+  $("code").textContent = snippets[language](api.ROLLOUT, body, api.hasKey());
 }
 
 function showValuesAt(step) {

@@ -3,20 +3,23 @@
 /** Numbers of a sequence with a space after each comma, so that the lines can break. */
 const json = (body) => JSON.stringify(body).replaceAll(/([,:])(?=[^\s])/g, "$1 ");
 
+/** `keyed`: the service wants a key. It is never in the code, which gets copied to where others read. */
 export const snippets = {
   // The body comes in by standard input: a long sequence is too much for a command line.
-  curl: (url, body) => `curl -sN ${url} \\
-  -H 'content-type: application/json' \\
+  curl: (url, body, keyed) => `curl -sN ${url} \\
+  -H 'content-type: application/json' \\${keyed ? `
+  -H "authorization: Bearer $SINE_API_KEY" \\` : ""}
   -d @- <<'END'
 ${json(body)}
 END
 `,
-  python: (url, body) => `import json
+  python: (url, body, keyed) => `import json${keyed ? "\nimport os" : ""}
 
 import httpx
 
 request = ${json(body)}
-with httpx.stream("POST", "${url}", json=request) as answer:
+${keyed ? `headers = {"authorization": f"Bearer {os.environ['SINE_API_KEY']}"}\n` : ""}\
+with httpx.stream("POST", "${url}", json=request${keyed ? ", headers=headers" : ""}) as answer:
     answer.raise_for_status()
     for line in answer.iter_lines():
         if line.startswith("data: "):

@@ -26,10 +26,11 @@ DELAY_S = 0.05
 _FORMS = {
     "json": (
         b'{"time":"%b","level":"INFO","logger":"app.access","message":"request",'
-        b'"request_id":"%b","route":"%b","status":%d,"duration_s":%.6f,"work":%d%b}\n',
+        b'"request_id":"%b","route":"%b","status":%d,"duration_s":%.6f,"work":%d%b%b}\n',
         b',"trace_id":"%b"',
+        b',"key":"%b"',
     ),
-    "text": (b"%b INFO     app.access: request %b: %b %d in %.6f s, %d steps%b\n", b", trace %b"),
+    "text": (b"%b INFO     app.access: request %b: %b %d in %.6f s, %d steps%b%b\n", b", trace %b", b", key of %b"),
 }
 
 
@@ -48,7 +49,7 @@ class AccessLog:
         self, form: Literal["json", "text"], file: int = STDERR, later: Callable[[Flush], object] | None = None
     ) -> None:
         """`file` is the descriptor of where they go, `later` has `flush` called; without it, somebody else does."""
-        self._line, self._trace = _FORMS[form]
+        self._line, self._trace, self._owner = _FORMS[form]
         self._file = file
         self._is_pipe = stat.S_ISFIFO(os.fstat(file).st_mode)
         self._later = later
@@ -57,13 +58,18 @@ class AccessLog:
 
     def add(self, requests: Iterable[Observation]) -> None:
         """Put the lines of requests that have just ended behind those that wait to be written."""
-        line, trace = self._line, self._trace
+        line, trace, owner = self._line, self._trace, self._owner
         now = timestamp(time.time()).encode()
         if self._later is not None and not self._waiting:
             self._later(self.flush)
         self._waiting += b"".join(
             [
-                line % (now, r.id, r.route.path, r.status, r.duration_s, r.work, r.trace_id and trace % r.trace_id)
+                line
+                % (
+                    *(now, r.id, r.route.path, r.status, r.duration_s, r.work),
+                    r.trace_id and trace % r.trace_id,
+                    r.owner and owner % r.owner,
+                )
                 for r in requests
             ]
         )

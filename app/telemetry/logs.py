@@ -6,6 +6,7 @@ They go to standard error. `app/telemetry/access.py` writes those of requests.
 import atexit
 import logging
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -54,9 +55,18 @@ def without_queries(record: logging.LogRecord) -> bool:
     return '"WebSocket %s"' not in str(record.msg)
 
 
+def without_false_alarms(record: logging.LogRecord) -> bool:
+    """Leave out what uvicorn says of a WebSocket that was refused with a response: it expects an acceptance."""
+    answered = (seen := current()) is not None and seen.status != HTTPStatus.INTERNAL_SERVER_ERROR
+    return not (answered and "without completing handshake" in str(record.msg))
+
+
 def log_config(settings: Settings) -> dict[str, Any]:
     """For `logging.config.dictConfig`."""
     level = settings.log_level.upper()
+    # At level debug, a WebSocket's head and messages would be lines of uvicorn's: keys, queries and values.
+    uvicorns = "INFO" if level == "DEBUG" else level
+    levels = {"app": level, "model": level, "uvicorn": uvicorns, "uvicorn.error": uvicorns}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -65,11 +75,11 @@ def log_config(settings: Settings) -> dict[str, Any]:
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "line",
-                "filters": [with_request, without_queries],
+                "filters": [with_request, without_queries, without_false_alarms],
             }
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {name: {"level": level} for name in ("app", "model", "uvicorn")},
+        "loggers": {name: {"level": level} for name, level in levels.items()},
     }
 
 

@@ -35,7 +35,7 @@ _new_id = _new_ids().__next__
 class Observation:
     """One request, or one WebSocket connection, from when it is made."""
 
-    __slots__ = ("_send", "began_s", "duration_s", "id", "reason", "route", "status", "trace_id", "work")
+    __slots__ = ("_send", "began_s", "duration_s", "id", "owner", "reason", "route", "status", "trace_id", "work")
 
     def __init__(self, route: "Route", headers: Iterable[tuple[bytes, bytes]], send: Send) -> None:
         """Its id is its client's where that is acceptable, and otherwise a new one. `send` is where answers go."""
@@ -48,7 +48,7 @@ class Observation:
         """Steps of the network that were executed for it."""
         self.reason = ""
         """Why it was refused; empty if it was not."""
-        self.id = self.trace_id = b""  # no trace: it is part of none
+        self.id = self.trace_id = self.owner = b""  # no trace: it is part of none; no owner: it needed no key
         for name, value in headers:
             if name == b"x-request-id" and _acceptable_id(value):
                 self.id = value
@@ -82,3 +82,9 @@ def refused(reason: str) -> None:
     """The current request, if there is one, was refused."""
     if (seen := _current.get()) is not None:
         seen.reason = reason
+
+
+def admitted(owner: bytes) -> None:
+    """The current request, if there is one, has the key of this owner."""
+    if (seen := _current.get()) is not None:
+        seen.owner = owner

@@ -63,6 +63,8 @@ def start_tracing() -> "TracerProvider":
                 span.set_attribute("url.query", "REDACTED")  # FastAPI has it, and it may hold a token
             if (seen := current()) is not None:
                 seen.trace_id = b"%032x" % span.context.trace_id
+                if "url.path" in (span.attributes or {}):
+                    span.set_attribute("url.path", seen.route.path.decode())  # its template: a path may hold anything
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "sine-rnn-server")
     provider = TracerProvider(shutdown_on_exit=False)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from app.keys import line, new_key
 from tests.e2e.browser import CHROMIUM, chromium
 from tests.metrics import total
 from tests.server import Server, serve
@@ -368,6 +370,41 @@ def test_a_service_that_ends_while_it_streams_is_noticed(browser: Browser, tmp_p
         expect(page.locator("#expected")).to_have_text("10,000,000")
     expect(page.locator("#trouble")).to_contain_text("The service cannot be reached.")
     page.close()
+
+
+@needs_chromium
+def test_a_service_that_wants_a_key_is_given_one_and_the_page_forgets_it(browser: Browser, tmp_path: Path) -> None:
+    key, keys = new_key(), tmp_path / "keys"
+    keys.write_text(line("visitor", key))
+    with serve(tmp_path, workers=1, api_keys=keys) as keyed:
+        page = browser.new_page()
+        page.add_init_script(WATCH)
+        page.goto(keyed.url)
+        alert, field = page.locator("#trouble"), page.get_by_label("Key", exact=True)
+        expect(alert).to_contain_text("The service wants a key. This page forgets it when it is left.")
+        page.evaluate(f"{AXE}; undefined")
+        assert page.evaluate("axe.run('#trouble').then((found) => found.violations)") == []
+        field.fill("sine_not-this-one\u00ff")
+        field.press("Enter")
+        expect(alert).to_contain_text("It does not know this one.")
+        expect(field).to_have_value("")
+        field.fill(f" {key}\n")
+        page.get_by_role("button", name="Use it").click()
+        expect(page.locator("#summary")).to_contain_text("100 values forecast")
+        expect(alert).to_have_text("")
+        for language, interpreter in {"curl": "bash", "Python": sys.executable}.items():
+            page.get_by_role("radio", name=language).check()
+            code = page.locator("#code").inner_text()
+            assert key not in page.content()
+            program = tmp_path / "program"
+            program.write_text(code)
+            environment = {**os.environ, "SINE_API_KEY": key}
+            ran = subprocess.run([interpreter, program], env=environment, capture_output=True, text=True, check=True)
+            assert len(rollout(ran.stdout)) == 100
+        assert page.evaluate("[document.cookie, localStorage.length, sessionStorage.length, faults]") == ["", 0, 0, []]
+        page.reload()
+        expect(alert).to_contain_text("The service wants a key.")
+        page.close()
 
 
 @needs_chromium

@@ -95,7 +95,7 @@ def refused(status: int, retry_after: str | None = None) -> ServiceError:
         (refused(503), 2, 1.0),
         (refused(503, "Wed, 21 Oct 2026 07:28:00 GMT"), 1, 0.5),
         (refused(422), 1, None),
-        (refused(429, "7"), 1, None),
+        (refused(429, "7"), 1, 7.0),
         (refused(500), 1, None),
         (refused(504), 1, None),
         (httpx.ConnectError("refused"), 1, 0.5),
