@@ -10,7 +10,9 @@ import fcntl
 import hashlib
 import mmap
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cache
@@ -43,8 +45,8 @@ class SharedWindows(MemoryStorage):
         """`folder` is what the workers share; None for a process that is alone."""
         super().__init__()
         if folder is None:
-            self._own = tempfile.TemporaryDirectory(prefix="sine-rates-")
-            folder = Path(self._own.name)
+            folder = Path(tempfile.mkdtemp(prefix="sine-rates-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._folder = folder
         self._files: dict[str, tuple[int, memoryview[int]]] = {}
 
