@@ -27,6 +27,8 @@ def main() -> None:
             name = "_".join(str(part) for part in entry["loc"]).upper()
             print(f"SINE_{name}: {entry['msg']}, not {entry['input']!r}", file=sys.stderr)
         sys.exit(2)
+    # One that comes during the start waits until the application can do as it says, which then unblocks it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # Uvicorn shuts down in order and then raises the signal again, for its caller: here that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(settings.as_environment())  # the application reads its settings where it is created

@@ -3,8 +3,10 @@
     Problem
     ├── InvalidRequest      422  the body is not what the contract says
     ├── Diverged            422  the model has no finite answer to it
-    ├── UnknownModel        404  another model, or another version of it, than is served
+    ├── UnknownModel        404  none of the models that are served
+    ├── UnknownVersion      404  another version in the sense of the Open Inference Protocol than the only one
     ├── RequestTimeout      408  the rest of a request did not come
+    ├── ReloadRefused       409  an artifact that was to be loaded cannot be served
     ├── BodyTooLarge        413
     ├── UnsupportedEncoding 415  the body is compressed in a way that nobody here can undo
     ├── HeadTooLarge        431  the head of a request has no end
@@ -95,9 +97,26 @@ class UnknownModel(Problem):
     status = 404
     title = "Not Found"
 
-    def __init__(self, name: str, version: str) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         """What is served."""
-        super().__init__(f"Request for unknown model: the only one here is '{name}' version {version}.")
+        super().__init__(f"Request for unknown model: what is served is {', '.join(map(repr, names))}.")
+
+
+class UnknownVersion(Problem):
+    status = 404
+    title = "Not Found"
+
+    def __init__(self, version: str) -> None:
+        """The one that there is."""
+        super().__init__(f"Request for unknown model version: every model has version {version} alone.")
+
+
+class ReloadRefused(Problem):
+    status = 409
+    title = "Conflict"
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        super().__init__(" ".join(f"Not reloaded, and what was served still is: {reason}" for reason in reasons))
 
 
 class UnsupportedEncoding(Problem):

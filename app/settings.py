@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     model: Path = DEFAULT_ARTIFACT
     """The artifact to serve, with its .sha256 beside it."""
 
+    models: Path | None = None
+    """A folder of artifacts (*.pt) to serve as well, each by the name in it. `model` answers those who name none."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs. auto takes CUDA where there is one; cuda refuses to start where there is none."""
 
@@ -65,6 +68,9 @@ class Settings(BaseSettings):
 
     hot_path: bool = True
     """Answer /predict and /generate in front of FastAPI's routing, which does the same at less than half the speed."""
+
+    admin: bool = False
+    """Offer POST /admin/reload, to whoever reaches the port."""
 
     workers: int | None = Field(default=None, ge=1, le=1024)
     """Processes that serve. By default as many as the CPUs that the service may use, and 1 on CUDA."""
