@@ -13,8 +13,8 @@ export class Refused extends Error {
 /** There was no answer at all. */
 export class Unreachable extends Error {}
 
-/** What is served (GET /model). */
-export const model = (signal) => ask("model", { signal }).then((answer) => answer.json());
+/** What is served (GET /models). */
+export const models = (signal) => ask("models", { signal }).then((answer) => answer.json());
 
 /** The next value (POST /predict). */
 export const predict = (body, signal) => post(PREDICT, body, signal).then((answer) => answer.json());
