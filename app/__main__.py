@@ -35,6 +35,8 @@ def main() -> None:
             why = entry["ctx"]["error"] if entry["type"] == "value_error" else f"{entry['msg']}, not {entry['input']!r}"
             print(f"SINE_{name}: {why}", file=sys.stderr)
         sys.exit(2)
+    # One that comes during the start waits until the application can do as it says, which then unblocks it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # Uvicorn shuts down in order and then raises the signal again, for its caller: here that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(settings.as_environment())  # the application reads its settings where it is created

@@ -89,7 +89,7 @@ class Admission:
 
     def _add(self, kind: Kind, steps: int) -> None:
         self._pending[kind] += steps
-        self._shown.set(sum(self._pending.values()))
+        self._shown.add(steps)
 
 
 def _price(runtime: Runtime, steps: int = 512) -> float:

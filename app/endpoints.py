@@ -15,9 +15,9 @@ import numpy.typing as npt
 import orjson
 
 from app.body import parse
-from app.dependencies import Served
 from app.errors import Diverged, InvalidRequest
 from app.forecaster import Forecast
+from app.models import Models, Served
 from app.schemas import FieldError, GenerateRequest, PredictRequest, limited
 from app.settings import Settings
 from app.tokens import START, BadToken, Origin, read_token, write_token
@@ -44,9 +44,13 @@ class Endpoint(Generic[Request]):
     model: type[Request]
     answer: Answer[Request]
 
-    async def respond(self, content_type: str, body: bytes, served: Served, client_gone: ClientGone) -> bytes:
-        """The JSON that answers `body`. Raises Problem for whatever is refused."""
-        return await self.answer(parse(self.model, content_type, body), served, client_gone)
+    async def respond(
+        self, content_type: str, body: bytes, models: Models, client_gone: ClientGone
+    ) -> tuple[bytes, Served]:
+        """The JSON that answers `body`, and the model that it is of. Raises Problem for whatever is refused."""
+        request = parse(self.model, content_type, body)
+        served = models.named(request.model)
+        return await self.answer(request, served, client_gone), served
 
 
 async def predict(request: PredictRequest, served: Served, client_gone: ClientGone) -> bytes:

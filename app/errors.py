@@ -5,8 +5,10 @@
     ├── Diverged            422  the model has no finite answer to it
     ├── WorkTooLarge        422  it is more work than any request with such a key may be
     ├── Unauthorized        401  it has no key, or a wrong one
-    ├── UnknownModel        404  another model, or another version of it, than is served
+    ├── UnknownModel        404  none of the models that are served
+    ├── UnknownVersion      404  another version in the sense of the Open Inference Protocol than the only one
     ├── RequestTimeout      408  the rest of a request did not come
+    ├── ReloadRefused       409  an artifact that was to be loaded cannot be served
     ├── BodyTooLarge        413
     ├── UnsupportedEncoding 415  the body is compressed in a way that nobody here can undo
     ├── RateExceeded        429  its key has had as much work done as it may, for now
@@ -121,9 +123,26 @@ class UnknownModel(Problem):
     status = 404
     title = "Not Found"
 
-    def __init__(self, name: str, version: str) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         """What is served."""
-        super().__init__(f"Request for unknown model: the only one here is '{name}' version {version}.")
+        super().__init__(f"Request for unknown model: what is served is {', '.join(map(repr, names))}.")
+
+
+class UnknownVersion(Problem):
+    status = 404
+    title = "Not Found"
+
+    def __init__(self, version: str) -> None:
+        """The one that there is."""
+        super().__init__(f"Request for unknown model version: every model has version {version} alone.")
+
+
+class ReloadRefused(Problem):
+    status = 409
+    title = "Conflict"
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        super().__init__(" ".join(f"Not reloaded, and what was served still is: {reason}" for reason in reasons))
 
 
 class UnsupportedEncoding(Problem):

@@ -14,9 +14,9 @@ from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.body import disconnected, read_body
-from app.dependencies import served
 from app.endpoints import Endpoint
 from app.errors import problem_of, problem_response
+from app.models import serving
 
 
 class HotPath:
@@ -42,11 +42,13 @@ class HotPath:
         if length > self._max:
             return await self.app(scope, receive, send)
         try:
-            model = served(self._state)
+            models = serving(self._state)
             body = await read_body(receive)
-            content = await endpoint.respond(content_type.decode("latin-1"), body, model, lambda: disconnected(receive))
+            content, served = await endpoint.respond(
+                content_type.decode("latin-1"), body, models, lambda: disconnected(receive)
+            )
         except Exception as error:
             return await problem_response(problem_of(error, f"POST {endpoint.path}"))(scope, receive, send)
-        headers = [(b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
+        headers = [served.version, (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -6,10 +6,10 @@ themselves, of which the last `longest` are kept; where there were more, the seq
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from app.dependencies import Served
 from app.endpoints import next_value, observed, origin_of
+from app.models import Served
 from app.schemas import PredictRequest
 from app.tokens import START, Origin
 
@@ -17,8 +17,11 @@ from app.tokens import START, Origin
 class LiveSequence:
     """What one client has sent so far."""
 
-    def __init__(self, served: Served, longest: int) -> None:
+    def __init__(self, served: Served, named: Callable[[str], Served], longest: int) -> None:
+        """`served` forecasts until a message names another model, which `named` finds."""
         self._served = served
+        self._named = named
+        self._longest = longest
         self._origin = START
         self._kept: deque[float] | None = deque(maxlen=longest)
         """The values so far; None after a state token, which does not hold those that it is of."""
@@ -26,18 +29,20 @@ class LiveSequence:
     async def observe(self, request: PredictRequest) -> bytes:
         """The answer to the values that come next: a `PredictResponse`, serialised.
 
-        A `state` in the request begins anew from there, and its scale stays. Raises Problem for what is refused; the
-        sequence is then what it was before.
+        A `state` in the request begins anew from there, and its scale stays; a `model` other than the one so far begins
+        anew with that. Raises Problem for what is refused; the sequence is then what it was before.
         """
-        new, origin, kept = request.sequence, self._origin, self._kept
+        new, origin, kept, served = request.sequence, self._origin, self._kept, self._served
+        if request.model is not None and request.model != served.info.name:
+            served, origin, kept = self._named(request.model), START, deque(maxlen=self._longest)
         if request.state is not None:
-            origin, kept = origin_of(request, self._served), None
+            origin, kept = origin_of(request, served), None
         elif kept and self._rescales(new):
             request, origin = request.model_copy(update={"sequence": [*kept, *new]}), START
-        content, forecast = await next_value(request, origin, self._served, None, keeps_state=True)
+        content, forecast = await next_value(request, origin, served, None, keeps_state=True)
         if kept is not None:
             kept.extend(new)
-        self._origin, self._kept = Origin(forecast.observed, observed(request, origin)), kept
+        self._origin, self._kept, self._served = Origin(forecast.observed, observed(request, origin)), kept, served
         return content
 
     def _rescales(self, new: Sequence[float]) -> bool:

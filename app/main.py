@@ -4,11 +4,9 @@
 """
 
 import gc
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import torch
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import iter_route_contexts
@@ -16,39 +14,19 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app import errors
-from app.admission import Limits
-from app.dependencies import Served
 from app.endpoints import endpoints
-from app.forecaster import Forecaster
 from app.guard import cross_origin, document_keys, guarded
 from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
+from app.loading import load
 from app.oip.inference import Inference, InferFront
-from app.rates import MeteredForecaster, rates
-from app.routes import forecast, live, oip, page, service
-from app.schemas import ModelInfo
+from app.reload import Reload, serve
+from app.routes import admin, forecast, live, oip, page, service
 from app.settings import Settings
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import ObservingMiddleware
-from app.telemetry.tracing import TracedForecaster, TracedHotPath, start_tracing, telemetry
-from model.artifact import read_artifact
-from model.runtime import open_runtime
-
-log = logging.getLogger(__name__)
-
-
-class TracedMeteredForecaster(TracedForecaster, MeteredForecaster):
-    """Both: what is refused for its rate has a span too."""
-
-
-_FORECASTERS = {
-    (False, False): Forecaster,
-    (True, False): TracedForecaster,
-    (False, True): MeteredForecaster,
-    (True, True): TracedMeteredForecaster,
-}
-"""By whether forecasts are traced, and charged to the owner of a key."""
+from app.telemetry.tracing import TracedHotPath, start_tracing, telemetry
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -60,16 +38,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         provider = start_tracing() if settings.tracing else None
         metrics.started.add()
         metrics.alive.set(1)
-        app.state.served = load(settings, metrics)
+        serve(app.state, load(settings, metrics))
         metrics.ready.set(1)
         # Half a million objects, most of them torch's, that will never be garbage: a full collection would look at each
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
-        yield
+        with reload.on_hangup():
+            yield
         metrics.ready.set(0)
-        current, app.state.served = app.state.served, None
-        current.forecaster.close()
+        models, app.state.models = app.state.models, None
+        for served in models:
+            served.forecaster.close()
         if provider is not None:
             await run_in_threadpool(provider.shutdown)  # sends what is left
 
@@ -85,15 +65,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         telemetry=telemetry(settings.tracing),
     )
+    app.state.models = None
+    reload = Reload(app.state, settings)
     predict, generate = endpoints(settings)
     app.include_router(forecast.router(predict, generate))
     app.include_router(live.router(predict, settings))
     app.include_router(service.routes)
+    if settings.admin_keys is not None:
+        app.include_router(admin.router(reload))
     app.include_router(oip.router(Inference(settings)))
     app.include_router(page.routes)
     errors.install(app)
     document_keys(app, settings)
-    app.state.served = None
     metrics = app.state.metrics = Metrics(
         routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
     )
@@ -124,42 +107,3 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     stack = guarded(stack, settings, page.FOLDER)
     stack = cross_origin(stack, settings)
     return ObservingMiddleware(stack, app.state.metrics, access_log(settings))
-
-
-def load(settings: Settings, metrics: Metrics) -> Served:
-    """Verify, load and warm up the model.
-
-    Raises:
-        ArtifactError: the artifact cannot be trusted or does not do what it says.
-        DeviceUnavailable: the device that was asked for is not there.
-    """
-    # A step of a small network is far shorter than handing it to another thread, and the threads of all workers would
-    # fight for the same cores.
-    torch.set_num_threads(1)
-    pinned = settings.model_sha256 and settings.model_sha256.split(",")
-    artifact = read_artifact(settings.model, pinned or None)
-    opened = open_runtime(artifact, settings.device, settings.engine)
-    runtime = opened.runtime
-    log.info(
-        "Serving %s %s (%s) with the %s runtime on %s: %s",
-        artifact.metadata.name,
-        artifact.metadata.version,
-        artifact.digest[:12],
-        runtime.name,
-        runtime.device,
-        opened.reason,
-    )
-    described = artifact.metadata.model_dump()
-    info = ModelInfo(
-        **described,
-        digest=artifact.digest,
-        runtime=runtime.name,
-        runtime_reason=opened.reason,
-        device=runtime.device,
-    )
-    limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
-    metrics.model.labels = {name: getattr(info, name) for name in ("name", "version", "digest", "runtime", "device")}
-    forecaster = _FORECASTERS[settings.tracing, settings.steps_per_second is not None](runtime, limits, metrics)
-    if isinstance(forecaster, MeteredForecaster):
-        forecaster.rates = rates(settings)
-    return Served(info, forecaster, artifact.intervals, metrics.inference)

@@ -46,6 +46,9 @@ class PredictRequest(_Message):
     level: list[Level] | None = Field(default=None, min_length=1, max_length=99, examples=[[80, 95]])
     """Also answer with prediction intervals of these levels, in per cent."""
 
+    model: str | None = Field(default=None, strict=True, examples=[None])
+    """The name of the model to ask, where several are served (`GET /models`); the default, unless given."""
+
 
 class GenerateRequest(PredictRequest):
     """Values observed so far, and how many to continue them by."""
@@ -115,6 +118,16 @@ class ModelInfo(Metadata):
 
     device: str
     """Where it is executed."""
+
+
+class ModelList(_Message):
+    """The models that are being served."""
+
+    default: str
+    """The name of the one that answers requests which name none."""
+
+    models: list[ModelInfo]
+    """All of them, the default first."""
 
 
 class Health(_Message):

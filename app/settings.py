@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     model_sha256: str | None = None
     """Serve only an artifact with this digest; one of these, where there are several with commas between them."""
 
+    models: Path | None = None
+    """A folder of artifacts (*.pt) to serve as well, each by the name in it. `model` answers those who name none."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs. auto takes CUDA where there is one; cuda refuses to start where there is none."""
 

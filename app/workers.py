@@ -59,23 +59,26 @@ def shared_folders() -> Iterator[None]:
 
 
 class Supervisor(Multiprocess):
-    """Uvicorn's: it replaces workers that die, and on SIGHUP each by one that has loaded the artifact anew.
+    """Uvicorn's: it replaces workers that die. A SIGHUP is passed on to all of them, which reload (`app/reload.py`).
 
-    A new worker takes over when it is ready. Where it does not get ready, the old ones stay.
+    SIGHUP is blocked in the main process, and so it is in a worker that starts: one that comes while the worker still
+    loads waits until it can be handled, and does not end it. Here it is looked for, where others have a handler.
     """
-
-    _LOADING_S = 60
-    """For a new worker to load its model, on a busy machine."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        # At once, also in the middle of a reload, which uvicorn would finish first.
+        # At once, not when uvicorn looks the next time.
         signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())
 
+    def handle_signals(self) -> None:
+        """See `Multiprocess`."""
+        super().handle_signals()
+        if signal.SIGHUP in signal.sigpending():
+            signal.sigwait({signal.SIGHUP})
+            self.handle_hup()
+
     def handle_hup(self) -> None:
-        """See `Multiprocess`. Uvicorn has one limit for both, a worker that gets ready and one that hangs."""
-        hangs_s, self.config.timeout_worker_healthcheck = self.config.timeout_worker_healthcheck, self._LOADING_S
-        try:
-            super().handle_hup()
-        finally:
-            self.config.timeout_worker_healthcheck = hangs_s
+        """Pass it on."""
+        for worker in self.processes:
+            if worker.pid is not None and worker.process.is_alive():
+                os.kill(worker.pid, signal.SIGHUP)

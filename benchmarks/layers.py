@@ -91,7 +91,9 @@ def layers(folder: Path) -> dict[str, Ask]:
     from app.endpoints import endpoints
     from app.hotpath import HotPath
     from app.limits import BodyLimitMiddleware
-    from app.main import create_app, load
+    from app.loading import load
+    from app.main import create_app
+    from app.reload import serve
     from app.settings import Settings
     from app.workers import METRICS_FOLDER
 
@@ -100,7 +102,8 @@ def layers(folder: Path) -> dict[str, Ask]:
     os.environ[METRICS_FOLDER] = str(folder / "metrics")
     app = create_app(settings)
     metrics = app.state.metrics
-    served = app.state.served = load(settings, metrics)
+    serve(app.state, load(settings, metrics))
+    served = app.state.models.default
     hot = HotPath(app, app.state, endpoints(settings), settings.max_body_bytes)
     counted = _SixteenATurn(hot, metrics, None)
     logged = _SixteenATurn(hot, metrics, AccessLog("json", os.open(os.devnull, os.O_WRONLY), _at_once))

@@ -20,6 +20,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numba
@@ -84,6 +85,7 @@ class Kernel:
     """Whether the machine code came from Numba's cache on disk."""
 
 
+@cache  # machine code stays in memory for good: a model that is loaded again takes what is there
 def compile_kernel(architecture: Architecture) -> Kernel:
     """The kernel for an architecture."""
     shape, hidden, layers = Shape.of(architecture), architecture.hidden, architecture.layers

@@ -30,10 +30,13 @@ def make_small_artifact(
     golden: Sequence[Sequence[float]] = GOLDEN_SEQUENCES,
     intervals: Intervals | None = None,
     name: str = "small.pt",
+    called: str = "small",
+    version: str = "1",
 ) -> Path:
     """An artifact of an untrained network.
 
-    Its weights may be changed, by `prepare` before its golden rollouts are made, by `spoil` after it.
+    `name` is that of the file, `called` that in it. Its weights may be changed, by `prepare` before its golden rollouts
+    are made, by `spoil` after it.
     """
     architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     torch.manual_seed(0)
@@ -43,8 +46,8 @@ def make_small_artifact(
         expected = make_golden(network, golden, steps=16)
         spoil(network)
     metadata = Metadata(
-        name="small",
-        version="1",
+        name=called,
+        version=version,
         architecture=architecture,
         data={},
         training={},

@@ -14,6 +14,8 @@
         first = client.predict(values[:64], return_state=True)  # go on from a state, on any replica
         client.predict(values[64:], state=first.state)
 
+        client.predict(values, model="other")                   # where several are served: see client.models()
+
 `AsyncClient` has the same methods with `await`, `async with` and `async for`. Both build their requests from the models
 of `app/schemas.py` and read the answers into them, which are those that the service has: there is one contract. What no
 service would take raises ValueError before it is sent. What this one refuses raises `ServiceError`, which has its
@@ -43,7 +45,7 @@ from app.client.messages import (
     service_error,
 )
 from app.client.retries import retries
-from app.schemas import GenerateResponse, ModelInfo, PredictResponse
+from app.schemas import GenerateResponse, ModelInfo, ModelList, PredictResponse
 
 __all__ = ["PATIENCE_S", "URL", "AsyncClient", "Client", "Options", "Rollout", "ServiceError"]
 
@@ -89,8 +91,12 @@ class Client:
             yield Rollout(response)
 
     def model(self) -> ModelInfo:
-        """What is served."""
+        """What is served; of several, the one that answers requests without a `model`."""
         return self._answer(ModelInfo, "GET", "/model")
+
+    def models(self) -> ModelList:
+        """All that is served."""
+        return self._answer(ModelList, "GET", "/models")
 
     def close(self) -> None:
         self._http.close()
@@ -141,8 +147,12 @@ class AsyncClient:
             yield Rollout(response)
 
     async def model(self) -> ModelInfo:
-        """What is served."""
+        """See `Client.model`."""
         return await self._answer(ModelInfo, "GET", "/model")
+
+    async def models(self) -> ModelList:
+        """See `Client.models`."""
+        return await self._answer(ModelList, "GET", "/models")
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -58,6 +58,11 @@ def model(client: Client, asked: argparse.Namespace) -> None:
     print(client.model().model_dump_json(indent=2))
 
 
+def models(client: Client, asked: argparse.Namespace) -> None:
+    """Print the names of all that is served, the default first."""
+    write(info.name for info in client.models().models)
+
+
 def values(asked: argparse.Namespace) -> list[float]:
     """The values that the command was given. After a state there may be none, and nobody has to type them."""
     if asked.file is not None:
@@ -72,7 +77,7 @@ def values(asked: argparse.Namespace) -> list[float]:
 def options(asked: argparse.Namespace) -> Options:
     """What the request has besides its values."""
     state = None if asked.state is None else asked.state.read_text().strip()
-    return {"state": state, "return_state": asked.save_state is not None, "level": asked.level}
+    return {"state": state, "return_state": asked.save_state is not None, "level": asked.level, "model": asked.model}
 
 
 def show(
@@ -132,6 +137,7 @@ def parser() -> argparse.ArgumentParser:
     request.add_argument("--level", type=int, action="append", help="add intervals of this level, per cent; repeatable")
     request.add_argument("--state", type=Path, metavar="FILE", help="go on from the state in this file")
     request.add_argument("--save-state", type=Path, metavar="FILE", help="write the state to go on from to this file")
+    request.add_argument("--model", metavar="NAME", help="the model to ask, where several are served")
     steps = argparse.ArgumentParser(add_help=False)
     steps.add_argument("--steps", type=int, default=50, help="how many values; default: 50")
 
@@ -153,6 +159,7 @@ def parser() -> argparse.ArgumentParser:
     command(generate, request, steps)
     command(stream, request, steps)
     command(model, service)
+    command(models, service)
     return root
 
 

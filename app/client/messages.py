@@ -19,6 +19,7 @@ class Options(TypedDict, total=False):
     state: str | None
     return_state: bool
     level: list[int] | None
+    model: str | None
     timeout_s: float | None
 
 

@@ -15,11 +15,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.body import disconnected, read_body
-from app.dependencies import Served
 from app.endpoints import numbers
 from app.errors import Diverged, problem_of, problem_response
+from app.models import Models, Served
 from app.oip.compression import SMALLEST, accepted_coding, deflate, inflate
-from app.oip.schemas import VERSION
 from app.oip.statistics import Durations
 from app.oip.tensors import LENGTH_HEADER, Asked, TensorLimits, parse_request, response_head, tensor, with_data
 from app.settings import Settings
@@ -81,7 +80,9 @@ async def _response(asked: Asked, values: Values, current: Served, accept_encodi
     if coding is not None:
         content = await asyncio.to_thread(deflate, coding, content)
         headers["content-encoding"] = coding
-    return Response(content, headers=headers, media_type=media_type)
+    response = Response(content, headers=headers, media_type=media_type)
+    response.raw_headers.append(current.version)
+    return response
 
 
 class InferFront:
@@ -94,8 +95,9 @@ class InferFront:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-        current: Served | None = self._state["served"]
-        if current is None or path not in _paths(current.info.name):
+        models: Models | None = self._state["models"]
+        current = models.at_infer_path(path) if models is not None else None
+        if current is None:
             return await self.app(scope, receive, send)
         try:
             body = await read_body(receive)
@@ -103,7 +105,3 @@ class InferFront:
         except Exception as error:
             response = problem_response(problem_of(error, f"POST {path}"), path)
         await response(scope, receive, send)
-
-
-def _paths(model: str) -> tuple[str, str]:
-    return f"/v2/models/{model}/infer", f"/v2/models/{model}/versions/{VERSION}/infer"

@@ -1,10 +1,11 @@
 """What the statistics of the Open Inference Protocol count, which `/metrics` shows as well."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from app.oip.schemas import VERSION, Duration, InferenceStatistics, ModelStatistics
-from app.telemetry.counters import Registry
+from app.telemetry.counters import Counter, Labels, Registry
 
 Part = Literal["success", "fail", "compute_input", "compute_infer", "compute_output"]
 
@@ -21,22 +22,32 @@ class Durations:
     output_s: float
 
 
-class InferenceCounters:
-    """Requests to `infer`, their sequences, and the time that was spent on them."""
+def inference_counters(registry: Registry) -> "Callable[[str], InferenceCounters]":
+    """Those of each model, by its name."""
+    requests = registry.counter_by_model(
+        "sine_inference_requests", "Requests of the Open Inference Protocol.", outcome=_OUTCOMES
+    )
+    seconds = registry.counter_by_model(
+        "sine_inference_seconds",
+        "Seconds from a request's body to its answer, and those of the answered ones by part.",
+        part=(*_OUTCOMES, *_PARTS),
+    )
+    sequences = registry.counter_by_model(
+        "sine_inference_sequences", "Sequences continued by requests of the Open Inference Protocol."
+    )
+    return lambda model: InferenceCounters(registry, requests(model), seconds(model), sequences(model)[()])
 
-    def __init__(self, registry: Registry) -> None:
+
+class InferenceCounters:
+    """Requests to one model's `infer`, their sequences, and the time that was spent on them."""
+
+    def __init__(
+        self, registry: Registry, requests: dict[Labels, Counter], seconds: dict[Labels, Counter], sequences: Counter
+    ) -> None:
         self._totals = registry.totals
-        self._requests = registry.counter(
-            "sine_inference_requests", "Requests of the Open Inference Protocol.", outcome=_OUTCOMES
-        )
-        self._seconds = registry.counter(
-            "sine_inference_seconds",
-            "Seconds from a request's body to its answer, and those of the answered ones by part.",
-            part=(*_OUTCOMES, *_PARTS),
-        )
-        self._sequences = registry.counter(
-            "sine_inference_sequences", "Sequences continued by requests of the Open Inference Protocol."
-        )[()]
+        self._requests = requests
+        self._seconds = seconds
+        self._sequences = sequences
 
     def answered(self, sequences: int, took: Durations) -> None:
         """Count a request of so many sequences that was answered."""

@@ -8,16 +8,18 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.body import disconnected, documented_body, parse, read_body
-from app.dependencies import CurrentModel, Served
+from app.dependencies import CurrentModels
 from app.endpoints import Endpoint, Event, stream
 from app.errors import (
     DeadlineExceeded,
     InvalidRequest,
     Overloaded,
+    UnknownModel,
     declared,
     problem_of,
     problem_response,
 )
+from app.models import Models
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
 Events = AsyncGenerator[Event]
@@ -39,7 +41,7 @@ _GOES_ON: dict[int | str, dict[str, Any]] = {
 
 def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoint[GenerateRequest]) -> APIRouter:
     """All three endpoints."""
-    refusals = declared(InvalidRequest, Overloaded, DeadlineExceeded)
+    refusals = declared(InvalidRequest, UnknownModel, Overloaded, DeadlineExceeded)
     routes = APIRouter(tags=["forecast"], responses=refusals)
 
     @routes.post(
@@ -49,9 +51,9 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         responses=_GOES_ON,
         openapi_extra=documented_body(predict_endpoint.model),
     )
-    async def predict(request: Request, model: CurrentModel) -> Response:
+    async def predict(request: Request, models: CurrentModels) -> Response:
         """The value that follows a sequence."""
-        return await _respond(predict_endpoint, request, model)
+        return await _respond(predict_endpoint, request, models)
 
     @routes.post(
         "/generate",
@@ -60,14 +62,17 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         responses=_GOES_ON,
         openapi_extra=documented_body(generate_endpoint.model),
     )
-    async def generate(request: Request, model: CurrentModel) -> Response:
+    async def generate(request: Request, models: CurrentModels) -> Response:
         """The values that follow a sequence: each prediction becomes the next input."""
-        return await _respond(generate_endpoint, request, model)
+        return await _respond(generate_endpoint, request, models)
 
-    async def begun(request: Request, model: CurrentModel) -> tuple[Event, Events]:
+    async def begun(request: Request, response: Response, models: CurrentModels) -> tuple[Event, Events]:
         # The first event is made before the response begins: what is refused is refused with its status.
         body = await read_body(request.receive)
-        events = stream(parse(generate_endpoint.model, request.headers.get("content-type", ""), body), model)
+        asked = parse(generate_endpoint.model, request.headers.get("content-type", ""), body)
+        served = models.named(asked.model)
+        events = stream(asked, served)
+        response.raw_headers.append(served.version)
         return await anext(events), events
 
     @routes.post(
@@ -102,9 +107,11 @@ def _sent(event: Event) -> ServerSentEvent:
 
 
 async def _respond(
-    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, model: Served
+    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, models: Models
 ) -> Response:
     body = await read_body(request.receive)
     content_type = request.headers.get("content-type", "")
-    content = await endpoint.respond(content_type, body, model, lambda: disconnected(request.receive))
-    return Response(content, media_type="application/json")
+    content, served = await endpoint.respond(content_type, body, models, lambda: disconnected(request.receive))
+    response = Response(content, media_type="application/json")
+    response.raw_headers.insert(0, served.version)
+    return response

@@ -7,10 +7,10 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from app.body import parse_json
-from app.dependencies import served
 from app.endpoints import Endpoint
-from app.errors import InvalidRequest, NotReady, problem_of, problem_response
+from app.errors import InvalidRequest, Problem, problem_of, problem_response
 from app.live import LiveSequence
+from app.models import serving
 from app.schemas import FieldError, PredictRequest, Value
 from app.settings import Settings
 
@@ -25,12 +25,13 @@ def router(predict: Endpoint[PredictRequest], settings: Settings) -> APIRouter:
     routes = APIRouter()
 
     @routes.websocket("/live")
-    async def live(socket: WebSocket) -> None:
+    async def live(socket: WebSocket, model: str | None = None) -> None:
         try:
-            sequence = LiveSequence(served(socket.app.state), settings.max_sequence)
-        except NotReady as problem:
+            served = serving(socket.app.state).named(model)
+        except Problem as problem:
             return await socket.send_denial_response(problem_response(problem))
-        await socket.accept()
+        sequence = LiveSequence(served, lambda name: serving(socket.app.state).named(name), settings.max_sequence)
+        await socket.accept(headers=[served.version])
         idle_s, clock = settings.live_idle_s, asyncio.get_running_loop().time
         until = clock() + idle_s
         try:

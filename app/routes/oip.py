@@ -3,10 +3,13 @@
 What inference does is in `app/oip/inference.py`, and tensors are the business of `app/oip/tensors.py`.
 """
 
+from collections.abc import Iterable
+from typing import Annotated
+
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.body import disconnected, read_body
-from app.dependencies import CurrentModel, Served
+from app.dependencies import CurrentModels
 from app.errors import (
     UNDECLARED,
     BodyTooLarge,
@@ -15,9 +18,11 @@ from app.errors import (
     NotReady,
     Overloaded,
     UnknownModel,
+    UnknownVersion,
     UnsupportedEncoding,
     declared_in_open_inference,
 )
+from app.models import Served
 from app.oip.inference import Inference
 from app.oip.schemas import (
     EXTENSIONS,
@@ -67,24 +72,26 @@ def router(inference: Inference) -> APIRouter:
     routes.include_router(_of_server(), prefix="/v2")
     of_model = _of_model(inference)
     unknown = declared_in_open_inference(UnknownModel)
-    routes.include_router(of_model, prefix="/v2/models/{model}", dependencies=[Depends(_named)], responses=unknown)
+    routes.include_router(of_model, prefix="/v2/models/{model}", responses=unknown)
     routes.include_router(
         of_model,
         prefix="/v2/models/{model}/versions/{version}",
-        dependencies=[Depends(_named), Depends(_numbered)],
+        dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is said before an unknown version
         responses=unknown,
     )
     return routes
 
 
-async def _named(model: str, current: CurrentModel) -> None:
-    if model != current.info.name:
-        raise UnknownModel(current.info.name, VERSION)
+async def _named(model: str, models: CurrentModels) -> Served:
+    return models.named(model)
 
 
-async def _numbered(version: str, current: CurrentModel) -> None:
+async def _numbered(version: str) -> None:
     if version != VERSION:
-        raise UnknownModel(current.info.name, VERSION)
+        raise UnknownVersion(VERSION)
+
+
+NamedModel = Annotated[Served, Depends(_named)]
 
 
 def _of_server() -> APIRouter:
@@ -101,19 +108,19 @@ def _of_server() -> APIRouter:
         return ServerLive(live=True)
 
     @routes.get("/health/ready")
-    async def server_ready(current: CurrentModel) -> ServerReady:
+    async def server_ready(models: CurrentModels) -> ServerReady:
         """200 when the model serves."""
         return ServerReady(ready=True)
 
     @routes.get("/models/stats")
-    async def statistics(current: CurrentModel) -> Statistics:
+    async def statistics(models: CurrentModels) -> Statistics:
         """What requests to `infer` there were, and how long they took."""
-        return _statistics(current)
+        return _statistics(models)
 
     @routes.post("/repository/index")
-    async def repository_index(current: CurrentModel) -> list[RepositoryEntry]:
-        """The models that are there: one."""
-        return [RepositoryEntry(name=current.info.name, version=VERSION, state="READY", reason="")]
+    async def repository_index(models: CurrentModels) -> list[RepositoryEntry]:
+        """The models that are there."""
+        return [RepositoryEntry(name=served.info.name, version=VERSION, state="READY", reason="") for served in models]
 
     return routes
 
@@ -122,7 +129,7 @@ def _of_model(inference: Inference) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("")
-    async def model_metadata(current: CurrentModel) -> ModelMetadata:
+    async def model_metadata(current: NamedModel) -> ModelMetadata:
         """The model's tensors. An input of FP64 is taken as well, and answered in FP64."""
         return ModelMetadata(
             name=current.info.name,
@@ -133,12 +140,12 @@ def _of_model(inference: Inference) -> APIRouter:
         )
 
     @routes.get("/ready")
-    async def model_ready(current: CurrentModel) -> ModelReady:
+    async def model_ready(current: NamedModel) -> ModelReady:
         """200 when the model serves."""
         return ModelReady(name=current.info.name, ready=True)
 
     @routes.get("/config")
-    async def model_config(current: CurrentModel) -> ModelConfig:
+    async def model_config(current: NamedModel) -> ModelConfig:
         """The model's configuration, in Triton's terms."""
         return ModelConfig(
             name=current.info.name,
@@ -150,9 +157,9 @@ def _of_model(inference: Inference) -> APIRouter:
         )
 
     @routes.get("/stats")
-    async def model_statistics(current: CurrentModel) -> Statistics:
+    async def model_statistics(current: NamedModel) -> Statistics:
         """What requests to `infer` there were, and how long they took."""
-        return _statistics(current)
+        return _statistics([current])
 
     @routes.post(
         "/infer",
@@ -161,7 +168,7 @@ def _of_model(inference: Inference) -> APIRouter:
         | {200: {"content": {_BINARY: _BYTES}}},
         openapi_extra={"requestBody": {"required": True, "content": _BODY}, "parameters": _HEADERS},
     )
-    async def infer(request: Request, current: CurrentModel) -> Response:
+    async def infer(request: Request, current: NamedModel) -> Response:
         """The values that follow each sequence of a batch, as JSON or as a binary tensor."""
         body = await read_body(request.receive)
         return await inference.respond(request.headers, body, current, lambda: disconnected(request.receive))
@@ -169,5 +176,5 @@ def _of_model(inference: Inference) -> APIRouter:
     return routes
 
 
-def _statistics(current: Served) -> Statistics:
-    return Statistics(model_stats=[current.inference.statistics(current.info.name)])
+def _statistics(models: Iterable[Served]) -> Statistics:
+    return Statistics(model_stats=[served.inference.statistics(served.info.name) for served in models])

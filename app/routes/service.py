@@ -1,19 +1,27 @@
-"""GET /model, /livez, /readyz and /metrics: what people and machines ask about the service itself."""
+"""GET /model, /models, /livez, /readyz and /metrics: what people and machines ask about the service itself."""
 
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import CurrentModel
+from app.dependencies import CurrentModels
 from app.errors import NotReady, declared
-from app.schemas import Health, ModelInfo
+from app.models import Models
+from app.schemas import Health, ModelInfo, ModelList
 from app.telemetry.metrics import MEDIA_TYPE
 
 routes = APIRouter(tags=["service"])
 
 
 @routes.get("/model", responses=declared(NotReady))
-async def model(current: CurrentModel) -> ModelInfo:
-    """The model in service: what it is, what it was trained on, how good it is, and what executes it."""
-    return current.info
+async def model(models: CurrentModels) -> ModelInfo:
+    """The model in service, of several the default: what it is, what it was trained on, how good it is, and what
+    executes it."""
+    return models.default.info
+
+
+@routes.get("/models", responses=declared(NotReady))
+async def all_models(models: CurrentModels) -> ModelList:
+    """All models in service."""
+    return model_list(models)
 
 
 @routes.get("/livez")
@@ -23,8 +31,8 @@ async def livez() -> Health:
 
 
 @routes.get("/readyz", responses=declared(NotReady))
-async def readyz(current: CurrentModel) -> Health:
-    """200 when the model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
+async def readyz(models: CurrentModels) -> Health:
+    """200 when every model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
     return Health(status="ready")
 
 
@@ -32,3 +40,8 @@ async def readyz(current: CurrentModel) -> Health:
 async def metrics(request: Request) -> Response:
     """Counters and histograms in the Prometheus text format."""
     return Response(request.app.state.metrics.expose(), media_type=MEDIA_TYPE)
+
+
+def model_list(models: Models) -> ModelList:
+    """What clients are told of all models."""
+    return ModelList(default=models.default.info.name, models=[served.info for served in models])

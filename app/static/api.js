@@ -24,8 +24,8 @@ export const useKey = (given) => (key = given.replaceAll(/[^!-~]/g, ""));
 /** Whether there is a key to show. */
 export const hasKey = () => key !== "";
 
-/** What is served (GET /model). */
-export const model = (signal) => ask("model", { signal }).then((answer) => answer.json());
+/** What is served (GET /models). */
+export const models = (signal) => ask("models", { signal }).then((answer) => answer.json());
 
 /** The next value (POST /predict). */
 export const predict = (body, signal) => post(PREDICT, body, signal).then((answer) => answer.json());

@@ -23,6 +23,8 @@ export class Controls {
     this.sliders = [...form.querySelectorAll("[type=range]")];
     this.box = form.elements.numbers;
     this.wrong = form.querySelector("#numbers-wrong");
+    this.models = form.querySelector("#models");
+    this.models.addEventListener("change", () => changed());
     for (const slider of this.sliders) slider.addEventListener("input", () => this.#pick());
     for (const radio of form.elements.source) radio.addEventListener("change", () => this.#chosen());
     this.box.addEventListener("input", () => this.#read());
@@ -35,6 +37,19 @@ export class Controls {
 
   get steps() {
     return this.form.elements.steps.valueAsNumber;
+  }
+
+  /** The name of the model that was chosen; undefined where there is only one. */
+  get model() {
+    return this.models.hidden ? undefined : this.form.elements["model-name"].value;
+  }
+
+  /** Let one of these models be chosen. The choice stays as long as that one is there. */
+  offer(names, preferred) {
+    const select = this.form.elements["model-name"];
+    const chosen = names.includes(select.value) ? select.value : preferred;
+    select.replaceChildren(...names.map((name) => new Option(name, name, name === preferred, name === chosen)));
+    this.models.hidden = names.length < 2;
   }
 
   /** Begin with what the page shows. */

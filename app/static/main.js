@@ -23,7 +23,8 @@ const $ = (id) => document.getElementById(id);
 const controls = new Controls($("controls"), start);
 const plot = new Plot($("plot"), $("difference"), showValuesAt);
 const trouble = new Trouble($("trouble"), start);
-let model = null;
+let served = null; // all models, as the service lists them
+let model = null; // the one that is asked
 let body = {}; // of the request whose code is shown
 let shown = null;
 let current = null; // the AbortController of the run in progress
@@ -36,9 +37,11 @@ async function start() {
   const run = new Run(controls.values, controls.truth, controls.steps);
   $("cancel").disabled = false;
   try {
-    model ??= describe(await api.model(controller.signal));
+    served ??= offered(await api.models(controller.signal));
+    model = describe(served.models.find(({ name }) => name === (controls.model ?? served.default)));
     run.notes = notes(run);
-    run.body = { sequence: run.values, steps: run.steps, ...(hasIntervals(run) && { level: [LEVEL] }) };
+    run.body = { sequence: run.values, steps: run.steps, model: controls.model };
+    if (hasIntervals(run)) run.body.level = [LEVEL];
     showCode(run.body);
     await forecast(run, controller.signal);
     trouble.over();
@@ -48,7 +51,7 @@ async function start() {
       trouble.over();
       run.notes.push(`Cancelled after ${grouped(run.forecast.length)} of ${grouped(run.steps)} values.`);
     } else {
-      model = null; // what comes back may be another one
+      served = null; // what comes back may be another one
       trouble.show(error);
     }
   }
@@ -57,7 +60,7 @@ async function start() {
 
 /** The next value, and then the rollout as it comes. */
 async function forecast(run, signal) {
-  const { prediction } = await api.predict({ sequence: run.values }, signal);
+  const { prediction } = await api.predict({ sequence: run.values, model: run.body.model }, signal);
   const began = performance.now();
   const parts = api.rollout(run.body, signal);
   let part = await parts.next();
@@ -123,6 +126,14 @@ function hasIntervals(run) {
   const { contexts, horizon, rollouts } = model.intervals;
   const calibrated = Math.ceil(((rollouts + 1) * LEVEL) / 100) <= rollouts;
   return calibrated && run.values.length >= contexts[0] && run.steps <= horizon;
+}
+
+function offered(list) {
+  controls.offer(
+    list.models.map(({ name }) => name),
+    list.default,
+  );
+  return list;
 }
 
 function describe(info) {

@@ -30,8 +30,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from app.telemetry.names import Names
+
 _PLACES = 8192
 """Numbers that a worker has room for, 64 KiB."""
+
+_MODELS = 64
+"""Names that models may have had in the life of the service."""
 
 Numbers = npt.NDArray[np.float64]
 Labels = tuple[str, ...]
@@ -57,6 +62,9 @@ class Gauge:
     def set(self, value: float) -> None:
         self._numbers[self._place] = value
 
+    def add(self, amount: float) -> None:
+        self._numbers[self._place] += amount
+
 
 class Histogram:
     """How many observations were at most as large as each of the bounds, and the sum of all."""
@@ -72,10 +80,10 @@ class Histogram:
 
 
 class Info:
-    """Text that is told as the labels of a metric whose value is 1. Every worker has the same."""
+    """Text that is told as the labels of a metric whose value is 1. What is shown is that of the worker asked."""
 
-    labels: dict[str, str] | None = None
-    """None until it is known; it is not shown before."""
+    labels: Sequence[dict[str, str]] = ()
+    """Of each series."""
 
 
 class Registry(Collector):
@@ -84,6 +92,7 @@ class Registry(Collector):
     def __init__(self, folder: Path | None) -> None:
         """`folder` is what the workers share; None for a process that is alone."""
         self._folder = folder
+        self._models = Names(None if folder is None else folder / "models", _MODELS)
         size = 8 * _PLACES
         if folder is None:
             memory = mmap.mmap(-1, size)
@@ -110,6 +119,29 @@ class Registry(Collector):
 
         self._families.append(family)
         return {values: Counter(self._numbers, place) for values, place in children.items()}
+
+    def counter_by_model(self, name: str, text: str, **labels: Iterable[str]) -> Callable[[str], dict[Labels, Counter]]:
+        """The same for each model: a function of its name. Its label `model` comes first."""
+        children = self._children(1, {"number": map(str, range(_MODELS)), **labels})
+
+        def family(ever: Numbers, now: Numbers) -> Metric:
+            shown = CounterMetricFamily(name, text, labels=["model", *labels])
+            models = self._models.known()
+            for (number, *values), place in children.items():
+                if ever[place]:
+                    shown.add_metric([models[int(number)], *values], ever[place])
+            return shown
+
+        def of(model: str) -> dict[Labels, Counter]:
+            number = str(self._models.number(model))
+            return {
+                tuple(values): Counter(self._numbers, place)
+                for (of, *values), place in children.items()
+                if of == number
+            }
+
+        self._families.append(family)
+        return of
 
     def gauge(self, name: str, text: str) -> Gauge:
         """A gauge without labels."""
@@ -149,7 +181,10 @@ class Registry(Collector):
         info = Info()
 
         def family(ever: Numbers, now: Numbers) -> Metric:
-            return InfoMetricFamily(name, text, value=info.labels)
+            shown = InfoMetricFamily(name, text, labels=())
+            for labels in info.labels:
+                shown.add_metric((), labels)
+            return shown
 
         self._families.append(family)
         return info
@@ -180,7 +215,7 @@ class Registry(Collector):
         if self._folder is None:
             return own.copy(), own.copy()
         ever, now = np.zeros(_PLACES), np.zeros(_PLACES)
-        for file in self._folder.iterdir():
+        for file in self._folder.glob("[0-9]*"):
             numbers = np.fromfile(file)
             if len(numbers) < _PLACES:  # a worker that is just starting
                 continue

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.errors import REASONS
-from app.oip.statistics import InferenceCounters
+from app.oip.statistics import inference_counters
 from app.telemetry.counters import Counter, Histogram, Registry
 from app.workers import METRICS_FOLDER
 
@@ -79,7 +79,7 @@ class Metrics:
         self.started = made.counter("sine_workers_started", "Workers started: more than live, where some died.")[()]
         self.alive = made.gauge("sine_workers", "Workers alive.")
         self.ready = made.gauge("sine_workers_ready", "Workers that serve the model.")
-        self.model = made.info("sine_model", "The model in service.")
+        self.models = made.info("sine_model", "The models in service.")
 
         # Found once, because a look-up costs as much as counting
         self.routes = {
@@ -90,4 +90,4 @@ class Metrics:
         self.received, self.sent = messages["received",], messages["sent",]
         self.stages = {stage: Stage(steps[stage,], busy[stage,]) for stage in _STAGES}
         self.ended = {reason: rollouts[reason,] for reason in ends}
-        self.inference = InferenceCounters(made)
+        self.inference_of = inference_counters(made)

@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.keys import line, new_key
+from tests.artifacts import make_small_artifact
 from tests.e2e.browser import CHROMIUM, chromium
 from tests.metrics import total
 from tests.server import Server, serve
@@ -504,3 +505,33 @@ def test_a_keyboard_reaches_everything_and_sees_where_it_is(open_page: Open) -> 
     page.keyboard.press("Enter")
     expect(page.locator("#summary")).to_contain_text("7 values forecast")
     expect(page.locator("#status")).to_contain_text("Next value")
+
+
+@needs_chromium
+def test_of_several_models_one_can_be_chosen(browser: Browser, tmp_path: Path) -> None:
+    first = make_small_artifact(tmp_path, name="first.pt", called="first")
+    make_small_artifact(
+        tmp_path, name="second.pt", called="second", prepare=lambda network: network.readout.weight.mul_(2)
+    )
+    with serve(tmp_path, model=first, models=tmp_path, workers=1) as server:
+        page = browser.new_page()
+        page.add_init_script(WATCH)
+        page.goto(server.url)
+        expect(page.locator("#summary")).to_contain_text("100 values forecast")
+        expect(page.locator("#model")).to_contain_text("first 1")
+        choice = page.get_by_label("Model", exact=True)
+        assert choice.locator("option").all_inner_texts() == ["first", "second"]
+        expect(choice).to_have_value("first")
+        choice.select_option("second")
+        expect(page.locator("#model")).to_contain_text("second 1")
+        expect(page.locator("#code")).to_contain_text('"model": "second"')
+        expect(page.get_by_role("button", name="Cancel")).to_be_disabled()
+        sequence = column(page, "Given")
+        body = {"sequence": sequence, "steps": 100, "model": "second"}
+        expected = httpx.post(f"{server.url}/generate", json=body).json()["values"]
+        assert column(page, "Forecast") == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        page.evaluate(f"{AXE}; undefined")
+        found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+        assert page.evaluate("faults") == []
+        page.close()

@@ -20,9 +20,10 @@ MAX_SEQUENCE, MAX_STEPS = 20, 30
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    limits = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "workers": 1}
+    limits: dict[str, object] = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "workers": 1}
     hot, plain = tmp_path_factory.mktemp("hot"), tmp_path_factory.mktemp("plain")
     model = make_small_artifact(hot, intervals=some_intervals())
+    limits["models"] = make_small_artifact(hot, name="others/lstm.pt", called="lstm", cell="lstm").parent
     with serve(hot, model=model, **limits) as first, serve(plain, model=model, hot_path=False, **limits) as second:
         yield first, second
 
@@ -47,6 +48,7 @@ good = st.fixed_dictionaries(
         "timeout_s": st.floats(0.5, 60),
         "level": st.lists(st.integers(1, 99), min_size=1, max_size=4),
         "return_state": st.booleans(),
+        "model": st.sampled_from(["small", "lstm", "lstm", None, "other"]),
     },
 )
 nearly = st.fixed_dictionaries(
@@ -58,6 +60,7 @@ nearly = st.fixed_dictionaries(
         "level": st.lists(st.integers(-1, 101), max_size=3) | anything,
         "state": st.text("AB01_-=", max_size=80) | anything,
         "return_state": anything,
+        "model": st.sampled_from(["small", "lstm"]) | anything,
         "other": anything,
     },
 )
@@ -131,7 +134,7 @@ inference = st.fixed_dictionaries(
 ).map(lambda body: json.dumps(body).encode())
 model_paths = st.sampled_from(
     [
-        *["/v2/models/small/infer", "/v2/models/small/versions/1/infer"] * 4,
+        *["/v2/models/small/infer", "/v2/models/small/versions/1/infer", "/v2/models/lstm/infer"] * 3,
         *("/v2/models/other/infer", "/v2/models/small/versions/2/infer", "/v2/models/small/infer/", "/v2//infer"),
         *("/v2/models/small%2Finfer", "/v2/models/small/infer?x=1"),
     ]

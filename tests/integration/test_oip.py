@@ -247,8 +247,8 @@ def test_open_inference_openapi(server: Server) -> None:
 @pytest.mark.parametrize(
     ("asked", "status", "said"),
     [
-        ({"model_name": "another"}, "404", "unknown model: the only one here is 'sine' version 1"),
-        ({"model_version": "2"}, "404", "unknown model: the only one here is 'sine' version 1"),
+        ({"model_name": "another"}, "404", "unknown model: what is served is 'sine'"),
+        ({"model_version": "2"}, "404", "unknown model version: every model has version 1 alone"),
         ({"model_version": "0.2.0"}, "404", "unknown model"),
         ({"sequence_id": 7, "sequence_start": True}, "400", "this server keeps no sequences"),
         ({"parameters": {"steps": 0}}, "400", "/parameters/steps: input should be greater than or equal to 1"),
@@ -343,7 +343,7 @@ def test_the_statistics_count_what_all_workers_did(limited: Server) -> None:
     parts = sum(after[part]["ns"] for part in ("compute_input", "compute_infer", "compute_output"))
     assert after["success"]["ns"] == pytest.approx(parts, abs=10)
     exposed = httpx.get(f"{limited.url}/metrics").text
-    assert f"sine_inference_sequences_total {after['inferences']:.1f}" in exposed
+    assert f'sine_inference_sequences_total{{model="small"}} {after["inferences"]:.1f}' in exposed
 
 
 def test_a_batch_with_a_row_that_stops_being_finite_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -115,8 +115,8 @@ async def test_what_is_refused_is_refused_with_its_status(client: httpx.AsyncCli
 async def test_a_failure_on_the_way_is_the_last_event(tmp_path: Path, failure: Exception, status: int) -> None:
     app = create_app(Settings(model=make_small_artifact(tmp_path), workers=1))
     async with app.router.lifespan_context(app):
-        runtime = app.state.served.forecaster.runtime
-        app.state.served.forecaster.runtime = FailsAfter(runtime, 2, failure)
+        runtime = app.state.models.default.forecaster.runtime
+        app.state.models.default.forecaster.runtime = FailsAfter(runtime, 2, failure)
         transport = httpx.ASGITransport(app)
         http = httpx.AsyncClient(transport=transport, base_url="http://in-process")
         async with AsyncClient(http) as client, client.stream(SEQUENCE, 5000) as rollout:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from starlette.datastructures import Headers
 
-from app.dependencies import Served
 from app.endpoints import endpoints, stream
 from app.errors import Problem, problem_response
 from app.live import LiveSequence
-from app.main import load
+from app.loading import load
+from app.models import Models
 from app.oip.inference import Inference
 from app.schemas import GenerateRequest, PredictRequest
 from app.settings import Settings
@@ -147,8 +147,8 @@ async def _forever() -> None:
 class _Alone:
     """What the service does, with nobody else there."""
 
-    def __init__(self, settings: Settings, served: Served) -> None:
-        self.served = served
+    def __init__(self, settings: Settings, models: Models) -> None:
+        self.models, self.served = models, models.default
         self._longest = settings.max_sequence
         self._endpoints = {endpoint.path: endpoint for endpoint in endpoints(settings)}
         self._inference = Inference(settings)
@@ -157,7 +157,7 @@ class _Alone:
     async def ask(self, path: str, body: object, headers: Mapping[str, str] = JSON) -> Prepared:
         content = json.dumps(body).encode()
         try:
-            answer = await self._endpoints[path].respond(headers["content-type"], content, self.served, _forever)
+            answer, _ = await self._endpoints[path].respond(headers["content-type"], content, self.models, _forever)
             answers: dict[int, bytes | None] = {200: answer}
         except Problem as problem:
             answers = {problem.status: bytes(problem_response(problem).body)}
@@ -201,6 +201,6 @@ class _Alone:
         return Streamed(wire("POST", "/generate/stream", json.dumps(body).encode()), values, events[-1].data)
 
     async def live(self, values: list[float]) -> list[tuple[str, str]]:
-        sequence = LiveSequence(self.served, self._longest)
+        sequence = LiveSequence(self.served, self.models.named, self._longest)
         answers = [await sequence.observe(PredictRequest(sequence=[value])) for value in values]
         return [(json.dumps(value), answer.decode()) for value, answer in zip(values, answers, strict=True)]

@@ -109,28 +109,3 @@ async def test_sigterm_finishes_what_was_accepted(server: Server) -> None:
     assert len(running.answers) == 1
     with pytest.raises(httpx.ConnectError):
         await is_ready(server)
-
-
-async def test_reloads_lose_nothing_and_leave_nothing(server: Server) -> None:
-    async with load(server) as running:
-        for _ in range(2):
-            before = {*workers_of(server)}
-            server.process.send_signal(signal.SIGHUP)
-            await until("two new workers", lambda: not before & {*workers_of(server)}, 120)  # noqa: B023
-        await until("the old ones end", lambda: len(workers_of(server)) == 2)
-    assert running.lost == []
-    assert len(running.answers) == 1
-
-
-async def test_a_bad_artifact_changes_nothing_and_the_log_says_why(server: Server, tmp_path: Path) -> None:
-    before = {*workers_of(server)}
-    artifact = tmp_path / "small.pt"
-    good = artifact.read_bytes()
-    artifact.write_bytes(good[:-100])
-    async with load(server) as running:
-        server.process.send_signal(signal.SIGHUP)
-        await until("the refusal", lambda: "aborting the restart" in server.log.read_text(), 60)
-        await asyncio.sleep(0.5)
-    assert {*workers_of(server)} == before
-    assert running.lost == []
-    assert "digest" in server.log.read_text()

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from app.telemetry.counters import Registry
+from app.telemetry.names import TooManyNames
 
 _OTHER = """
 import sys
 from pathlib import Path
 from app.telemetry.counters import Registry
+from app.telemetry.names import TooManyNames
 registry = Registry(Path(sys.argv[1]))
 registry.counter("asked", "", kind=["a", "b"])["b",].add(2)
 registry.gauge("waiting", "").set(5)
@@ -93,5 +95,30 @@ def test_an_info_is_shown_once_it_is_known() -> None:
     registry = Registry(None)
     model = registry.info("model", "")
     assert lines(registry) == {}
-    model.labels = {"name": "sine"}
+    model.labels = [{"name": "sine"}]
     assert lines(registry) == {'model_info{name="sine"}': 1}
+
+
+def test_models_have_the_same_numbers_in_every_process_whichever_meets_them_first(tmp_path: Path) -> None:
+    first, second = Registry(tmp_path), Registry(tmp_path)
+    asked = [each.counter_by_model("asked", "", kind=["x", "y"]) for each in (first, second)]
+    asked[0]("a")["x",].add(1)
+    asked[1]("b\n")["x",].add(10)
+    asked[1]("a")["y",].add(100)
+    asked[0]("b\n")["x",].add(1000)
+    # Both are of one process here, and its file is one: what the second counts, it counts on top of the first.
+    assert lines(first) == lines(second)
+    assert lines(first) == {
+        'asked_total{kind="x",model="a"}': 1,
+        'asked_total{kind="y",model="a"}': 100,
+        'asked_total{kind="x",model="b\\n"}': 1010,
+    }
+
+
+def test_more_models_than_there_are_places_for_are_refused(tmp_path: Path) -> None:
+    asked = Registry(tmp_path).counter_by_model("asked", "")
+    for number in range(64):
+        asked(str(number))
+    asked("0")
+    with pytest.raises(TooManyNames, match="64"):
+        asked("another")
