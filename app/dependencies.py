@@ -39,4 +39,13 @@ async def _current(request: Request) -> Served:
     return served(request.app.state)
 
 
+async def _ready(request: Request) -> Served:
+    if request.app.state.leaving:
+        raise NotReady("The service is stopping.")
+    return served(request.app.state)
+
+
 CurrentModel = Annotated[Served, Depends(_current)]
+
+ReadyModel = Annotated[Served, Depends(_ready)]
+"""The same for those who ask whether to send requests here: not when the service is about to stop."""

@@ -11,6 +11,7 @@
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
+    ├── Exhausted           503  there is no memory or no descriptor left for it
     ├── Overloaded          503  more work is waiting than can be done in time
     └── DeadlineExceeded    504  it was not done in time
 
@@ -21,6 +22,7 @@ Below /v2, the form is that of the Open Inference Protocol, `{"error": detail}`,
 clients know from Triton: 400 for what is 422 elsewhere, and 503 for 504.
 """
 
+import errno
 import logging
 import math
 import re
@@ -43,6 +45,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 _OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
+
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
 
 REASONS: list[str] = []
 """The reason of every kind of problem."""
@@ -146,6 +150,15 @@ class NotReady(Problem):
     headers = MappingProxyType({"Retry-After": "1"})
 
 
+class Exhausted(Problem):
+    status = 503
+    title = "Service Unavailable"
+    headers = MappingProxyType({"Retry-After": "1"})
+
+    def __init__(self) -> None:
+        super().__init__("The service has too little memory or too few descriptors left for this now.")
+
+
 class Overloaded(Problem):
     status = 503
     title = "Service Unavailable"
@@ -175,7 +188,13 @@ def problem_of(error: Exception, what: str) -> Problem:
     if isinstance(error, Problem):
         return error
     log.exception("%s failed", what)
-    return Failed()
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Problem:
+    """What an error is that is not a Problem. What the system has too little of may be there again soon."""
+    scarce = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SCARCE)
+    return Exhausted() if scarce else Failed()
 
 
 def problem_response(problem: Problem, path: str = "") -> Response:
@@ -237,8 +256,8 @@ def install(app: FastAPI) -> None:
         return _response(status, status.phrase, detail, None, error.headers or {}, request.scope["path"])
 
     @app.exception_handler(Exception)
-    async def on_error(request: Request, _: Exception) -> Response:
-        return problem_response(Failed(), request.scope["path"])
+    async def on_error(request: Request, error: Exception) -> Response:
+        return problem_response(_unexpected(error), request.scope["path"])
 
 
 def _response(

@@ -26,6 +26,7 @@ from app.oip.inference import Inference, InferFront
 from app.routes import forecast, live, oip, page, service
 from app.schemas import ModelInfo
 from app.settings import Settings
+from app.stopping import leaving
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import ObservingMiddleware
@@ -40,6 +41,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
 
+    def leave() -> None:
+        app.state.leaving = True
+        metrics.ready.set(0)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         provider = start_tracing() if settings.tracing else None
@@ -51,8 +56,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
-        yield
-        metrics.ready.set(0)
+        with leaving(leave, settings.drain_delay_s):
+            yield
+        leave()
         current, app.state.served = app.state.served, None
         current.forecaster.close()
         if provider is not None:
@@ -76,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(page.routes)
     errors.install(app)
     app.state.served = None
+    app.state.leaving = False
     metrics = app.state.metrics = Metrics(
         routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
     )

@@ -1,17 +1,23 @@
 """How many processes serve, what they share, and what looks after them."""
 
+import logging
 import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 METRICS_FOLDER = "SINE_METRICS_FOLDER"
 """The environment variable that names the folder of the metrics. Not set: the process is alone."""
@@ -63,10 +69,49 @@ class Supervisor(Multiprocess):
     _LOADING_S = 60
     """For a new worker to load its model, on a busy machine."""
 
+    _AGAIN_S = 10
+    """Until a worker that could not start is tried again."""
+
+    _not_before_s = 0.0
+    """When a worker that is missing may be tried again, on the monotonic clock."""
+
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         # At once, also in the middle of a reload, which uvicorn would finish first.
         signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())
+
+    def keep_subprocess_alive(self) -> None:
+        """See `Multiprocess`, which ends the service where a worker cannot start. Here it goes on if others serve.
+
+        What was good when they started may have gone bad: the artifact's file, a folder, the memory that is left.
+        """
+        for worker in [*self.processes]:
+            if worker.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            worker.kill()  # it hangs, where it has not ended
+            worker.join()
+            if self.should_exit.is_set():
+                return
+            others = [other for other in self.processes if other is not worker]
+            if worker.exitcode != STARTUP_FAILURE:
+                log.error("Worker %s has died, and is replaced", worker.pid)
+            elif any(other.is_ready() for other in others):
+                log.error("Worker %s could not start, and is tried again in %d s", worker.pid, self._AGAIN_S)
+                self._not_before_s = time.monotonic() + self._AGAIN_S
+            else:
+                log.error("Worker %s could not start, and no other serves", worker.pid)
+                self.should_exit.set()
+                return
+            self.processes = others
+        while len(self.processes) < self.processes_num and time.monotonic() >= self._not_before_s:
+            self.processes.append(Process(self.config, self.sockets))
+            self.processes[-1].start()
+
+    def terminate_all(self) -> None:
+        """See `Multiprocess`. Who comes now is refused; it would be kept waiting as long as one process listens."""
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
 
     def handle_hup(self) -> None:
         """See `Multiprocess`. Uvicorn has one limit for both, a worker that gets ready and one that hangs."""

@@ -6,7 +6,7 @@ What inference does is in `app/oip/inference.py`, and tensors are the business o
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.body import disconnected, read_body
-from app.dependencies import CurrentModel, Served
+from app.dependencies import CurrentModel, ReadyModel, Served
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -85,7 +85,7 @@ def _of_server() -> APIRouter:
         return ServerLive(live=True)
 
     @routes.get("/health/ready")
-    async def server_ready(current: CurrentModel) -> ServerReady:
+    async def server_ready(current: ReadyModel) -> ServerReady:
         """200 when the model serves."""
         return ServerReady(ready=True)
 
@@ -117,7 +117,7 @@ def _of_model(inference: Inference) -> APIRouter:
         )
 
     @routes.get("/ready")
-    async def model_ready(current: CurrentModel) -> ModelReady:
+    async def model_ready(current: ReadyModel) -> ModelReady:
         """200 when the model serves."""
         return ModelReady(name=current.info.name, ready=True)
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import CurrentModel
+from app.dependencies import CurrentModel, ReadyModel
 from app.errors import NotReady, declared
 from app.schemas import Health, ModelInfo
 from app.telemetry.metrics import MEDIA_TYPE
@@ -23,7 +23,7 @@ async def livez() -> Health:
 
 
 @routes.get("/readyz", responses=declared(NotReady))
-async def readyz(current: CurrentModel) -> Health:
+async def readyz(current: ReadyModel) -> Health:
     """200 when the model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
     return Health(status="ready")
 

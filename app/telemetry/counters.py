@@ -200,7 +200,7 @@ class Registry(Collector):
 
 
 def _memory_in(folder: Path) -> mmap.mmap | None:
-    """That of a file which no living worker has: one that died left it, or it is new. None where there cannot be one."""
+    """That of a file that no living worker has: one that died left it, or it is new. None where there can be none."""
     try:
         for number in itertools.count():
             with (folder / str(number)).open("a+b") as file:
