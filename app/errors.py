@@ -11,7 +11,7 @@
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
-    ├── Exhausted           503  there is no memory or no descriptor left for it
+    ├── Exhausted           503  there is no memory, descriptor or thread left for it
     ├── Overloaded          503  more work is waiting than can be done in time
     └── DeadlineExceeded    504  it was not done in time
 
@@ -156,7 +156,7 @@ class Exhausted(Problem):
     headers = MappingProxyType({"Retry-After": "1"})
 
     def __init__(self) -> None:
-        super().__init__("The service has too little memory or too few descriptors left for this now.")
+        super().__init__("The service has no memory, descriptor or thread left for this now.")
 
 
 class Overloaded(Problem):
@@ -193,8 +193,10 @@ def problem_of(error: Exception, what: str) -> Problem:
 
 def _unexpected(error: Exception) -> Problem:
     """What an error is that is not a Problem. What the system has too little of may be there again soon."""
-    scarce = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SCARCE)
-    return Exhausted() if scarce else Failed()
+    if isinstance(error, OSError):
+        return Exhausted() if error.errno in _SCARCE else Failed()
+    no_thread = isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+    return Exhausted() if no_thread or isinstance(error, MemoryError) else Failed()
 
 
 def problem_response(problem: Problem, path: str = "") -> Response:
