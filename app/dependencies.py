@@ -39,13 +39,13 @@ async def _current(request: Request) -> Served:
     return served(request.app.state)
 
 
-async def _ready(request: Request) -> Served:
-    if request.app.state.leaving:
-        raise NotReady("The service is stopping.")
-    return served(request.app.state)
-
-
 CurrentModel = Annotated[Served, Depends(_current)]
 
-ReadyModel = Annotated[Served, Depends(_ready)]
-"""The same for those who ask whether to send requests here: not when the service is about to stop."""
+
+async def _stays(request: Request) -> None:
+    if request.app.state.leaving:
+        raise NotReady("The service is stopping.")
+
+
+STAYS = Depends(_stays)
+"""For those who ask whether to send requests here: refused from when the service is told to stop."""

@@ -6,7 +6,7 @@ What inference does is in `app/oip/inference.py`, and tensors are the business o
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.body import disconnected, read_body
-from app.dependencies import CurrentModel, ReadyModel, Served
+from app.dependencies import STAYS, CurrentModel, Served
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -84,8 +84,8 @@ def _of_server() -> APIRouter:
         """200 as long as the process answers."""
         return ServerLive(live=True)
 
-    @routes.get("/health/ready")
-    async def server_ready(current: ReadyModel) -> ServerReady:
+    @routes.get("/health/ready", dependencies=[STAYS])
+    async def server_ready(current: CurrentModel) -> ServerReady:
         """200 when the model serves."""
         return ServerReady(ready=True)
 
@@ -116,8 +116,8 @@ def _of_model(inference: Inference) -> APIRouter:
             outputs=[TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
         )
 
-    @routes.get("/ready")
-    async def model_ready(current: ReadyModel) -> ModelReady:
+    @routes.get("/ready", dependencies=[STAYS])
+    async def model_ready(current: CurrentModel) -> ModelReady:
         """200 when the model serves."""
         return ModelReady(name=current.info.name, ready=True)
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import CurrentModel, ReadyModel
+from app.dependencies import STAYS, CurrentModel
 from app.errors import NotReady, declared
 from app.schemas import Health, ModelInfo
 from app.telemetry.metrics import MEDIA_TYPE
@@ -22,8 +22,8 @@ async def livez() -> Health:
     return Health(status="alive")
 
 
-@routes.get("/readyz", responses=declared(NotReady))
-async def readyz(current: ReadyModel) -> Health:
+@routes.get("/readyz", dependencies=[STAYS], responses=declared(NotReady))
+async def readyz(current: CurrentModel) -> Health:
     """200 when the model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
     return Health(status="ready")
 

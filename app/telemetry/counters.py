@@ -188,7 +188,7 @@ class Registry(Collector):
         if self._is_alone:
             ever += np.asarray(self._numbers)
             now += np.asarray(self._numbers)
-        for path in [] if self._folder is None else self._folder.iterdir():
+        for path in [] if self._folder is None else self._folder.glob("[0-9]*"):
             with path.open("rb") as file:
                 numbers = np.fromfile(file)
                 if len(numbers) < _PLACES:  # a worker that is just starting
