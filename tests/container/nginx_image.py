@@ -26,6 +26,7 @@ def provide() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # apt downloads as a user of its own
+        subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)
         subprocess.run(["apt-get", "download", "nginx"], cwd=folder, check=True, capture_output=True)
         (package,) = folder.glob("nginx_*.deb")
         subprocess.run(["dpkg-deb", "--extract", package, folder / "files"], check=True)

@@ -1,4 +1,4 @@
-"""What a server may lack while it runs: descriptors, memory, a disk for its log, a folder to write to, a steady clock."""
+"""What a server may lack as it runs: descriptors, memory, a disk for its log, a folder to write to, a steady clock."""
 
 import contextlib
 import json
