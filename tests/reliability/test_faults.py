@@ -1,6 +1,7 @@
 """What breaks servers, done to one under load: what is lost is counted, and is none but what was inside what died."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -67,10 +68,11 @@ class Load:
                 async with asyncio.timeout(30):
                     status, _, body = await connections.post("/generate", BODY)
                 self.answers[b"%d %b" % (status, body)] += 1
-            except ConnectionRefusedError:
-                self.refused += 1
-            except (OSError, EOFError):
-                self.lost.append(sent)
+            except (OSError, EOFError) as error:
+                if getattr(error, "errno", None) in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+                    self.refused += 1
+                else:
+                    self.lost.append(sent)
             await asyncio.sleep(0.001)
         connections.close()
 

@@ -19,9 +19,10 @@ import pytest
 
 from app.workers import METRICS_FOLDER
 from tests.artifacts import make_small_artifact
-from tests.integration.test_workers import metric, workers_of
+from tests.integration.test_workers import workers_of
 from tests.reliability.processes import cpu_s, descriptors, limited, size_bytes, variable
 from tests.reliability.results import Result, Results
+from tests.reliability.test_faults import metric
 from tests.server import ROOT, Server, serve
 
 REQUEST: dict[str, object] = {"sequence": [0.1, 0.2, 0.3], "steps": 20}
@@ -32,17 +33,17 @@ _CLOCK = """
 import os, time
 _true = time.time
 def _stepped():
-    with open(os.environ["CLOCK_STEP"]) as file:
-        return _true() + float(file.read() or 0)
+    return _true() + os.stat(os.environ["CLOCK_STEP"]).st_mtime  # which takes no descriptor
 time.time = _stepped
 """
 
 
 @pytest.fixture(scope="module")
 def step(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file with the seconds by which the server's clock is wrong."""
+    """The file whose time of change, in seconds, is by how much the server's clock is wrong."""
     file = tmp_path_factory.mktemp("clock") / "step"
-    file.write_text("0")
+    file.touch()
+    os.utime(file, (0, 0))
     return file
 
 
@@ -140,7 +141,7 @@ def test_a_clock_that_is_set_changes_nothing_but_the_times_in_the_log(
             with kept.stream("POST", "/generate/stream", json=LONG) as stream:
                 lines = stream.iter_lines()
                 next(lines)
-                step.write_text(str(seconds))
+                os.utime(step, (seconds, seconds))
                 assert [line for line in lines if line.startswith("event:")][-1] == "event: done"
             assert kept.post("/generate", json=REQUEST | {"timeout_s": 20}).status_code == 200
             asked += 2 + ask_often(server, 5)
@@ -178,7 +179,7 @@ def test_a_worker_starts_where_its_metrics_cannot_be_written(server: Server, res
         until("a new worker that says so", lambda: said in server.log.read_text())
         until("it to serve", lambda: server.log.read_text().count("startup complete") > len(before))
         asked += ask_often(server, 20)
-        assert httpx.get(f"{server.url}/metrics").status_code == 200
+        assert httpx.get(f"{server.url}/metrics", timeout=60).status_code == 200
     os.kill(workers_of(server)[-1], signal.SIGKILL)  # whichever: the next one shares its numbers again
     os.kill(workers_of(server)[0], signal.SIGKILL)
     until("two workers", lambda: {*workers_of(server)}.isdisjoint(before) and metric(server, "sine_workers_ready") == 2)
@@ -195,7 +196,7 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(server: Serv
         os.kill(workers_of(server)[0], signal.SIGKILL)
         until("the failure to be seen", lambda: "could not start, and is tried again" in server.log.read_text())
         asked = ask_often(server, 40)
-        assert httpx.get(f"{server.url}/readyz").status_code == 200
+        assert httpx.get(f"{server.url}/readyz", timeout=60).status_code == 200
     finally:
         artifact.write_bytes(good)
     until("two workers again", lambda: metric(server, "sine_workers_ready") == 2)
@@ -218,7 +219,7 @@ def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path, results: 
 
         def is_ready() -> bool:
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"{server.url}/readyz").status_code == 200
+                return httpx.get(f"{server.url}/readyz", timeout=60).status_code == 200
             return False
 
         until("the server", is_ready)
