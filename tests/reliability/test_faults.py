@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,9 +20,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from app.workers import METRICS_FOLDER
-from tests.artifacts import make_small_artifact
-from tests.integration.test_workers import workers_of
+from tests.integration.test_workers import wait_for, workers_of
 from tests.metrics import total
+from tests.reliability.conftest import MAX_STEPS, SETTINGS
 from tests.reliability.load import Connections
 from tests.reliability.processes import descriptors, is_alive, variable
 from tests.reliability.results import Result, Results
@@ -33,19 +33,13 @@ pytestmark = pytest.mark.anyio
 BODY = json.dumps({"sequence": [0.1, 0.2, 0.3], "steps": 20}).encode()
 HEAD = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 CLIENTS = 8
-MAX_STEPS = 500_000
-SETTINGS: dict[str, object] = {"workers": 2, "max_steps": MAX_STEPS, "max_pending_s": 60, "timeout_s": 60}
 
 
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_artifact(tmp_path_factory.mktemp("artifact"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("server"), model=artifact, **SETTINGS) as server:
-        yield server
+@pytest.fixture
+def server(enduring: Server) -> Server:
+    """With both of its workers."""
+    wait_for("two workers", lambda: metric(enduring, "sine_workers_ready") == 2, 120)
+    return enduring
 
 
 class Load:
@@ -121,7 +115,7 @@ def answered(server: Server) -> float:
 async def test_workers_that_are_killed_take_only_what_was_inside_them(
     server: Server, results: Results, full: bool
 ) -> None:
-    kills, counted = 20 if full else 2, [0.0]
+    kills, counted = 20 if full else 1, [0.0]
     began = time.monotonic()
     async with load(server) as running:
         for kill in range(kills):
@@ -150,7 +144,7 @@ async def test_workers_that_are_killed_take_only_what_was_inside_them(
 async def test_clients_that_vanish_stop_the_work_and_leave_nothing(
     server: Server, results: Results, full: bool
 ) -> None:
-    clients, steps = 500 if full else 60, MAX_STEPS
+    clients, steps = 500 if full else 30, MAX_STEPS
     body = json.dumps({"sequence": [0.1], "steps": steps}).encode()
     address = urlsplit(server.url)
     executed = metric(server, "sine_steps_total", stage="rollout")
@@ -223,11 +217,11 @@ async def a_live_connection(server: Server) -> int | None:
 async def test_sigterm_ends_readiness_then_finishes_what_was_accepted(
     tmp_path: Path, artifact: Path, results: Results
 ) -> None:
-    delay_s = 1.0
+    delay_s = 0.5
     with serve(tmp_path, model=artifact, drain_delay_s=delay_s, grace_period_s=60, **SETTINGS) as server:
         async with load(server) as running, asyncio.TaskGroup() as group:
-            stream = group.create_task(a_slow_stream(server, delay_s + 3))
-            body = group.create_task(a_slow_body(server, delay_s + 1))
+            stream = group.create_task(a_slow_stream(server, delay_s + 2))
+            body = group.create_task(a_slow_body(server, delay_s + 0.5))
             live = group.create_task(a_live_connection(server))
             await asyncio.sleep(0.5)
             told = time.monotonic()
@@ -259,7 +253,7 @@ async def test_workers_whose_supervisor_is_killed_finish_and_end(
     with serve(tmp_path, model=artifact, **SETTINGS) as server:
         workers = workers_of(server)
         async with load(server) as running, asyncio.TaskGroup() as group:
-            stream = group.create_task(a_slow_stream(server, 3))
+            stream = group.create_task(a_slow_stream(server, 2))
             await asyncio.sleep(0.5)
             told = time.monotonic()
             server.process.kill()

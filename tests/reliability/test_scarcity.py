@@ -18,45 +18,21 @@ import httpx
 import pytest
 
 from app.workers import METRICS_FOLDER
-from tests.artifacts import make_small_artifact
 from tests.integration.test_workers import workers_of
 from tests.reliability.processes import cpu_s, descriptors, limited, size_bytes, variable
 from tests.reliability.results import Result, Results
 from tests.reliability.test_faults import metric
-from tests.server import ROOT, Server, serve
+from tests.server import ROOT, Server
 
 REQUEST: dict[str, object] = {"sequence": [0.1, 0.2, 0.3], "steps": 20}
 LONG = {"sequence": [0.1, 0.2, 0.3], "steps": 300_000}
 
-_CLOCK = """
-# Python imports this at every start, if it finds it. Only what a clock on the wall shows can be stepped.
-import os, time
-_true = time.time
-def _stepped():
-    return _true() + os.stat(os.environ["CLOCK_STEP"]).st_mtime  # which takes no descriptor
-time.time = _stepped
-"""
 
-
-@pytest.fixture(scope="module")
-def step(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file whose time of change, in seconds, is by how much the server's clock is wrong."""
-    file = tmp_path_factory.mktemp("clock") / "step"
-    file.touch()
-    os.utime(file, (0, 0))
-    return file
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, step: Path) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("scarce")
-    (step.parent / "sitecustomize.py").write_text(_CLOCK)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(step.parent))
-        patch.setenv("CLOCK_STEP", str(step))
-        with serve(folder, model=make_small_artifact(folder), workers=2, max_steps=300_000) as server:
-            until("both workers", lambda: metric(server, "sine_workers_ready") == 2)
-            yield server
+@pytest.fixture
+def server(enduring: Server) -> Server:
+    """With both of its workers."""
+    until("two workers", lambda: metric(enduring, "sine_workers_ready") == 2)
+    return enduring
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -114,7 +90,7 @@ def test_a_worker_without_memory_refuses_or_is_replaced_and_the_others_go_on(
     for number in range(rounds):
         poor = workers_of(server)[number % 2]
         with limited(poor, resource.RLIMIT_AS, size_bytes(poor)):
-            for _ in range(40):
+            for _ in range(20):
                 for request in (LONG, REQUEST):
                     try:
                         outcomes[ask(server, request).status_code] += 1
@@ -124,16 +100,16 @@ def test_a_worker_without_memory_refuses_or_is_replaced_and_the_others_go_on(
         ask_often(server, 20)
     assert {*outcomes} <= {200, 503, 0}
     assert outcomes[0] <= rounds
-    assert outcomes[200] >= rounds * 40
+    assert outcomes[200] >= rounds * 20
     check = f"a worker without memory: {outcomes[503]} refused, {outcomes[0]} died with it"
     sent = outcomes.total() + rounds * 20
     results.add(Result(check, rounds, sent, sent, wrong=0, lost=0))
 
 
 def test_a_clock_that_is_set_changes_nothing_but_the_times_in_the_log(
-    server: Server, step: Path, results: Results, full: bool
+    server: Server, clock: Path, results: Results, full: bool
 ) -> None:
-    steps = (86_400, -86_400, 3e8, -1e9, 0) if full else (86_400, -1e9, 0)
+    steps = (86_400, -86_400, 3e8, -1e9, 0) if full else (-1e9, 0)
     asked = 0
     with httpx.Client(base_url=server.url, timeout=60) as kept:
         assert kept.post("/generate", json=REQUEST).status_code == 200
@@ -141,7 +117,7 @@ def test_a_clock_that_is_set_changes_nothing_but_the_times_in_the_log(
             with kept.stream("POST", "/generate/stream", json=LONG) as stream:
                 lines = stream.iter_lines()
                 next(lines)
-                os.utime(step, (seconds, seconds))
+                os.utime(clock, (seconds, seconds))
                 assert [line for line in lines if line.startswith("event:")][-1] == "event: done"
             assert kept.post("/generate", json=REQUEST | {"timeout_s": 20}).status_code == 200
             asked += 2 + ask_often(server, 5)
@@ -171,25 +147,25 @@ def can_mount() -> bool:
 def test_a_worker_starts_where_its_metrics_cannot_be_written(server: Server, results: Results) -> None:
     if not can_mount():
         pytest.skip("a file system can be made read-only by root alone")
-    before = workers_of(server)
+    before, starts = workers_of(server), server.log.read_text().count("startup complete")
     with read_only(variable(before[0], METRICS_FOLDER)):
         asked = ask_often(server, 20)
         os.kill(before[0], signal.SIGKILL)
         said = "The metrics of this worker are not shared: Read-only file system"
         until("a new worker that says so", lambda: said in server.log.read_text())
-        until("it to serve", lambda: server.log.read_text().count("startup complete") > len(before))
+        until("it to serve", lambda: server.log.read_text().count("startup complete") > starts)
         asked += ask_often(server, 20)
         assert httpx.get(f"{server.url}/metrics", timeout=60).status_code == 200
-    os.kill(workers_of(server)[-1], signal.SIGKILL)  # whichever: the next one shares its numbers again
-    os.kill(workers_of(server)[0], signal.SIGKILL)
-    until("two workers", lambda: {*workers_of(server)}.isdisjoint(before) and metric(server, "sine_workers_ready") == 2)
+    alone = ({*workers_of(server)} - {*before}).pop()
+    os.kill(alone, signal.SIGKILL)  # the next one shares its numbers again
+    until("two workers", lambda: metric(server, "sine_workers_ready") == 2)
     asked += ask_often(server, 20)
     results.add(Result("a file system that turns read-only, then kill -9", 1, asked, asked, wrong=0, lost=0))
 
 
-def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(server: Server, results: Results) -> None:
-    until("two workers", lambda: metric(server, "sine_workers_ready") == 2)
-    artifact = Path(variable(workers_of(server)[0], "SINE_MODEL"))
+def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(
+    server: Server, artifact: Path, results: Results, full: bool
+) -> None:
     good = artifact.read_bytes()
     artifact.write_bytes(good[:-100])
     try:
@@ -199,17 +175,18 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(server: Serv
         assert httpx.get(f"{server.url}/readyz", timeout=60).status_code == 200
     finally:
         artifact.write_bytes(good)
-    until("two workers again", lambda: metric(server, "sine_workers_ready") == 2)
-    asked += ask_often(server, 20)
+    if full:  # it takes 10 s
+        until("two workers again", lambda: metric(server, "sine_workers_ready") == 2)
+        asked += ask_often(server, 20)
     results.add(Result("kill -9 of a worker whose artifact has gone bad", 1, asked, asked, wrong=0, lost=0))
 
 
-def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path, results: Results) -> None:
+def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path, artifact: Path, results: Results) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SINE_")}
-    environment |= {"SINE_PORT": str(port), "SINE_WORKERS": "2", "SINE_MODEL": str(make_small_artifact(tmp_path))}
+    environment |= {"SINE_PORT": str(port), "SINE_WORKERS": "1", "SINE_MODEL": str(artifact)}
     with Path("/dev/full").open("wb") as full_disk:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"], env=environment, cwd=ROOT, stdout=full_disk, stderr=full_disk
