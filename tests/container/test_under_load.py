@@ -18,9 +18,9 @@ from tests.reliability.test_faults import Load, load_on, until
 pytestmark = pytest.mark.anyio
 
 _WORKERS = """
-import json, pathlib
-lines = {path.parent.name: path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")}
-print(json.dumps([int(process) for process, line in lines.items() if b"spawn_main" in line]))
+import json, os, pathlib
+lines = {int(path.parent.name): path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")}
+print(json.dumps([p for p, line in lines.items() if b"spawn_main" in line and p != os.getpid()]))
 """
 
 _TAKE_ALL_PROCESSES = """
