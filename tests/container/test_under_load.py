@@ -45,7 +45,7 @@ print(json.dumps(len(taken)))
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def container(compose: Compose) -> Iterator[Container]:
     """The service of `docker compose up`, healthy."""
     try:
@@ -83,17 +83,8 @@ def assert_nothing_is_wrong(running: Load) -> None:
     assert sum(running.answers.values()) > 100
 
 
-async def test_stopping_loses_no_request(container: Container) -> None:
-    async with load_on(container.address()) as running:
-        await asyncio.to_thread(container.compose, "stop", "serve")
-        running.stop()
-    assert container.inspect()["State"]["ExitCode"] == 0
-    assert running.lost == []
-    assert running.refused > 0
-    assert_nothing_is_wrong(running)
-
-
 async def test_a_container_without_processes_or_memory_to_spare_goes_on(container: Container) -> None:
+    container.wait_until_healthy()
     before = container.run(_WORKERS)
     async with load_on(container.address()) as running:
         started = await asyncio.to_thread(container.run, _TAKE_ALL_PROCESSES)
@@ -108,6 +99,20 @@ async def test_a_container_without_processes_or_memory_to_spare_goes_on(containe
     assert_nothing_is_wrong(running)
     state = container.inspect()
     assert (state["State"]["Status"], state["RestartCount"]) == ("running", 0)
+
+
+async def test_stopping_loses_no_request(container: Container) -> None:
+    container.wait_until_healthy()
+    try:
+        async with load_on(container.address()) as running:
+            await asyncio.to_thread(container.compose, "stop", "serve")
+            running.stop()
+        assert container.inspect()["State"]["ExitCode"] == 0
+    finally:  # the other tests find it as this one did
+        container.compose("start", "serve")
+    assert running.lost == []
+    assert running.refused > 0
+    assert_nothing_is_wrong(running)
 
 
 async def test_a_replica_that_is_killed_or_stopped_costs_clients_nothing(replicas: list[Container]) -> None:
