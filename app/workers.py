@@ -103,7 +103,9 @@ class Supervisor(Multiprocess):
                 self.should_exit.set()
                 return
             self.processes = others
-        while len(self.processes) < self.processes_num and time.monotonic() >= self._not_before_s:
+        while len(self.processes) < self.processes_num:
+            if self.processes and time.monotonic() < self._not_before_s:
+                break
             self.processes.append(Process(self.config, self.sockets))
             self.processes[-1].start()
 
