@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -69,6 +70,12 @@ class Supervisor(Multiprocess):
     _LOADING_S = 60
     """For a new worker to load its model, on a busy machine."""
 
+    _STARTING_S = 60
+    """In which only its death counts: on a busy machine it takes seconds until a worker can say that it lives."""
+
+    _HANGS_S = 10
+    """Without a sign of life."""
+
     _AGAIN_S = 10
     """Until a worker that could not start is tried again."""
 
@@ -77,6 +84,8 @@ class Supervisor(Multiprocess):
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
+        self._seen_s = WeakKeyDictionary[Process, float]()
+        """When each worker was first looked at."""
         # At once, also in the middle of a reload, which uvicorn would finish first.
         signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())
 
@@ -86,7 +95,9 @@ class Supervisor(Multiprocess):
         What was good when they started may have gone bad: the artifact's file, a folder, the memory that is left.
         """
         for worker in [*self.processes]:
-            if worker.is_alive(self.config.timeout_worker_healthcheck):
+            seen_s = self._seen_s.setdefault(worker, time.monotonic())
+            is_starting = time.monotonic() - seen_s < self._STARTING_S
+            if worker.process.is_alive() if is_starting else worker.is_alive(self._HANGS_S):
                 continue
             worker.kill()  # it hangs, where it has not ended
             worker.join()
@@ -95,7 +106,7 @@ class Supervisor(Multiprocess):
             others = [other for other in self.processes if other is not worker]
             if worker.exitcode != STARTUP_FAILURE:
                 log.error("Worker %s has died, and is replaced", worker.pid)
-            elif any(other.is_ready() for other in others):
+            elif any(other.is_ready(self._HANGS_S) for other in others):
                 log.error("Worker %s could not start, and is tried again in %d s", worker.pid, self._AGAIN_S)
                 self._not_before_s = time.monotonic() + self._AGAIN_S
             else:
