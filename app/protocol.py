@@ -57,8 +57,11 @@ class JoiningTransport:
     def flush(self) -> None:
         """Send what was kept."""
         if self._kept:
-            self._transport.write(self._kept)
-            self._kept = b""
+            kept, self._kept = self._kept, b""
+            try:
+                self._transport.write(kept)
+            except (RuntimeError, MemoryError):  # uvloop's, where the client has just gone; or there is no room
+                self._transport.abort()  # it costs this client its answer, and no other of this turn
 
     def close(self) -> None:
         """See `asyncio.BaseTransport.close`: what was written before is sent."""

@@ -72,3 +72,21 @@ async def test_what_was_written_before_a_close_is_sent(outbox: Outbox) -> None:
     assert transport.is_closing()
     await asyncio.sleep(0)
     assert len(did.done) == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), MemoryError()])
+async def test_a_client_that_cannot_be_written_to_costs_nobody_else_an_answer(outbox: Outbox, error: Exception) -> None:
+    class Gone(Recorder):
+        def write(self, data: bytes) -> None:
+            raise error
+
+        def abort(self) -> None:
+            self.done.append("aborted")
+
+    gone = Gone()
+    first = JoiningTransport(gone, outbox)  # type: ignore[arg-type]
+    second, second_did = joining(outbox)
+    for transport in (first, second):
+        transport.write(b"answer")
+    await asyncio.sleep(0)
+    assert (gone.done, second_did.done) == (["aborted"], [b"answer"])
