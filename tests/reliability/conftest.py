@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,13 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def enduring(tmp_path_factory: pytest.TempPathFactory, artifact: Path, clock: Path) -> Iterator[Server]:
     """The server of two workers that all faults are done to which it has to survive."""
     (clock.parent / "sitecustomize.py").write_text(_CLOCK)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(clock.parent))
-        patch.setenv("CLOCK_STEP", str(clock))
-        serving = serve(tmp_path_factory.mktemp("enduring"), model=artifact, **SETTINGS)
-        with serving as server:
-            yield server
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # for this server alone, whose new workers get it from their parent
+            patch.setenv("PYTHONPATH", str(clock.parent))
+            patch.setenv("CLOCK_STEP", str(clock))
+            serving = serve(tmp_path_factory.mktemp("enduring"), model=artifact, **SETTINGS)
+            server = stack.enter_context(serving)
+        yield server
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
