@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.errors import NotReady
 from app.models import Models, serving
 
 
@@ -13,3 +14,12 @@ async def _current(request: Request) -> Models:
 
 
 CurrentModels = Annotated[Models, Depends(_current)]
+
+
+async def _stays(request: Request) -> None:
+    if request.app.state.leaving:
+        raise NotReady("The service is stopping.")
+
+
+STAYS = Depends(_stays)
+"""For those who ask whether to send requests here: refused from when the service is told to stop."""

@@ -16,6 +16,7 @@
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
+    ├── Exhausted           503  there is no memory, descriptor or thread left for it
     ├── Overloaded          503  more work is waiting than can be done in time
     └── DeadlineExceeded    504  it was not done in time
 
@@ -26,6 +27,7 @@ Below /v2, the form is that of the Open Inference Protocol, `{"error": detail}`,
 clients know from Triton: 400 for what is 422 elsewhere, and 503 for 504.
 """
 
+import errno
 import logging
 import math
 import re
@@ -52,6 +54,8 @@ UNDECLARED = "default"
 for the parameters in a path, which nothing here answers."""
 
 _OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
+
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
 
 REASONS: list[str] = []
 """The reason of every kind of problem."""
@@ -205,6 +209,15 @@ class NotReady(Problem):
     headers = MappingProxyType({"Retry-After": "1"})
 
 
+class Exhausted(Problem):
+    status = 503
+    title = "Service Unavailable"
+    headers = MappingProxyType({"Retry-After": "1"})
+
+    def __init__(self) -> None:
+        super().__init__("The service has no memory, descriptor or thread left for this now.")
+
+
 class Overloaded(Problem):
     status = 503
     title = "Service Unavailable"
@@ -234,7 +247,15 @@ def problem_of(error: Exception, what: str) -> Problem:
     if isinstance(error, Problem):
         return error
     log.exception("%s failed", what)
-    return Failed()
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Problem:
+    """What an error is that is not a Problem. What the system has too little of may be there again soon."""
+    if isinstance(error, OSError):
+        return Exhausted() if error.errno in _SCARCE else Failed()
+    no_thread = isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+    return Exhausted() if no_thread or isinstance(error, MemoryError) else Failed()
 
 
 def problem_response(problem: Problem, path: str = "") -> Response:
@@ -297,8 +318,8 @@ def install(app: FastAPI) -> None:
         return _response(status, status.phrase, detail, None, error.headers or {}, request.scope["path"])
 
     @app.exception_handler(Exception)
-    async def on_error(request: Request, _: Exception) -> Response:
-        return problem_response(Failed(), request.scope["path"])
+    async def on_error(request: Request, error: Exception) -> Response:
+        return problem_response(_unexpected(error), request.scope["path"])
 
 
 def _response(

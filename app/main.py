@@ -23,6 +23,7 @@ from app.oip.inference import Inference, InferFront
 from app.reload import Reload, serve
 from app.routes import admin, forecast, live, oip, page, service
 from app.settings import Settings
+from app.stopping import leaving
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import ObservingMiddleware
@@ -32,6 +33,10 @@ from app.telemetry.tracing import TracedHotPath, start_tracing, telemetry
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
+
+    def leave() -> None:
+        app.state.leaving = True
+        metrics.ready.set(0)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -44,9 +49,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
-        with reload.on_hangup():
+        with reload.on_hangup(), leaving(leave, settings.drain_delay_s):
             yield
-        metrics.ready.set(0)
+        leave()
         models, app.state.models = app.state.models, None
         for served in models:
             served.forecaster.close()
@@ -77,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(page.routes)
     errors.install(app)
     document_keys(app, settings)
+    app.state.leaving = False
     metrics = app.state.metrics = Metrics(
         routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
     )

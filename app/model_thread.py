@@ -24,6 +24,7 @@ class ModelThread:
         # Without a gain from batching, the jobs of a batch would only wait for each other.
         self._scheduler = Scheduler(_MAX_BATCH if runtime.batches else 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._thread.submit(int)  # makes the thread now: later there may be no room for one
         self._answers: dict[Job, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
 

@@ -55,13 +55,16 @@ class JoiningTransport:
             self.flush()
 
     def flush(self) -> None:
-        """Send what was kept, unless the connection has ended since: uvloop's transport would raise.
+        """Send what was kept, if that can be.
 
         What one connection raised would hold up, for ever, the answers on all others that were to go out behind it.
         """
-        kept, self._kept = self._kept, b""
-        if kept and not self._transport.is_closing():
-            self._transport.write(kept)
+        if self._kept:
+            kept, self._kept = self._kept, b""
+            try:
+                self._transport.write(kept)
+            except (RuntimeError, MemoryError):  # uvloop's, where the client has just gone; or there is no room
+                self._transport.abort()
 
     def close(self) -> None:
         """See `asyncio.BaseTransport.close`: what was written before is sent."""

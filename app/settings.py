@@ -81,7 +81,10 @@ class Settings(BaseSettings):
     """Processes that serve. By default as many as the CPUs that the service may use, and 1 on CUDA."""
 
     grace_period_s: int = Field(default=20, ge=0)
-    """Seconds that requests in flight have to finish after SIGTERM."""
+    """Seconds that requests in flight have to finish after SIGTERM, and after the delay."""
+
+    drain_delay_s: float = Field(default=0, ge=0, le=3600)
+    """Seconds after SIGTERM in which /readyz says 503 and requests are still taken, for load balancers to notice."""
 
     api_keys: Path | None = None
     """File of keys, a line `name:sha256` for each: then who asks has to have one. `python -m app.keys` makes them."""

@@ -1,17 +1,24 @@
 """How many processes serve, what they share, and what looks after them."""
 
+import logging
 import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 METRICS_FOLDER, RATES_FOLDER = "SINE_METRICS_FOLDER", "SINE_RATES_FOLDER"
 """The environment variables that name the folders of the metrics, and of what each key has used of its limit. Not set:
@@ -65,10 +72,61 @@ class Supervisor(Multiprocess):
     loads waits until it can be handled, and does not end it. Here it is looked for, where others have a handler.
     """
 
+    _STARTING_S = 60
+    """In which only its death counts: on a busy machine it takes seconds until a worker can say that it lives."""
+
+    _HANGS_S = 10
+    """Without a sign of life."""
+
+    _AGAIN_S = 10
+    """Until a worker that could not start is tried again."""
+
+    _not_before_s = 0.0
+    """When a worker that is missing may be tried again, on the monotonic clock."""
+
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
+        self._seen_s = WeakKeyDictionary[Process, float]()
+        """When each worker was first looked at."""
         # At once, not when uvicorn looks the next time.
         signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())
+
+    def keep_subprocess_alive(self) -> None:
+        """See `Multiprocess`, which ends the service where a worker cannot start. Here it goes on if others serve.
+
+        What was good when they started may have gone bad: the artifact's file, a folder, the memory that is left.
+        """
+        for worker in [*self.processes]:
+            seen_s = self._seen_s.setdefault(worker, time.monotonic())
+            is_starting = time.monotonic() - seen_s < self._STARTING_S
+            if worker.process.is_alive() if is_starting else worker.is_alive(self._HANGS_S):
+                continue
+            worker.kill()  # it hangs, where it has not ended
+            worker.join()
+            if self.should_exit.is_set():
+                return
+            others = [other for other in self.processes if other is not worker]
+            if worker.exitcode != STARTUP_FAILURE:
+                log.error("Worker %s has died, and is replaced", worker.pid)
+            elif any(other.is_ready(self._HANGS_S) for other in others):
+                log.error("Worker %s could not start, and is tried again in %d s", worker.pid, self._AGAIN_S)
+                self._not_before_s = time.monotonic() + self._AGAIN_S
+            else:
+                log.error("Worker %s could not start, and no other serves", worker.pid)
+                self.should_exit.set()
+                return
+            self.processes = others
+        while len(self.processes) < self.processes_num:
+            if self.processes and time.monotonic() < self._not_before_s:
+                break
+            self.processes.append(Process(self.config, self.sockets))
+            self.processes[-1].start()
+
+    def terminate_all(self) -> None:
+        """See `Multiprocess`. Who comes now is refused; it would be kept waiting as long as one process listens."""
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
 
     def handle_signals(self) -> None:
         """See `Multiprocess`."""

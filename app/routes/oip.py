@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.body import disconnected, read_body
-from app.dependencies import CurrentModels
+from app.dependencies import STAYS, CurrentModels
 from app.errors import (
     UNDECLARED,
     BodyTooLarge,
@@ -107,7 +107,7 @@ def _of_server() -> APIRouter:
         """200 as long as the process answers."""
         return ServerLive(live=True)
 
-    @routes.get("/health/ready")
+    @routes.get("/health/ready", dependencies=[STAYS])
     async def server_ready(models: CurrentModels) -> ServerReady:
         """200 when the model serves."""
         return ServerReady(ready=True)
@@ -139,7 +139,7 @@ def _of_model(inference: Inference) -> APIRouter:
             outputs=[TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
         )
 
-    @routes.get("/ready")
+    @routes.get("/ready", dependencies=[STAYS])
     async def model_ready(current: NamedModel) -> ModelReady:
         """200 when the model serves."""
         return ModelReady(name=current.info.name, ready=True)

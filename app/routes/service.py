@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import CurrentModels
+from app.dependencies import STAYS, CurrentModels
 from app.errors import NotReady, declared
 from app.models import Models
 from app.schemas import Health, ModelInfo, ModelList
@@ -30,7 +30,7 @@ async def livez() -> Health:
     return Health(status="alive")
 
 
-@routes.get("/readyz", responses=declared(NotReady))
+@routes.get("/readyz", dependencies=[STAYS], responses=declared(NotReady))
 async def readyz(models: CurrentModels) -> Health:
     """200 when every model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
     return Health(status="ready")

@@ -1,21 +1,26 @@
 """Counters, gauges and histograms that cost an addition and are right across workers; prometheus_client writes them.
 
 Each worker keeps its numbers in memory that is mapped from a file of its own, in a folder that all workers share, and
-whichever of them is asked reads the files of all. The numbers of a worker that was killed are still there.
+whichever of them is asked reads the files of all. A worker holds a lock on its file as long as it lives, which says who
+is alive. When it has died, the next one to start counts on in its file: no number is lost, and there are never more
+files than there were workers at once.
+
 prometheus_client can do that too, but each of its changes takes a lock and packs two numbers and a key's place, four
 times a request: 4 µs, as much as the network itself (`python -m benchmarks.layers` has today's cost).
 
 All workers run the same code, so a number has the same place in every file.
 """
 
+import fcntl
 import itertools
+import logging
 import math
 import mmap
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +37,12 @@ from prometheus_client.utils import floatToGoString
 
 from app.telemetry.names import Names
 
+log = logging.getLogger(__name__)
+
 _PLACES = 8192
 """Numbers that a worker has room for, 64 KiB."""
+
+_BYTES = 8 * _PLACES
 
 _MODELS = 64
 """Names that models may have had in the life of the service."""
@@ -90,17 +99,15 @@ class Registry(Collector):
     """What one worker counts; `expose` gives the sum over all."""
 
     def __init__(self, folder: Path | None) -> None:
-        """`folder` is what the workers share; None for a process that is alone."""
+        """`folder` is what the workers share; None for a process that is alone.
+
+        Where nothing can be written to the folder, the worker is on its own, and serves: only it tells its numbers.
+        """
         self._folder = folder
-        self._models = Names(None if folder is None else folder / "models", _MODELS)
-        size = 8 * _PLACES
-        if folder is None:
-            memory = mmap.mmap(-1, size)
-        else:
-            with (folder / str(os.getpid())).open("a+b") as file:
-                file.truncate(size)
-                memory = mmap.mmap(file.fileno(), size)
-        self._numbers = memoryview(memory).cast("d")
+        memory = None if folder is None else _memory_in(folder)
+        self._is_alone = memory is None
+        self._models = Names(None if folder is None or memory is None else folder / "models", _MODELS)
+        self._numbers = memoryview(memory or mmap.mmap(-1, _BYTES)).cast("d")
         self._taken = 0
         self._families: list[Callable[[Numbers, Numbers], Metric]] = []
         self._exposed = CollectorRegistry()
@@ -146,6 +153,7 @@ class Registry(Collector):
     def gauge(self, name: str, text: str) -> Gauge:
         """A gauge without labels."""
         place = self._children(1, {})[()]
+        self._numbers[place] = 0.0  # what a worker that has died held is gone with it
 
         def family(ever: Numbers, now: Numbers) -> Metric:
             return GaugeMetricFamily(name, text, value=now[place])
@@ -211,25 +219,39 @@ class Registry(Collector):
 
     def _sums(self) -> tuple[Numbers, Numbers]:
         """The numbers of all workers that there ever were, and of those that are alive."""
-        own = np.asarray(self._numbers)
-        if self._folder is None:
-            return own.copy(), own.copy()
         ever, now = np.zeros(_PLACES), np.zeros(_PLACES)
-        for file in self._folder.glob("[0-9]*"):
-            numbers = np.fromfile(file)
-            if len(numbers) < _PLACES:  # a worker that is just starting
-                continue
-            ever += numbers
-            if _is_alive(int(file.name)):
-                now += numbers
+        if self._is_alone:
+            ever += np.asarray(self._numbers)
+            now += np.asarray(self._numbers)
+        for path in [] if self._folder is None else self._folder.glob("[0-9]*"):
+            with path.open("rb") as file:
+                numbers = np.fromfile(file)
+                if len(numbers) < _PLACES:  # a worker that is just starting
+                    continue
+                ever += numbers
+                if not _lock(file, fcntl.LOCK_SH):
+                    now += numbers
         return ever, now
 
 
-def _is_alive(process: int) -> bool:
+def _memory_in(folder: Path) -> mmap.mmap | None:
+    """That of a file that no living worker has: one that died left it, or it is new. None where there can be none."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        for number in itertools.count():
+            with (folder / str(number)).open("a+b") as file:
+                if _lock(file, fcntl.LOCK_EX):
+                    # Not `truncate`: where the disk is full, touching the memory would then kill the process.
+                    os.posix_fallocate(file.fileno(), 0, _BYTES)
+                    return mmap.mmap(file.fileno(), _BYTES)  # has a descriptor of its own, which keeps the lock
+    except OSError as error:
+        log.warning("The metrics of this worker are not shared: %s", error.strerror)
+    return None
+
+
+def _lock(file: BinaryIO, kind: int) -> bool:
+    """Lock the file as long as it is open. False where a living worker has done so."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    except PermissionError:
-        pass
     return True

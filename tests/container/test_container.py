@@ -5,15 +5,8 @@ are skipped where the engine cannot hand a GPU to a container.
 """
 
 import json
-import os
-import shutil
-import socket
-import subprocess
 import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import numpy as np
@@ -23,9 +16,7 @@ from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
 from model.golden import tolerance
 from model.runtime import open_runtime
-from tests.server import ROOT
-
-_HEALTHY_LIMIT_S = 120
+from tests.container.engine import Compose, Container, docker
 
 _EVERY_PROCESS = """
 import json, pathlib
@@ -42,76 +33,11 @@ print(json.dumps([folder for folder in folders if os.access(folder, os.W_OK)]))
 _ROOT_IS_READ_ONLY = 'import os; print("true" if os.statvfs("/").f_flag & os.ST_RDONLY else "false")'
 
 
-@dataclass(frozen=True)
-class Compose:
-    """Compose, with a project of the tests' own."""
-
-    command: list[str]
-    environment: dict[str, str]
-
-    def __call__(self, *arguments: str) -> str:
-        """Run it, with its messages in the test's captured output, and return what it prints."""
-        return _output(*self.command, *arguments, environment=self.environment)
-
-
-@dataclass(frozen=True)
-class Container:
-    """A service that is up."""
-
-    compose: Compose
-    service: str
-    id: str
-    url: str
-
-    def inspect(self) -> dict[str, Any]:
-        """What the engine knows about it."""
-        (description,) = json.loads(_docker("inspect", self.id))
-        return dict(description)
-
-    def run(self, code: str) -> Any:
-        """What Python code prints as JSON in there."""
-        return json.loads(_docker("exec", self.id, "python", "-c", code))
-
-    def wait_until_healthy(self) -> None:
-        """Wait for the engine's own health check.
-
-        Raises:
-            AssertionError: with the container's log.
-        """
-        deadline = time.monotonic() + _HEALTHY_LIMIT_S
-        state = self.inspect()["State"]
-        while state["Health"]["Status"] != "healthy":
-            assert state["Status"] == "running", self.log()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.2)
-            state = self.inspect()["State"]
-
-    def log(self) -> str:
-        """What it has printed."""
-        return self.compose("logs", "--no-color", self.service)
-
-
-@pytest.fixture(scope="module")
-def compose() -> Compose:
-    """Whichever Compose is there, with settings of its own."""
-    if not _works("docker", "info"):
-        pytest.fail("this needs the docker command and an engine that it reaches: `docker info` fails", pytrace=False)
-    commands = [command for command in (["docker", "compose"], ["docker-compose"]) if _works(*command, "version")]
-    if not commands:
-        pytest.fail("this needs `docker compose` or `docker-compose`, and neither is there", pytrace=False)
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("SINE_", "COMPOSE_"))}
-    own |= {"SINE_HOST": "127.0.0.1", "SINE_PORT": str(_free_port()), "SINE_GPU_PORT": str(_free_port())}
-    project = f"sine-test-{uuid.uuid4().hex[:8]}"
-    # With the profile named, `down` finds the GPU's container too.
-    options = ["--file", "docker-compose.yml", "--project-name", project, "--profile", "gpu"]
-    return Compose([*commands[0], *options], own)
-
-
 @pytest.fixture(scope="module", params=["serve", "gpu"])
 def container(compose: Compose, request: pytest.FixtureRequest) -> Iterator[Container]:
     """A container that was built and brought up for these tests, and is healthy."""
     service: str = request.param
-    if service == "gpu" and "nvidia" not in json.loads(_docker("info", "--format", "{{json .Runtimes}}")):
+    if service == "gpu" and "nvidia" not in json.loads(docker("info", "--format", "{{json .Runtimes}}")):
         pytest.skip("the engine has no NVIDIA runtime, so it cannot hand a GPU to a container")
     try:
         compose("up", "--detach", "--build", service)
@@ -120,7 +46,7 @@ def container(compose: Compose, request: pytest.FixtureRequest) -> Iterator[Cont
         running.wait_until_healthy()
         yield running
     finally:
-        compose("down", "--volumes", "--rmi", "local")
+        compose("rm", "--stop", "--force", service)
 
 
 def test_it_serves_the_artifact_of_this_checkout(container: Container) -> None:
@@ -186,22 +112,3 @@ def test_it_stops_in_order_and_long_before_it_would_be_killed(container: Contain
     finally:  # the other tests find it as this one did
         container.compose("start", container.service)
         container.wait_until_healthy()
-
-
-def _docker(*arguments: str) -> str:
-    return _output("docker", *arguments)
-
-
-def _output(*command: str, environment: dict[str, str] | None = None) -> str:
-    return subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-def _works(*command: str) -> bool:
-    return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -1,9 +1,16 @@
 """The two sizes of these checks, and the table at the end."""
 
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
 from benchmarks.report import save
+from tests.artifacts import make_small_artifact
 from tests.reliability.results import Results
+from tests.server import Server, serve
 
 _RESULTS = pytest.StashKey[Results]()
 
@@ -17,6 +24,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RESULTS] = Results()
 
 
+MAX_STEPS = 500_000
+
+SETTINGS: dict[str, object] = {"workers": 2, "max_steps": MAX_STEPS, "max_pending_s": 60, "timeout_s": 60}
+"""Of servers that faults are done to: a rollout may take long."""
+
+_CLOCK = """
+# Python imports this at every start, if it finds it. Only what a clock on the wall shows can be set.
+import os, time
+_true = time.time
+def _set():
+    return _true() + os.stat(os.environ["CLOCK_STEP"]).st_mtime  # which takes no descriptor
+time.time = _set
+"""
+
+
 @pytest.fixture(scope="session")
 def full(pytestconfig: pytest.Config) -> bool:
     """Whether there are 20 minutes, and not 3, for all checks together."""
@@ -27,6 +49,34 @@ def full(pytestconfig: pytest.Config) -> bool:
 def results(pytestconfig: pytest.Config) -> Results:
     """Where a check puts its row of the table."""
     return pytestconfig.stash[_RESULTS]
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small one, that is served."""
+    return make_small_artifact(tmp_path_factory.mktemp("artifact"))
+
+
+@pytest.fixture(scope="session")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file whose time of change, in seconds, is by how much the clock of `enduring` is wrong."""
+    file = tmp_path_factory.mktemp("clock") / "step"
+    file.touch()
+    os.utime(file, (0, 0))
+    return file
+
+
+@pytest.fixture(scope="session")
+def enduring(tmp_path_factory: pytest.TempPathFactory, artifact: Path, clock: Path) -> Iterator[Server]:
+    """The server of two workers that all faults are done to which it has to survive."""
+    (clock.parent / "sitecustomize.py").write_text(_CLOCK)
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # for this server alone, whose new workers get it from their parent
+            patch.setenv("PYTHONPATH", str(clock.parent))
+            patch.setenv("CLOCK_STEP", str(clock))
+            serving = serve(tmp_path_factory.mktemp("enduring"), model=artifact, **SETTINGS)
+            server = stack.enter_context(serving)
+        yield server
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,6 +1,5 @@
 """Counters that several processes share: sums, gauges of the living, labels, and the text of Prometheus."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,19 @@ registry.gauge("waiting", "").set(5)
 registry.histogram("took", "", [1, 2])[()].observe(1.5)
 print("counted", flush=True)
 sys.stdin.read()
+"""
+
+_MANY = """
+import os, sys
+from pathlib import Path
+from app.telemetry.counters import Registry
+for _ in range(1000):
+    if (child := os.fork()) == 0:
+        registry = Registry(Path(sys.argv[1]))
+        registry.counter("asked", "", kind=["a", "b"])["a",].add()
+        registry.gauge("waiting", "").set(5)
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
@@ -80,9 +92,29 @@ def test_totals_are_sums_over_processes_too(tmp_path: Path) -> None:
         assert registry.totals(asked["b",], asked["a",]) == [2.5, 0]
 
 
+def test_a_thousand_deaths_lose_no_number_and_leave_no_file(tmp_path: Path) -> None:
+    living = registry_of(tmp_path)
+    subprocess.run([sys.executable, "-c", _MANY, str(tmp_path)], check=True)
+    assert lines(living)['asked_total{kind="a"}'] == 1001
+    assert lines(living)["waiting"] == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_worker_whose_folder_cannot_be_written_to_counts_for_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = registry_of(tmp_path)
+    (tmp_path / "1").mkdir()
+    alone = registry_of(tmp_path)
+    assert "The metrics of this worker are not shared: Is a directory" in caplog.text
+    (tmp_path / "1").rmdir()
+    assert lines(shared)["took_count"] == 3
+    assert lines(alone)["took_count"] == 6
+
+
 def test_a_file_of_a_worker_that_is_starting_is_left_out(tmp_path: Path) -> None:
     registry = registry_of(tmp_path)
-    (tmp_path / str(os.getppid())).touch()
+    (tmp_path / "1").touch()
     assert lines(registry)["took_count"] == 3
 
 

@@ -74,20 +74,19 @@ async def test_what_was_written_before_a_close_is_sent(outbox: Outbox) -> None:
     assert len(did.done) == 2
 
 
-class Ended(Recorder):
-    """As uvloop's transports are: one that is closed raises where it is written to."""
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), MemoryError()])
+async def test_a_client_that_cannot_be_written_to_costs_nobody_else_an_answer(outbox: Outbox, error: Exception) -> None:
+    class Gone(Recorder):
+        def write(self, data: bytes) -> None:
+            raise error
 
-    def is_closing(self) -> bool:
-        return True
+        def abort(self) -> None:
+            self.done.append("aborted")
 
-    def write(self, data: bytes) -> None:
-        raise RuntimeError("the handler is closed")
-
-
-async def test_a_connection_that_ends_within_the_turn_holds_up_no_other(outbox: Outbox) -> None:
-    ended, (other, other_did) = JoiningTransport(Ended(), outbox), joining(outbox)  # type: ignore[arg-type]
-    for turn in (b"1", b"2"):
-        ended.write(turn)
-        other.write(turn)
-        await asyncio.sleep(0)
-    assert other_did.done == [b"1", b"2"]
+    gone = Gone()
+    first = JoiningTransport(gone, outbox)  # type: ignore[arg-type]
+    second, second_did = joining(outbox)
+    for transport in (first, second):
+        transport.write(b"answer")
+    await asyncio.sleep(0)
+    assert (gone.done, second_did.done) == (["aborted"], [b"answer"])
