@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.telemetry.logs import log_config
 from app.workers import Supervisor, shared_metrics, worker_count
 
-PROTOCOL = "app.patience:PatientProtocol"
+PROTOCOL = "app.door:DoorProtocol"
 
 
 def main() -> None:

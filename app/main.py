@@ -3,6 +3,7 @@
 `create_app(settings)` is the application alone: an ordinary one, with every endpoint; its lifespan loads the model.
 """
 
+import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 from app import errors
 from app.admission import Limits
 from app.dependencies import Served
+from app.door import Door
 from app.endpoints import endpoints
 from app.forecaster import Forecaster
 from app.hotpath import HotPath
@@ -41,7 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Door]]:
         provider = start_tracing() if settings.tracing else None
         metrics.started.add()
         metrics.alive.set(1)
@@ -51,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
-        yield
+        yield {"door": Door(asyncio.get_running_loop(), settings.max_pending_s, metrics.turned_away)}
         metrics.ready.set(0)
         current, app.state.served = app.state.served, None
         current.forecaster.close()
