@@ -1,9 +1,15 @@
 """The two sizes of these checks, and the table at the end."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from benchmarks.report import save
+from tests.artifacts import make_small_artifact
 from tests.reliability.results import Results
+from tests.server import Server, serve
+
+RECEIVE_S = 1.0
 
 _RESULTS = pytest.StashKey[Results]()
 
@@ -27,6 +33,14 @@ def full(pytestconfig: pytest.Config) -> bool:
 def results(pytestconfig: pytest.Config) -> Results:
     """Where a check puts its row of the table."""
     return pytestconfig.stash[_RESULTS]
+
+
+@pytest.fixture(scope="session")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One worker, which waits for a client no longer than `RECEIVE_S`: for the checks of slow and hostile clients."""
+    folder = tmp_path_factory.mktemp("patient")
+    with serve(folder, model=make_small_artifact(folder), workers=1, receive_timeout_s=RECEIVE_S) as server:
+        yield server
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
