@@ -2,7 +2,7 @@
 
 A request of little work is computed on the event loop, so under too many of them nothing waits in a queue that
 `app/admission.py` could look at: requests wait in their sockets, each turn of the loop finds more of them, and takes
-longer. Here a turn that takes longer than `max_pending_s` makes the next ones take fewer requests, fast, and any other
+longer. Here a turn that takes twice `max_pending_s` makes the next ones take fewer requests, fast, and any other
 makes them take more, slowly. The time is the processor's, not the clock's: on a busy machine turns take longer, but
 would not with fewer requests.
 

@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
-        yield {"door": Door(asyncio.get_running_loop(), settings.max_pending_s, metrics.turned_away)}
+        yield {"door": Door(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)}
         metrics.ready.set(0)
         current, app.state.served = app.state.served, None
         current.forecaster.close()

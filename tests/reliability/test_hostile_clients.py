@@ -38,6 +38,8 @@ def statuses(answer: bytes) -> list[int]:
         b"\x00\x01\x02\r\n\r\n",
         b"GET\r\n\r\n",
         b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nx: a\x00b\r\n\r\n",
         b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost : x\r\n\r\n",
@@ -67,6 +69,12 @@ def test_what_is_not_http_is_refused(patient: Server, request_: bytes) -> None:
         b"content-length: 4\r\n content-length: 0\r\n\r\n",
         b"content-length: +4\r\n\r\n",
         b"content-length: 0x4\r\n\r\n",
+        b"content-length: 4, 4\r\n\r\n",
+        b"content-length: 4\r\ntransfer-encoding: identity\r\n\r\n",
+        b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n",
+        b"transfer-encoding:\x0bchunked\r\n\r\n",
+        b"transfer-encoding: chun\r\n ked\r\n\r\n",
+        b"transfer-encoding\r\n: chunked\r\n\r\n",
     ],
 )
 def test_a_body_that_two_servers_could_frame_differently_smuggles_nothing(
