@@ -152,7 +152,6 @@ async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Res
         most = await capacity(server.url, MIXED, seconds / 3)
         before = outcome(await poisson(server.url, MIXED, UNLOADED * most, seconds, seed=times), right)
         answers = await poisson(server.url, MIXED, times * most, seconds, seed=10 + times)
-        stopped = time.monotonic()
         loaded = outcome(answers, right)
         await asyncio.sleep(0.5)
         after = outcome(await poisson(server.url, MIXED, UNLOADED * most, 2, seed=20 + times), right)
@@ -164,7 +163,6 @@ async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Res
         if loaded.refused:
             print(f"; refused within {1e3 * quantile(loaded.refused, 0.99):.1f} ms", end="")
         print(f" (the last answer {1e3 * (max(a.sent_s + a.took_s for a in answers) - seconds):.0f} ms late)")
-        assert stopped
         for said in (before, loaded, after):
             assert not said.wrong
             assert not said.lost
