@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.telemetry.logs import log_config
 from app.workers import Supervisor, shared_folders, worker_count
 
-PROTOCOL = "app.patience:PatientProtocol"
+PROTOCOL = "app.door:DoorProtocol"
 
 HEADERS = [
     ("x-content-type-options", "nosniff"),  # JSON is JSON, whatever a browser would like to see in it

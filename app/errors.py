@@ -222,9 +222,9 @@ class Overloaded(Problem):
     status = 503
     title = "Service Unavailable"
 
-    def __init__(self, excess_s: float) -> None:
-        """`excess_s` is how long the work that is waiting takes to shrink by as much as this request is too much."""
-        retry_after_s = max(1, math.ceil(excess_s))
+    def __init__(self, waiting_s: float) -> None:
+        """`waiting_s` is how long the work takes that is waiting."""
+        retry_after_s = max(1, math.ceil(waiting_s))
         super().__init__(f"Too much work is waiting. This request could be admitted in {retry_after_s} s.")
         self.headers = {"Retry-After": str(retry_after_s)}
 

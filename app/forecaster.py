@@ -135,14 +135,14 @@ class Forecaster:
         """
         if len(rows) == 1:
             return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
-        costs = [len(row) + steps for row in rows]
-        if sum(costs) <= self._inline_steps:
+        cost = max(map(len, rows)) + steps
+        if cost * len(rows) <= self._inline_steps:
             forecasts = [self._at_once(row, steps) for row in rows]
         else:
             timeout_s = self._admission.timeout_s(timeout_s)
-            self._admission.check(sum(costs), timeout_s)
-            with self._counting_given_up(len(rows)), self._admission.pending(sum(costs)):
-                forecasts = await self._admitted_batch(rows, steps, costs, timeout_s, client_gone)
+            self._admission.check(cost, timeout_s, len(rows))
+            with self._counting_given_up(len(rows)), self._admission.pending(cost, len(rows)):
+                forecasts = await self._admitted_batch(rows, steps, cost, timeout_s, client_gone)
         for forecast in forecasts:
             self._count_end(forecast)
         return forecasts
@@ -151,18 +151,18 @@ class Forecaster:
         self,
         rows: Sequence[Sequence[float]],
         steps: int,
-        costs: Sequence[int],
+        cost: int,
         timeout_s: float,
         client_gone: Callable[[], Awaitable[object]] | None,
     ) -> list[Forecast]:
         jobs: list[Job] = []
         work: asyncio.Future[Any]
-        if max(costs) <= self._inline_steps:
-            work = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // max(costs)))
+        if cost <= self._inline_steps:
+            work = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // cost))
         else:
             jobs = [Job(row, steps, queued_s=time.perf_counter()) for row in rows]
             # As jobs that had had a turn: otherwise the first turns of all of them would go before what is short.
-            last = self._admission.kind(sum(costs)) == "long"
+            last = not self._admission.is_short(cost * len(rows))
             work = asyncio.gather(*(self._thread.submit(job, last) for job in jobs))
         try:
             await _first(work, client_gone, timeout_s)

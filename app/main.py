@@ -3,6 +3,7 @@
 `create_app(settings)` is the application alone: an ordinary one, with every endpoint; its lifespan loads the model.
 """
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app import errors
+from app.door import Door
 from app.endpoints import endpoints
 from app.guard import cross_origin, document_keys, guarded
 from app.hotpath import HotPath
@@ -39,7 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         metrics.ready.set(0)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Door]]:
         provider = start_tracing() if settings.tracing else None
         metrics.started.add()
         metrics.alive.set(1)
@@ -49,8 +51,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
+        door = Door(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)
         with reload.on_hangup(), leaving(leave, settings.drain_delay_s):
-            yield
+            yield {"door": door}
         leave()
         models, app.state.models = app.state.models, None
         for served in models:

@@ -12,6 +12,7 @@ as well is counted on.
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 from weakref import WeakSet
 
@@ -25,7 +26,7 @@ _EVERY_S = 1.0
 
 
 class PatientProtocol(JoiningProtocol):
-    """What uvicorn is given as `http`, with our own `Config`."""
+    """Uvicorn's protocol with our own `Config`."""
 
     config: Config
 
@@ -107,11 +108,16 @@ class PatientProtocol(JoiningProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            response = problem_response(problem)
-            head = b"HTTP/1.1 %d %b\r\n" % (problem.status, problem.title.encode())
-            head += b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
-            self.transport.write(head + b"connection: close\r\n\r\n" + bytes(response.body))
+            self.transport.write(as_bytes(problem))
         self.transport.close()
+
+
+def as_bytes(problem: Problem, path: str = "", keeps: bool = False) -> bytes:
+    """The answer to a request for `path`, for where there is no application; `keeps` leaves the connection open."""
+    response = problem_response(problem, path)
+    head = b"HTTP/1.1 %d %b\r\n" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())
+    head += b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
+    return head + (b"" if keeps else b"connection: close\r\n") + b"\r\n" + bytes(response.body)
 
 
 _watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()

@@ -2,9 +2,9 @@
 
 A rollout of any length is served a chunk at a time. Each iteration takes the jobs at the front of the queue as one
 batch, moves each of them on by at most a chunk, and puts the unfinished ones back at the end. So whatever arrives joins
-the next iteration (a new job goes before those that have had a turn), a short job never waits for a long one to end,
-and finished and cancelled jobs leave at once. The idea of scheduling iterations, not requests, is that of Orca (Yu et
-al., OSDI 2022).
+the next iteration, a short job never waits for a long one to end, and finished and cancelled jobs leave at once. A new
+job goes before those that have had a turn, but not for ever, or many short ones would stop the long ones. The idea of
+scheduling iterations, not requests, is that of Orca (Yu et al., OSDI 2022).
 """
 
 import math
@@ -18,6 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model.runtime import Runtime, State
+
+NEW_ONLY = 3
+"""Iterations in a row that may be of new jobs only, while others wait that have begun."""
 
 
 @dataclass(eq=False)
@@ -89,6 +92,8 @@ class Scheduler:
         self._max_batch = max_batch
         self._new: deque[Job] = deque()
         self._begun: deque[Job] = deque()
+        self._passed_over = 0
+        """Iterations in a row that were of new jobs only, while others waited."""
 
     def add(self, job: Job) -> None:
         """Queue a job for the next iteration that has room for it."""
@@ -101,11 +106,13 @@ class Scheduler:
     def next_batch(self) -> list[Job]:
         """The jobs of the next iteration, taken out of the queue; none when it is empty."""
         batch: list[Job] = []
-        for queue in (self._new, self._begun):
+        begun = len(self._begun)
+        for queue in (self._new, self._begun) if self._passed_over < NEW_ONLY else (self._begun, self._new):
             while queue and len(batch) < self._max_batch:
                 job = queue.popleft()
                 if not job.cancelled:
                     batch.append(job)
+        self._passed_over = self._passed_over + 1 if begun and len(self._begun) == begun else 0
         return batch
 
     def put_back(self, batch: Sequence[Job]) -> list[Job]:

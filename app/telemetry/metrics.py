@@ -91,3 +91,8 @@ class Metrics:
         self.stages = {stage: Stage(steps[stage,], busy[stage,]) for stage in _STAGES}
         self.ended = {reason: rollouts[reason,] for reason in ends}
         self.inference_of = inference_counters(made)
+
+    def turned_away(self, path: str) -> None:
+        """Count a request that was refused before anything was done for it (`app/door.py`)."""
+        self.refused["overloaded"].add()
+        self.routes.get(path, self.other).requests[HTTPStatus.SERVICE_UNAVAILABLE].add()

@@ -12,6 +12,8 @@ from tests.artifacts import make_small_artifact
 from tests.reliability.results import Results
 from tests.server import Server, serve
 
+RECEIVE_S = 1.0
+
 _RESULTS = pytest.StashKey[Results]()
 
 
@@ -76,6 +78,14 @@ def enduring(tmp_path_factory: pytest.TempPathFactory, artifact: Path, clock: Pa
             patch.setenv("CLOCK_STEP", str(clock))
             serving = serve(tmp_path_factory.mktemp("enduring"), model=artifact, **SETTINGS)
             server = stack.enter_context(serving)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One worker, which waits for a client no longer than `RECEIVE_S`: for the checks of slow and hostile clients."""
+    folder = tmp_path_factory.mktemp("patient")
+    with serve(folder, model=make_small_artifact(folder), workers=1, receive_timeout_s=RECEIVE_S) as server:
         yield server
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scheduler import Job, Scheduler, advance
+from app.scheduler import NEW_ONLY, Job, Scheduler, advance
 from model.artifact import read_artifact
 from model.runtime import Engine, Runtime, open_runtime
 from tests.artifacts import make_small_artifact
@@ -83,6 +83,18 @@ def test_with_batches_of_one_a_new_job_goes_before_those_that_have_had_a_turn(ru
     short = job(steps=1)
     scheduler.add(short)
     assert scheduler.next_batch() == [short]
+
+
+def test_new_jobs_without_end_do_not_stop_those_that_have_begun(runtime: Runtime) -> None:
+    scheduler, long = Scheduler(1), job(steps=4 * CHUNK)
+    scheduler.add(long)
+    turns = 0
+    while not long.finished:
+        scheduler.add(job(steps=1))
+        advance(runtime, batch := scheduler.next_batch(), CHUNK)
+        scheduler.put_back(batch)
+        turns += 1
+    assert turns == 1 + 3 * (NEW_ONLY + 1)
 
 
 def test_jobs_take_turns(runtime: Runtime) -> None:

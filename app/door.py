@@ -1,0 +1,112 @@
+"""How many requests a turn of the event loop takes; what comes on top of them is answered 503 before anything is done.
+
+A request of little work is computed on the event loop, so under too many of them nothing waits in a queue that
+`app/admission.py` could look at: requests wait in their sockets, each turn of the loop finds more of them, and takes
+longer. Here a turn that takes twice `max_pending_s` makes the next ones take fewer requests, fast, and any other
+makes them take more, slowly. The time is the processor's, not the clock's: on a busy machine turns take longer, but
+would not with fewer requests.
+
+A few hundred connections that each wait for their answer never make a turn that long, and nothing is refused. Refused
+are POST requests only, which are those that cost something: health and metrics are answered under any load. A refusal
+has no id and no line in the access log, or it would cost three times as much; it is counted.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from app.errors import Overloaded, is_open_inference
+from app.patience import PatientProtocol, as_bytes
+
+MOST = 512
+"""Requests that a turn takes at most, however little each of them is."""
+
+_FALL, _RISE = 1 / 1.5, 1.1
+
+
+class Door:
+    """Counts the requests of each turn of one event loop."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, turn_s: float, on_refusal: Callable[[str], object] = lambda path: None
+    ) -> None:
+        """`turn_s` is how long a turn may take, in seconds of the processor; `on_refusal` is told each path."""
+        self.limit = float(MOST)
+        """Requests that this turn takes."""
+
+        self.on_refusal = on_refusal
+        self._loop = loop
+        self._turn_s = turn_s
+        self._came = 0
+        self._taken_before = 0.0
+        self._began_s = 0.0
+        self._watching = False
+
+    def takes(self) -> bool:
+        """Whether there is room for one more request in this turn."""
+        if not self._watching:
+            self._watching = True
+            self._began_s = time.thread_time()
+            self._loop.call_soon(self._turn)
+        self._came += 1
+        return self._came <= self.limit
+
+    def _turn(self) -> None:
+        """A turn ends where requests have been read, and are not yet worked on; so it worked on those of the last."""
+        now_s, taken = time.thread_time(), min(self._came, self.limit)
+        took_s = now_s - self._began_s
+        if took_s > self._turn_s:
+            self.limit = max(self._taken_before * self._turn_s / took_s, self.limit * _FALL, 1.0)
+        else:
+            self.limit = min(self.limit * _RISE, MOST)
+        if taken or self._taken_before:
+            self._loop.call_soon(self._turn)
+        else:
+            self._watching, self.limit = False, MOST
+        self._began_s, self._taken_before, self._came = now_s, taken, 0
+
+
+class DoorProtocol(PatientProtocol):
+    """What uvicorn is given as `http`. The door is in the state of the application's lifespan."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._door: Door | None = self.app_state.get("door")
+
+    def on_headers_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        if self._door is None or self._door.takes() or not self._may_be_refused():
+            super().on_headers_complete()
+        else:
+            self._turn_away(self._door)
+
+    def _may_be_refused(self) -> bool:
+        answered = self.cycle is None or self.cycle.response_complete  # or the refusal would overtake an answer
+        return answered and self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
+
+    def _turn_away(self, door: Door) -> None:
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        keeps = self.parser.should_keep_alive() and not self._draining
+        self.cycle = _Refused(self.scope)  # type: ignore[assignment]
+        self.transport.write(_refusal(is_open_inference(path), keeps))
+        self.on_response_complete()
+        if not keeps:
+            self.transport.close()
+        door.on_refusal(path)
+
+
+class _Refused:
+    """What uvicorn looks at in a request that is answered; what still comes of its body, it drops."""
+
+    response_complete = True
+
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+        self.message_event = asyncio.Event()
+
+
+@cache
+def _refusal(open_inference: bool, keeps: bool) -> bytes:
+    return as_bytes(Overloaded(1), "/v2" if open_inference else "", keeps)

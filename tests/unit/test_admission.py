@@ -1,0 +1,82 @@
+"""What is admitted beside what is waiting. The price of a step is set here, so that no machine's speed counts."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from app.admission import BESIDE, Admission, Limits
+from app.errors import Overloaded
+from app.telemetry.metrics import Metrics
+from model.artifact import read_artifact
+from model.runtime import open_runtime
+from tests.artifacts import make_small_artifact
+
+
+@pytest.fixture
+def admission(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Admission:
+    """A step takes a millisecond, and 100 may stand before a request."""
+    monkeypatch.setattr("app.admission._price", lambda runtime: 1e-3)
+    folder = tmp_path_factory.mktemp("model")
+    runtime = open_runtime(read_artifact(make_small_artifact(folder)), "cpu", "fused").runtime
+    return Admission(runtime, Limits(max_pending_s=0.1, timeout_s=30), Metrics(()).pending)
+
+
+def admitted(admission: Admission, cost: int, jobs: int = 1, timeout_s: float = 30) -> bool:
+    try:
+        admission.check(cost, timeout_s, jobs)
+    except Overloaded:
+        return False
+    return True
+
+
+def fill(admission: Admission, waiting: ExitStack, cost: int, jobs: int = 1) -> int:
+    """How many requests that are alike are admitted, of a hundred and more."""
+    count = 0
+    while count < 150 and admitted(admission, cost, jobs):
+        waiting.enter_context(admission.pending(cost, jobs))
+        count += 1
+    return count
+
+
+def test_on_an_idle_service_any_work_is_admitted(admission: Admission) -> None:
+    assert admitted(admission, 10**9, timeout_s=1e-3)
+    with admission.pending(5):
+        pass
+    assert admitted(admission, 10**9, timeout_s=1e-3)
+
+
+@pytest.mark.parametrize(("cost", "others"), [(10, 10 + BESIDE), (1000, BESIDE), (25, 4 + BESIDE)])
+def test_so_much_stands_before_a_request_and_some_of_its_own_size(admission: Admission, cost: int, others: int) -> None:
+    with ExitStack() as waiting:
+        assert fill(admission, waiting, cost) == others + 1
+
+
+def test_long_rollouts_refuse_nothing_short_and_the_other_way_round(admission: Admission) -> None:
+    with ExitStack() as waiting:
+        long = fill(admission, waiting, 3000)
+        assert long == BESIDE + 1
+        assert fill(admission, waiting, 1) > 50
+        assert not admitted(admission, 3000)
+    with ExitStack() as waiting:
+        assert fill(admission, waiting, 1) == 100 + BESIDE + 1
+        assert fill(admission, waiting, 3000) >= BESIDE
+
+
+def test_each_row_of_a_batch_stands_before_others(admission: Admission) -> None:
+    with ExitStack() as waiting:
+        assert fill(admission, waiting, 100, jobs=10) == BESIDE + 1
+        assert not admitted(admission, 100)
+
+
+def test_what_comes_too_late_is_refused_for_as_long_as_all_takes(admission: Admission) -> None:
+    with admission.pending(3000):
+        assert admitted(admission, 3000)
+        with pytest.raises(Overloaded) as refused:
+            admission.check(3000, timeout_s=5)
+    assert refused.value.headers["Retry-After"] == "3"
+
+
+def test_a_busy_machine_admits_less(admission: Admission) -> None:
+    admission.step_s = 3e-3
+    with ExitStack() as waiting:
+        assert fill(admission, waiting, 1000) == BESIDE // 3 + 1
