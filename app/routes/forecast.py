@@ -1,11 +1,14 @@
 """The endpoints that forecast, as FastAPI sees them. What they do is in `app/endpoints.py`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+from starlette.types import Receive, Scope, Send
 
 from app.body import disconnected, documented_body, parse, read_body
 from app.dependencies import CurrentModels
@@ -23,6 +26,25 @@ from app.models import Models
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
 Events = AsyncGenerator[Event]
+
+_AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Headers of a stream: neither a browser nor nginx shall collect it."""
+
+
+class _EventStream(StreamingResponse):
+    """A rollout's events. With the response ends the rollout, also where its client has left.
+
+    FastAPI's own response has a task that sends comments where nothing comes for a while. Here something does, and that
+    task may raise where the client leaves.
+    """
+
+    media_type = "text/event-stream"
+
+    body_iterator: AsyncGenerator[bytes]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self.body_iterator):
+            await super().__call__(scope, receive, send)
 
 
 _GOES_ON: dict[int | str, dict[str, Any]] = {
@@ -66,44 +88,44 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         """The values that follow a sequence: each prediction becomes the next input."""
         return await _respond(generate_endpoint, request, models)
 
-    async def begun(request: Request, response: Response, models: CurrentModels) -> tuple[Event, Events]:
-        # The first event is made before the response begins: what is refused is refused with its status.
-        body = await read_body(request.receive)
-        asked = parse(generate_endpoint.model, request.headers.get("content-type", ""), body)
-        served = models.named(asked.model)
-        events = stream(asked, served)
-        response.raw_headers.append(served.version)
-        return await anext(events), events
-
     @routes.post(
         "/generate/stream",
         operation_id="generate_stream",
-        response_class=EventSourceResponse,
+        response_class=_EventStream,
         openapi_extra=documented_body(generate_endpoint.model),
     )
-    async def generate_stream(
-        begun: Annotated[tuple[Event, Events], Depends(begun)],
-    ) -> AsyncIterator[ServerSentEvent]:
+    async def generate_stream(request: Request, models: CurrentModels) -> Response:
         """The values of `/generate` as they are computed, as server-sent events.
 
         Events `values` hold the next values each (`StreamedValues`). The last event is `done` (`StreamEnd`), or `error`
         with a problem if the rollout cannot be finished. Reading slowly makes it slow; closing the connection ends it.
         """
-        first, events = begun
-        yield _sent(first)
-        async with aclosing(events):
-            try:
-                async for event in events:
-                    yield _sent(event)
-            except Exception as error:
-                problem = problem_of(error, "POST /generate/stream")
-                yield _sent(Event("error", bytes(problem_response(problem).body)))
+        body = await read_body(request.receive)
+        asked = parse(generate_endpoint.model, request.headers.get("content-type", ""), body)
+        served = models.named(asked.model)
+        events = stream(asked, served)
+        # The first event is made before the response begins: what is refused is refused with its status.
+        response = _EventStream(_formatted(await anext(events), events), headers=_AS_IT_COMES)
+        response.raw_headers.append(served.version)
+        return response
 
     return routes
 
 
-def _sent(event: Event) -> ServerSentEvent:
-    return ServerSentEvent(event=event.name, raw_data=event.data.decode())
+async def _formatted(first: Event, events: Events) -> AsyncGenerator[bytes]:
+    yield _sent(first)
+    async with aclosing(events):
+        try:
+            async for event in events:
+                await asyncio.sleep(0)  # what was made before is sent first
+                yield _sent(event)
+        except Exception as error:
+            problem = problem_of(error, "POST /generate/stream")
+            yield _sent(Event("error", bytes(problem_response(problem).body)))
+
+
+def _sent(event: Event) -> bytes:
+    return format_sse_event(event=event.name, data_str=event.data.decode())
 
 
 async def _respond(
