@@ -17,8 +17,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from app.errors import Overloaded, is_open_inference
+from app.errors import Overloaded
 from app.patience import PatientProtocol, as_bytes
+from app.problems import is_open_inference
 
 MOST = 512
 """Requests that a turn takes at most, however little each of them is."""

@@ -1,4 +1,4 @@
-"""Every refusal that a client can get, and the one place that turns it into HTTP: problem+json, RFC 9457.
+"""Every refusal that a client can get. `app/problems.py` turns them into HTTP.
 
     Problem
     ├── InvalidRequest      422  the body is not what the contract says
@@ -20,42 +20,15 @@
     ├── Overloaded          503  more work is waiting than can be done in time
     └── DeadlineExceeded    504  it was not done in time
 
-What FastAPI and Starlette refuse by themselves (404, 405) gets the same form. Nothing that a client sent is ever
-repeated to it.
-
-Below /v2, the form is that of the Open Inference Protocol, `{"error": detail}`, and the statuses are those that its
-clients know from Triton: 400 for what is 422 elsewhere, and 503 for 504.
+Nothing that a client sent is ever repeated to it.
 """
 
-import errno
-import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic.json_schema import models_json_schema
-from starlette.exceptions import HTTPException
-
-from app.oip.schemas import InferenceError, InferRequest
-from app.schemas import FieldError, ProblemDetails
-from app.telemetry.observation import refused
-
-log = logging.getLogger(__name__)
-
-MEDIA_TYPE = "application/problem+json"
-
-UNDECLARED = "default"
-"""A response that routes declare and the OpenAPI document does not have: without it, FastAPI would declare its own 422
-for the parameters in a path, which nothing here answers."""
-
-_OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
-
-_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
+from app.schemas import FieldError
 
 REASONS: list[str] = []
 """The reason of every kind of problem."""
@@ -235,98 +208,3 @@ class DeadlineExceeded(Problem):
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__(f"The forecast was not done in {timeout_s:g} s, and was given up.")
-
-
-def is_open_inference(path: str) -> bool:
-    """Whether a path belongs to the Open Inference Protocol."""
-    return path == "/v2" or path.startswith("/v2/")
-
-
-def problem_of(error: Exception, what: str) -> Problem:
-    """What an error is to the client. Called where it was caught: one that nobody expected goes to the log."""
-    if isinstance(error, Problem):
-        return error
-    log.exception("%s failed", what)
-    return _unexpected(error)
-
-
-def _unexpected(error: Exception) -> Problem:
-    """What an error is that is not a Problem. What the system has too little of may be there again soon."""
-    if isinstance(error, OSError):
-        return Exhausted() if error.errno in _SCARCE else Failed()
-    no_thread = isinstance(error, RuntimeError) and str(error) == "can't start new thread"
-    return Exhausted() if no_thread or isinstance(error, MemoryError) else Failed()
-
-
-def problem_response(problem: Problem, path: str = "") -> Response:
-    """The HTTP form of a refusal, in the form that this path has for it."""
-    refused(problem.reason)
-    return _response(problem.status, problem.title, problem.detail, problem.errors, problem.headers, path)
-
-
-def declared_in_open_inference(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
-    """The OpenAPI description of the refusals that an endpoint below /v2 can answer."""
-    statuses = {_OPEN_INFERENCE_STATUS.get(kind.status, kind.status) for kind in kinds}
-    return {status: {"description": HTTPStatus(status).phrase, "model": InferenceError} for status in statuses}
-
-
-def declared(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
-    """The OpenAPI description of the refusals that an endpoint can answer."""
-    return {
-        kind.status: {
-            "description": kind.title,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
-        }
-        for kind in kinds
-    }
-
-
-def install(app: FastAPI) -> None:
-    """Make `app` answer every refusal as a problem, and say so in its OpenAPI document."""
-
-    openapi = app.openapi
-
-    def openapi_with_problems() -> dict[str, Any]:
-        # FastAPI collects the models of JSON responses and of bodies that it parses; these are neither to it.
-        document = openapi()
-        _, definitions = models_json_schema(
-            [(ProblemDetails, "serialization"), (InferRequest, "validation")],
-            ref_template="#/components/schemas/{model}",
-        )
-        document["components"]["schemas"].update(definitions["$defs"])
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop(UNDECLARED, None)
-        return document
-
-    app.openapi = openapi_with_problems  # type: ignore[method-assign]
-
-    @app.exception_handler(Problem)
-    async def on_problem(request: Request, problem: Problem) -> Response:
-        return problem_response(problem, request.scope["path"])
-
-    @app.exception_handler(RequestValidationError)
-    async def on_validation(request: Request, error: RequestValidationError) -> Response:
-        # FastAPI's own handler repeats the input, and fails on NaN.
-        errors = [FieldError(pointer="", detail=str(e["msg"])) for e in error.errors()]
-        return problem_response(InvalidRequest(errors), request.scope["path"])
-
-    @app.exception_handler(HTTPException)
-    async def on_http(request: Request, error: HTTPException) -> Response:
-        status = HTTPStatus(error.status_code)
-        detail = status.description or status.phrase
-        return _response(status, status.phrase, detail, None, error.headers or {}, request.scope["path"])
-
-    @app.exception_handler(Exception)
-    async def on_error(request: Request, error: Exception) -> Response:
-        return problem_response(_unexpected(error), request.scope["path"])
-
-
-def _response(
-    status: int, title: str, detail: str, errors: Sequence[FieldError] | None, headers: Mapping[str, str], path: str
-) -> Response:
-    if is_open_inference(path):
-        content = InferenceError(error=detail).model_dump_json()
-        return Response(content, _OPEN_INFERENCE_STATUS.get(status, status), headers, "application/json")
-    body = ProblemDetails(title=title, status=status, detail=detail, errors=None if errors is None else [*errors])
-    return Response(body.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)

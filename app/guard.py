@@ -12,16 +12,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import (
-    MEDIA_TYPE,
-    Problem,
-    RateExceeded,
-    Unauthorized,
-    is_open_inference,
-    problem_response,
-)
+from app.errors import Problem, RateExceeded, Unauthorized
 from app.keys import Keys
 from app.oip.tensors import LENGTH_HEADER
+from app.problems import MEDIA_TYPE, is_open_inference, problem_response
 from app.settings import Settings
 from app.telemetry.observation import admitted
 

@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.body import disconnected, read_body
 from app.endpoints import Endpoint
-from app.errors import problem_of, problem_response
 from app.models import serving
+from app.problems import problem_of, problem_response
 
 
 class HotPath:

@@ -6,7 +6,8 @@ announces its size by its own plain text, and it does not see what is answered b
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooLarge, is_open_inference, problem_response
+from app.errors import BodyTooLarge
+from app.problems import is_open_inference, problem_response
 
 
 class BodyLimitMiddleware:

@@ -14,9 +14,10 @@ from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
-from app import errors
+from app import problems
 from app.door import Door
 from app.endpoints import endpoints
+from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.guard import cross_origin, document_keys, guarded
 from app.hotpath import HotPath
 from app.limits import BodyLimitMiddleware
@@ -68,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1",
         redoc_url=None,
         # What is answered in front of the routes, whichever it is that was asked for
-        responses=errors.declared(errors.RequestTimeout, errors.BodyTooLarge, errors.HeadTooLarge),
+        responses=problems.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=lifespan,
         telemetry=telemetry(settings.tracing),
@@ -83,7 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(admin.router(reload))
     app.include_router(oip.router(Inference(settings)))
     app.include_router(page.routes)
-    errors.install(app)
+    problems.install(app)
     document_keys(app, settings)
     app.state.leaving = False
     metrics = app.state.metrics = Metrics(

@@ -16,7 +16,8 @@ from http import HTTPStatus
 from typing import Any
 from weakref import WeakSet
 
-from app.errors import HeadTooLarge, Problem, RequestTimeout, problem_response
+from app.errors import HeadTooLarge, Problem, RequestTimeout
+from app.problems import problem_response
 from app.protocol import Config, JoiningProtocol
 
 HEAD_BYTES = 65_536

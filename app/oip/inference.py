@@ -16,11 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.body import disconnected, read_body
 from app.endpoints import numbers
-from app.errors import Diverged, problem_of, problem_response
+from app.errors import Diverged
 from app.models import Models, Served
 from app.oip.compression import SMALLEST, accepted_coding, deflate, inflate
 from app.oip.statistics import Durations
 from app.oip.tensors import LENGTH_HEADER, Asked, TensorLimits, parse_request, response_head, tensor, with_data
+from app.problems import problem_of, problem_response
 from app.settings import Settings
 
 Values = npt.NDArray[Any]

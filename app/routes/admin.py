@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from app.dependencies import CurrentModels
-from app.errors import NotReady, ReloadRefused, declared
+from app.errors import NotReady, ReloadRefused
+from app.problems import declared
 from app.reload import Reload, tell_others
 from app.routes.service import model_list
 from app.schemas import ModelList

@@ -13,16 +13,9 @@ from starlette.types import Receive, Scope, Send
 from app.body import disconnected, documented_body, parse, read_body
 from app.dependencies import CurrentModels
 from app.endpoints import Endpoint, Event, stream
-from app.errors import (
-    DeadlineExceeded,
-    InvalidRequest,
-    Overloaded,
-    UnknownModel,
-    declared,
-    problem_of,
-    problem_response,
-)
+from app.errors import DeadlineExceeded, InvalidRequest, Overloaded, UnknownModel
 from app.models import Models
+from app.problems import declared, problem_of, problem_response
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
 Events = AsyncGenerator[Event]

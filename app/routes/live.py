@@ -8,9 +8,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from app.body import parse_json
 from app.endpoints import Endpoint
-from app.errors import InvalidRequest, Problem, problem_of, problem_response
+from app.errors import InvalidRequest, Problem
 from app.live import LiveSequence
 from app.models import serving
+from app.problems import problem_of, problem_response
 from app.schemas import FieldError, PredictRequest, Value
 from app.settings import Settings
 

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.body import disconnected, read_body
 from app.dependencies import STAYS, CurrentModels
 from app.errors import (
-    UNDECLARED,
     BodyTooLarge,
     DeadlineExceeded,
     InvalidRequest,
@@ -20,7 +19,6 @@ from app.errors import (
     UnknownModel,
     UnknownVersion,
     UnsupportedEncoding,
-    declared_in_open_inference,
 )
 from app.models import Served
 from app.oip.inference import Inference
@@ -43,6 +41,7 @@ from app.oip.schemas import (
     TensorMetadata,
 )
 from app.oip.tensors import LENGTH_HEADER
+from app.problems import UNDECLARED, declared_in_open_inference
 
 _PLATFORM = "pytorch_torchscript"
 _ANY = -1

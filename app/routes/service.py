@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from app.dependencies import STAYS, CurrentModels
-from app.errors import NotReady, declared
+from app.errors import NotReady
 from app.models import Models
+from app.problems import declared
 from app.schemas import Health, ModelInfo, ModelList
 from app.telemetry.metrics import MEDIA_TYPE
 

@@ -13,11 +13,12 @@ import numpy as np
 from starlette.datastructures import Headers
 
 from app.endpoints import endpoints, stream
-from app.errors import Problem, problem_response
+from app.errors import Problem
 from app.live import LiveSequence
 from app.loading import load
 from app.models import Models
 from app.oip.inference import Inference
+from app.problems import problem_response
 from app.schemas import GenerateRequest, PredictRequest
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

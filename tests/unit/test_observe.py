@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.errors import NotReady, problem_response
+from app.errors import NotReady
+from app.problems import problem_response
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import ObservingMiddleware
 from app.telemetry.observation import current, worked
