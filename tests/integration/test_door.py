@@ -36,10 +36,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def connections(server: Server) -> Iterator[list[socket.socket]]:
     address = urlsplit(server.url)
     with ExitStack() as stack:
-        yield [
+        made = [
             stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=30))
             for _ in range(MOST + SURPLUS)
         ]
+        for connection in made:  # the server has accepted all of them when each has had an answer
+            connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            response = HTTPResponse(connection)
+            response.begin()
+            response.read()
+        yield made
 
 
 def post(path: str, body: bytes, headers: bytes = b"") -> bytes:
