@@ -15,10 +15,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
+from app.direct import Answered, DirectProtocol
 from app.errors import Overloaded
-from app.patience import PatientProtocol, as_bytes
+from app.patience import as_bytes
 from app.problems import is_open_inference
 
 MOST = 512
@@ -69,7 +69,7 @@ class Door:
         self._began_s, self._taken_before, self._came = now_s, taken, 0
 
 
-class DoorProtocol(PatientProtocol):
+class DoorProtocol(DirectProtocol):
     """What uvicorn is given as `http`. The door is in the state of the application's lifespan."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -90,22 +90,12 @@ class DoorProtocol(PatientProtocol):
     def _turn_away(self, door: Door) -> None:
         path = self.url.partition(b"?")[0].decode("latin-1")
         keeps = self.parser.should_keep_alive() and not self._draining
-        self.cycle = _Refused(self.scope)  # type: ignore[assignment]
+        self.cycle = Answered(self.scope)  # type: ignore[assignment]
         self.transport.write(_refusal(is_open_inference(path), keeps))
         self.on_response_complete()
         if not keeps:
             self.transport.close()
         door.on_refusal(path)
-
-
-class _Refused:
-    """What uvicorn looks at in a request that is answered; what still comes of its body, it drops."""
-
-    response_complete = True
-
-    def __init__(self, scope: Any) -> None:
-        self.scope = scope
-        self.message_event = asyncio.Event()
 
 
 @cache

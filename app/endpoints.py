@@ -5,10 +5,10 @@ Parse, forecast, serialise: three calls. FastAPI's endpoints (`app/routes/foreca
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ Request = TypeVar("Request", bound=PredictRequest)
 
 ClientGone = Callable[[], Awaitable[object]]
 
-Answer = Callable[[Request, Served, ClientGone], Awaitable[bytes]]
+Answer = Callable[[Request, Served, ClientGone], Coroutine[Any, Any, bytes]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,23 @@ class Endpoint(Generic[Request]):
         request = parse(self.model, content_type, body)
         served = models.named(request.model)
         return await self.answer(request, served, client_gone), served
+
+    def respond_at_once(self, content_type: str, body: bytes, models: Models) -> tuple[bytes, Served] | None:
+        """The same, where the work is so little that nothing has to be waited for; None where it is not."""
+        request = parse(self.model, content_type, body)
+        served = models.named(request.model)
+        steps = request.steps if isinstance(request, GenerateRequest) else 1
+        if steps > _SLICE or not served.forecaster.is_inline(len(request.sequence) + steps):
+            return None
+        try:
+            self.answer(request, served, _nobody).send(None)
+        except StopIteration as answered:
+            return answered.value, served
+        raise RuntimeError("a forecast on the event loop has waited")
+
+
+async def _nobody() -> None:
+    """What waits for a client to go, where there is no time for that."""
 
 
 async def predict(request: PredictRequest, served: Served, client_gone: ClientGone) -> bytes:

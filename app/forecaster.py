@@ -66,6 +66,10 @@ class Forecaster:
         self._first_part_steps = self._part_steps if runtime.batches else min(self._part_steps, FIRST_PART)
         self._turn = asyncio.Lock()
 
+    def is_inline(self, cost: int) -> bool:
+        """Whether a forecast of so many steps, encoding included, is computed at once, on the event loop."""
+        return cost <= self._inline_steps
+
     async def forecast(
         self,
         sequence: Sequence[float],
@@ -91,7 +95,7 @@ class Forecaster:
             ClientGone: nobody waits for it any more.
         """
         cost = len(sequence) + steps
-        if cost <= self._inline_steps:
+        if self.is_inline(cost):
             forecast = self._at_once(sequence, steps, state, keeps_state)
         else:
             self._admission.check(cost, self._admission.timeout_s(timeout_s))

@@ -15,6 +15,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app import problems
+from app.direct import Direct
 from app.door import Door
 from app.endpoints import endpoints
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
@@ -42,7 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         metrics.ready.set(0)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Door]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         provider = start_tracing() if settings.tracing else None
         metrics.started.add()
         metrics.alive.set(1)
@@ -54,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         gc.freeze()
         door = Door(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)
         with reload.on_hangup(), leaving(leave, settings.drain_delay_s):
-            yield {"door": door}
+            yield {"door": door, "direct": app.state.direct}
         leave()
         models, app.state.models = app.state.models, None
         for served in models:
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     document_keys(app, settings)
     app.state.leaving = False
+    app.state.direct = None
     metrics = app.state.metrics = Metrics(
         routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
     )
@@ -116,4 +118,8 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
         stack = HotPath(stack, app.state, endpoints(settings), settings.max_body_bytes)
     stack = guarded(stack, settings, page.FOLDER)
     stack = cross_origin(stack, settings)
-    return ObservingMiddleware(stack, app.state.metrics, access_log(settings))
+    observing = ObservingMiddleware(stack, app.state.metrics, access_log(settings))
+    # What stands between these two and the hot path would be passed by.
+    if settings.hot_path and not (settings.tracing or settings.api_keys or settings.cors_origins):
+        app.state.direct = Direct(app.state, endpoints(settings), observing, settings.max_body_bytes)
+    return observing

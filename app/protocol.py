@@ -23,14 +23,25 @@ class Outbox:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: list[JoiningTransport] = []
+        self._answers = self._answers_before = 0
+        """Whole ones: of this turn, and of the last one that had any."""
 
     def add(self, transport: "JoiningTransport") -> None:
-        if not self._waiting:
+        if not (self._waiting or self._answers):
             self._loop.call_soon(self._send)
         self._waiting.append(transport)
 
+    def is_alone(self) -> bool:
+        """Count a whole answer. Whether it is likely to be the only one of this turn, as the last one was of its."""
+        if not (self._waiting or self._answers):
+            self._loop.call_soon(self._send)
+        self._answers += 1
+        return self._answers == 1 and self._answers_before <= 1
+
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if self._answers:
+            self._answers_before, self._answers = self._answers, 0
         for transport in waiting:
             transport.flush()
 
@@ -53,6 +64,14 @@ class JoiningTransport:
         self._kept += data
         if len(self._kept) > _LARGE:
             self.flush()
+
+    def send(self, answer: bytes) -> None:
+        """Write a whole answer: at once where it is alone, since it has nothing to wait for."""
+        if self._outbox.is_alone():
+            self._kept += answer
+            self.flush()
+        else:
+            self.write(answer)
 
     def flush(self) -> None:
         """Send what was kept, if that can be.
@@ -85,8 +104,12 @@ class Config(uvicorn.Config):
 class JoiningProtocol(HttpToolsProtocol):
     """Uvicorn's protocol on a `JoiningTransport`."""
 
+    joining: JoiningTransport
+    """What `transport` is."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         outbox = _outboxes.get(self.loop)
         if outbox is None:
             outbox = _outboxes[self.loop] = Outbox(self.loop)
-        super().connection_made(JoiningTransport(transport, outbox))  # type: ignore[arg-type]
+        self.joining = JoiningTransport(transport, outbox)
+        super().connection_made(self.joining)  # type: ignore[arg-type]

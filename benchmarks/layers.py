@@ -74,7 +74,7 @@ def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
 class _SixteenATurn(ObservingMiddleware):
     """Counts as if each turn of the event loop had sixteen requests: here there is no loop."""
 
-    def _finish(self, seen: Observation) -> None:
+    def finish(self, seen: Observation) -> None:
         seen.duration_s = time.perf_counter() - seen.began_s
         self._ended.append(seen)
         if len(self._ended) == 16:

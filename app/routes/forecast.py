@@ -20,6 +20,23 @@ from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, Predi
 
 Events = AsyncGenerator[Event]
 
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The events.",
+        "content": {
+            "text/event-stream": {
+                "itemSchema": {
+                    "type": "object",
+                    "properties": {
+                        "event": {"enum": ["values", "done", "error"]},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                    },
+                }
+            }
+        },
+    }
+}
+
 _AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Headers of a stream: neither a browser nor nginx shall collect it."""
 
@@ -84,7 +101,8 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
     @routes.post(
         "/generate/stream",
         operation_id="generate_stream",
-        response_class=_EventStream,
+        response_class=Response,
+        responses=_EVENTS,
         openapi_extra=documented_body(generate_endpoint.model),
     )
     async def generate_stream(request: Request, models: CurrentModels) -> Response:

@@ -6,7 +6,7 @@ out: what does it is then in the processor's caches for all of them but the firs
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from http import HTTPStatus
 
 from starlette.routing import compile_path
@@ -38,7 +38,14 @@ class ObservingMiddleware:
         try:
             await self.app(scope, receive, seen.send)
         finally:
-            self._finish(seen)
+            self.finish(seen)
+
+    def begin(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Observation:
+        """Observe a request to a route without parameters that is answered without an application.
+
+        `finish` ends that, and before anything else is done, `leave` has to.
+        """
+        return Observation(self._routes[path], headers)
 
     async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of a WebSocket: its messages are counted, and how long it stays open is no latency."""
@@ -68,13 +75,14 @@ class ObservingMiddleware:
             await self.app(scope, counted_receive, observed_send)
         finally:
             self._open(-1)
-            self._finish(seen)
+            self.finish(seen)
 
     def _open(self, more: int) -> None:
         self._sockets += more
         self._metrics.sockets.set(self._sockets)
 
-    def _finish(self, seen: Observation) -> None:
+    def finish(self, seen: Observation) -> None:
+        """The request has been answered, or has failed."""
         seen.duration_s = time.perf_counter() - seen.began_s
         if not self._ended:
             asyncio.get_running_loop().call_soon(self.count)

@@ -37,8 +37,9 @@ class Observation:
 
     __slots__ = ("_send", "began_s", "duration_s", "id", "owner", "reason", "route", "status", "trace_id", "work")
 
-    def __init__(self, route: "Route", headers: Iterable[tuple[bytes, bytes]], send: Send) -> None:
-        """Its id is its client's where that is acceptable, and otherwise a new one. `send` is where answers go."""
+    def __init__(self, route: "Route", headers: Iterable[tuple[bytes, bytes]], send: Send | None = None) -> None:
+        """Its id is its client's where that is acceptable, and otherwise a new one. `send` is where answers go that an
+        application sends."""
         self.began_s = time.perf_counter()
         self.duration_s = 0.0
         self._send = send
@@ -63,13 +64,18 @@ class Observation:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"].append((b"x-request-id", self.id))
-        return self._send(message)
+        return self._send(message)  # type: ignore[misc]
 
 
 _current: ContextVar[Observation | None] = ContextVar("observation", default=None)
 
 current = _current.get
 """The observation of the request that is being answered; None outside of one."""
+
+
+def leave() -> None:
+    """There is no current request any more."""
+    _current.set(None)
 
 
 def worked(steps: int) -> None:

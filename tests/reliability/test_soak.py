@@ -38,7 +38,7 @@ ASKED_ALONE += [("GET", "/nowhere"), ("GET", "/v2/nowhere"), ("PUT", "/predict")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("soaked")
     model = make_small_artifact(folder, cell="gru", hidden=32, intervals=some_intervals())
-    with serve(folder, model=model, workers=2, max_steps=MAX_STEPS, access_log=False) as server:
+    with serve(folder, model=model, workers=2, max_steps=MAX_STEPS, max_pending_s=60, access_log=False) as server:
         yield server
 
 

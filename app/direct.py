@@ -1,0 +1,149 @@
+"""Small requests answered where they are parsed: no task, no ASGI, no turn of the event loop in between.
+
+For a small forecast, uvicorn's way from the parser to an application and back takes longer than the forecast and all
+that is counted of it. Here a request to /predict or /generate whose work is done at once, on the event loop, is
+answered as soon as its last byte has been read. Every other one goes on to the application, as if it had come only
+then: what has to wait, what has no length or too large a one, what is pipelined behind an answer that waits. It is the
+hot path (`app/hotpath.py`) one layer further out, held to the same answers by the same property test: what is done with
+a body is `Endpoint.respond_at_once`, and what is counted of a request is in the `Observation` that it has on every way.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from starlette.datastructures import State
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from app.endpoints import Endpoint
+from app.models import serving
+from app.patience import PatientProtocol
+from app.problems import problem_of, problem_response
+from app.telemetry.middleware import ObservingMiddleware
+from app.telemetry.observation import leave
+
+Headers = list[tuple[bytes, bytes]]
+Send = Callable[[bytes], object]
+
+
+class Direct:
+    """What answers, for all connections of one event loop."""
+
+    def __init__(
+        self, state: State, endpoints: Iterable[Endpoint[Any]], observing: ObservingMiddleware, max_body_bytes: int
+    ) -> None:
+        """`state` is the application's. A larger body is left to it."""
+        self._state = state
+        self._observing = observing
+        self._max = max_body_bytes
+        self._endpoints = {endpoint.path.encode(): endpoint for endpoint in endpoints}
+
+    def takes(self, url: bytes, headers: Headers) -> bool:
+        """Whether a POST request may be one to answer here. Its body is then needed as a whole."""
+        if url not in self._endpoints:
+            return False
+        length = next((value for name, value in headers if name == b"content-length"), None)
+        return length is not None and int(length) <= self._max  # that it is a number, the HTTP parser has checked
+
+    def answer(self, url: bytes, headers: Headers, body: bytes, defaults: bytes, send: Send) -> bool:
+        """Send the response, with the headers in `defaults`; False where the work has to wait for its turn."""
+        endpoint = self._endpoints[url]
+        content_type = next((value for name, value in headers if name == b"content-type"), b"")
+        seen = self._observing.begin(endpoint.path, headers)
+        try:
+            answer = endpoint.respond_at_once(content_type.decode("latin-1"), body, serving(self._state))
+            if answer is None:
+                return False
+            content, served = answer
+            own = [served.version, (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
+            seen.status = 200
+        except Exception as error:
+            problem = problem_response(problem_of(error, f"POST {endpoint.path}"))
+            content, own, seen.status = bytes(problem.body), problem.raw_headers, problem.status_code
+        finally:
+            leave()
+        lines = b"".join([b"%b: %b\r\n" % header for header in own])
+        send(b"%b%b%bx-request-id: %b\r\n\r\n%b" % (STATUS_LINE[seen.status], defaults, lines, seen.id, content))
+        self._observing.finish(seen)
+        return True
+
+
+class DirectProtocol(PatientProtocol):
+    """Holds back the head of a request that may be answered here until its body is there."""
+
+    _held = False
+    _direct: Direct | None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._direct = self.app_state.get("direct")
+        self._parts = b""
+
+    def on_headers_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        self._held = self._may_answer()
+        if not self._held:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """See `HttpToolsProtocol`."""
+        if self._held:
+            self._parts += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        if self._held and self._direct is not None:
+            self._held, body, self._parts = False, self._parts, b""
+            if self._direct.answer(self.url, self.headers, body, self._defaults(), self.joining.send):
+                self.cycle = Answered(self.scope)  # type: ignore[assignment]
+                return self.on_response_complete()
+            super().on_headers_complete()
+            super().on_body(body)
+        super().on_message_complete()
+
+    def _may_answer(self) -> bool:
+        return (
+            self._direct is not None
+            and self.parser.get_method() == b"POST"
+            and (self.cycle is None or self.cycle.response_complete)  # or the answer would overtake another
+            and self._direct.takes(self.url, self.headers)
+            and self.parser.should_keep_alive()
+            and not (self.parser.should_upgrade() or self.expect_100_continue)
+            and not (self._draining or self.flow.write_paused or self.transport.is_closing())
+        )
+
+    def _defaults(self) -> bytes:
+        """The headers of every response, as bytes. Uvicorn makes a new list of them once a second."""
+        headers = self.server_state.default_headers
+        if _last.headers is not headers:
+            _last.headers, _last.lines = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+        return _last.lines
+
+    def _in_head(self) -> bool:
+        return not self._held and super()._in_head()
+
+    def _awaits(self) -> object:
+        return self.scope if self._held else super()._awaits()
+
+
+class Answered:
+    """What uvicorn looks at in a request that was answered without an application."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+    """Nobody waits for it."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+
+
+class _Last:
+    headers: object = None
+    lines = b""
+
+
+_last = _Last()

@@ -1,0 +1,116 @@
+"""Requests that are answered where they are parsed: in whatever pieces they come, and in order with all others."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.metrics import total
+from tests.server import Server, serve
+
+SMALL = b'{"sequence": [0.1, 0.2, 0.3], "steps": 3}'
+LONG = b'{"sequence": [0.1, 0.2, 0.3], "steps": 5000}'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("direct"), workers=1) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[socket.socket]:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield client
+
+
+def post(body: bytes, headers: bytes = b"", path: bytes = b"/generate", version: bytes = b"1.1") -> bytes:
+    head = b"POST %b HTTP/%b\r\nhost: x\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
+    return head % (path, version, headers, len(body), body)
+
+
+def answers(client: socket.socket, count: int) -> list[tuple[int, dict[str, str], bytes]]:
+    """Status, headers and body of the next answers on a connection."""
+    found = []
+    with client.makefile("rb") as received:
+        for _ in range(count):
+            status = int(received.readline().split()[1])
+            lines = iter(lambda: received.readline().decode().strip(), "")
+            headers = dict(line.lower().split(": ", 1) for line in lines)
+            found.append((status, headers, received.read(int(headers["content-length"]))))
+    return found
+
+
+def expected(server: Server, body: bytes) -> bytes:
+    """The answer by FastAPI's routing, which every request without a length takes."""
+    parts = iter([body])
+    return httpx.post(f"{server.url}/generate", content=parts, headers={"content-type": "application/json"}).content
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_request_may_come_in_pieces(server: Server, client: socket.socket, size: int) -> None:
+    request = post(SMALL)
+    for first in range(0, len(request), size):
+        client.sendall(request[first : first + size])
+        time.sleep(0.001)
+    ((status, headers, body),) = answers(client, 1)
+    assert (status, body) == (200, expected(server, SMALL))
+    assert headers.keys() >= {"date", "x-content-type-options", "x-model-version", "x-request-id", "content-length"}
+
+
+def test_pipelined_requests_are_answered_in_their_order(server: Server, client: socket.socket) -> None:
+    small, long = expected(server, SMALL), expected(server, LONG)
+    wrong = post(b"{}")
+    client.sendall(
+        post(SMALL) + post(LONG) + post(SMALL) + wrong + b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n" + post(SMALL)
+    )
+    got = answers(client, 6)
+    assert [status for status, _, _ in got] == [200, 200, 200, 422, 200, 200]
+    assert [body for _, _, body in got[:3]] == [small, long, small]
+    assert json.loads(got[4][2]) == {"status": "alive"}
+    assert got[5][2] == small
+
+
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [(b"connection: close\r\n", b"1.1"), (b"", b"1.0"), (b"expect: 100-continue\r\nconnection: close\r\n", b"1.1")],
+)
+def test_what_needs_more_than_an_answer_goes_on_to_uvicorn(
+    server: Server, client: socket.socket, headers: bytes, version: bytes
+) -> None:
+    client.sendall(post(SMALL, headers, version=version))
+    with client.makefile("rb") as received:
+        got = received.read()
+    head, _, body = got.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == expected(server, SMALL)
+    assert b"connection: close" in head
+    assert got.startswith(b"HTTP/1.1 100 ") == (b"expect" in headers)
+
+
+def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) -> None:
+    def requests() -> float:
+        return total(httpx.get(f"{server.url}/metrics").text, "sine_requests_total", route="/predict")
+
+    before = requests()
+    one = post(b'{"sequence": [0.5]}', b"x-request-id: counted-once\r\n", b"/predict")
+    refused = post(b'{"sequence": []}', b"x-request-id: refused-once\r\n", b"/predict")
+    client.sendall(one + refused)
+    got = answers(client, 2)
+    assert [(status, headers["x-request-id"]) for status, headers, _ in got] == [
+        (200, "counted-once"),
+        (422, "refused-once"),
+    ]
+    deadline = time.monotonic() + 5
+    while (log := Path(server.log).read_text()).count("refused-once") < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert log.count("counted-once") == log.count("refused-once") == 1
+    assert requests() == before + 2
