@@ -1,4 +1,4 @@
-"""`python -m app` with uvicorn's protocol as it comes, which writes the head and the body of each answer apart."""
+"""`python -m app` with uvicorn's protocol as it comes: every request is a task, and head and body are written apart."""
 
 from app import __main__ as service
 

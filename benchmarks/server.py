@@ -1,7 +1,7 @@
 """Our own server: the hot path, the distance to what any Python server can reach, and fairness.
 
 Compares, in interleaved rounds, this server, the same server answering through FastAPI's routing
-(SINE_HOT_PATH=false), the same server on uvicorn's own protocol (app/protocol.py says what ours does differently), and
+(SINE_HOT_PATH=false), the same server on uvicorn's own protocol (app/protocol.py and app/direct.py say what ours does), and
 the floor: raw ASGI with the same validation that answers a constant, of the same length for /generate, with as many
 workers. Then the p99 of /predict on one connection, alone and beside another connection that asks for rollouts of
 10,000 steps without pause; with one worker, both connections are that worker's. A star marks what was measured while
@@ -31,7 +31,7 @@ from benchmarks.rounds import Entry, Load, as_long_as_ours, measure
 PREDICT_1, PREDICT_64, GENERATE_16 = Load(1), Load(64), Load(16, steps=1000)
 LONG = Load(1, steps=10_000)
 ROUTED = "ours through FastAPI"
-APART = "ours, head and body written apart"
+APART = "ours on uvicorn's own protocol"
 
 
 def beside_rollouts(served: Served, seconds: int) -> Measured:
