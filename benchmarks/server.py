@@ -1,11 +1,11 @@
 """Our own server: the hot path, the distance to what any Python server can reach, and fairness.
 
 Compares, in interleaved rounds, this server, the same server answering through FastAPI's routing
-(SINE_HOT_PATH=false), the same server on uvicorn's own protocol (app/protocol.py and app/direct.py say what ours does), and
-the floor: raw ASGI with the same validation that answers a constant, of the same length for /generate, with as many
-workers. Then the p99 of /predict on one connection, alone and beside another connection that asks for rollouts of
-10,000 steps without pause; with one worker, both connections are that worker's. A star marks what was measured while
-something else took more than 0.15 cores.
+(SINE_HOT_PATH=false), the same server on uvicorn's own protocol (app/protocol.py and app/direct.py say what ours does
+differently), and the floor: raw ASGI with the same validation that answers a constant, of the same length for
+/generate, with as many workers. Then the p99 of /predict on one connection, alone and beside another connection that
+asks for rollouts of 10,000 steps without pause; with one worker, both connections are that worker's. A star marks what
+was measured while something else took more than 0.15 cores.
 """
 
 from __future__ import annotations

@@ -166,6 +166,8 @@ def test_a_worker_starts_where_its_metrics_cannot_be_written(server: Server, res
 def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(
     server: Server, artifact: Path, results: Results, full: bool
 ) -> None:
+    if not full:
+        pytest.skip("a worker is tried again after 10 s, which is too long for the short form")
     good = artifact.read_bytes()
     artifact.write_bytes(good[:-100])
     try:
