@@ -90,9 +90,8 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The table: printed, and written for `benchmarks/document.py` where it is the whole one."""
+    """The table: printed, and written for `benchmarks/document.py`."""
     results = session.config.stash[_RESULTS]
-    if results.rows and session.config.getoption("--full"):
-        save("reliability", {"checks": results.table()}, [vars(row) for row in results.rows])
-    elif results.rows:
-        print(f"\n\n{results.table()}")
+    if results.rows:
+        name = "reliability" if session.config.getoption("--full") else "reliability_short"
+        save(name, {"checks": results.table()}, [vars(row) for row in results.rows])
