@@ -9,6 +9,7 @@ a body is `Endpoint.respond_at_once`, and what is counted of a request is in the
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.datastructures import State
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.endpoints import Endpoint
+from app.errors import ClientGone
 from app.models import serving
 from app.patience import PatientProtocol
 from app.problems import problem_of, problem_response
@@ -45,11 +47,15 @@ class Direct:
         length = next((value for name, value in headers if name == b"content-length"), None)
         return length is not None and int(length) <= self._max  # that it is a number, the HTTP parser has checked
 
-    def answer(self, url: bytes, headers: Headers, body: bytes, defaults: bytes, send: Send) -> bool:
-        """Send the response, with the headers in `defaults`; False where the work has to wait for its turn."""
+    def answer(self, url: bytes, headers: Headers, body: bytes, began_s: float, defaults: bytes, send: Send) -> bool:
+        """Send the response, with the headers in `defaults`; False where the work has to wait for its turn.
+
+        `began_s` is when the request's head was there, by `time.perf_counter`.
+        """
         endpoint = self._endpoints[url]
         content_type = next((value for name, value in headers if name == b"content-type"), b"")
         seen = self._observing.begin(endpoint.path, headers)
+        seen.began_s = began_s
         try:
             answer = endpoint.respond_at_once(content_type.decode("latin-1"), body, serving(self._state))
             if answer is None:
@@ -67,6 +73,13 @@ class Direct:
         self._observing.finish(seen)
         return True
 
+    def gone(self, url: bytes, headers: Headers, began_s: float) -> None:
+        """Count a request whose client left before its body was there."""
+        seen = self._observing.begin(self._endpoints[url].path, headers)
+        leave()
+        seen.began_s, seen.status, seen.reason = began_s, ClientGone.status, ClientGone.reason
+        self._observing.finish(seen)
+
 
 class DirectProtocol(PatientProtocol):
     """Holds back the head of a request that may be answered here until its body is there."""
@@ -79,10 +92,19 @@ class DirectProtocol(PatientProtocol):
         self._direct = self.app_state.get("direct")
         self._parts = b""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `HttpToolsProtocol`."""
+        if self._held and self._direct is not None:
+            self._held = False
+            self._direct.gone(self.url, self.headers, self._head_s)
+        super().connection_lost(exc)
+
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`."""
         self._held = self._may_answer()
-        if not self._held:
+        if self._held:
+            self._head_s = time.perf_counter()
+        else:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -96,7 +118,7 @@ class DirectProtocol(PatientProtocol):
         """See `HttpToolsProtocol`."""
         if self._held and self._direct is not None:
             self._held, body, self._parts = False, self._parts, b""
-            if self._direct.answer(self.url, self.headers, body, self._defaults(), self.joining.send):
+            if self._direct.answer(self.url, self.headers, body, self._head_s, self._defaults(), self.joining.send):
                 self.cycle = Answered(self.scope)  # type: ignore[assignment]
                 return self.on_response_complete()
             super().on_headers_complete()

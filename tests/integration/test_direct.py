@@ -95,6 +95,19 @@ def test_what_needs_more_than_an_answer_goes_on_to_uvicorn(
     assert got.startswith(b"HTTP/1.1 100 ") == (b"expect" in headers)
 
 
+def test_a_client_that_leaves_in_its_body_is_counted(server: Server, client: socket.socket) -> None:
+    def left() -> float:
+        return total(httpx.get(f"{server.url}/metrics").text, "sine_requests_total", route="/generate", status="499")
+
+    before, deadline = left(), time.monotonic() + 5
+    client.sendall(post(SMALL)[:-5])
+    time.sleep(0.05)
+    client.close()
+    while left() != before + 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) -> None:
     def requests() -> float:
         return total(httpx.get(f"{server.url}/metrics").text, "sine_requests_total", route="/predict")
