@@ -409,8 +409,9 @@ def test_the_openapi_document_has_all_of_it(server: Server) -> None:
         *(f"/v2/models/{{model}}/versions/{{version}}{path}" for path in of_model),
     }
     infer = document["paths"]["/v2/models/{model}/versions/{version}/infer"]["post"]
-    assert [parameter["name"] for parameter in infer["parameters"]] == ["model", "version"]
-    assert {"200", "400", "404", "413", "415", "503", "default"} == infer["responses"].keys()
+    names = [parameter["name"] for parameter in infer["parameters"]]
+    assert names == ["model", "version", "inference-header-content-length", "content-encoding"]
+    assert {"200", "400", "404", "408", "413", "415", "431", "503"} == infer["responses"].keys()
     described = infer["requestBody"]["content"]["application/json"]["schema"]
     assert described == {"$ref": "#/components/schemas/InferRequest"}
     schema = document["components"]["schemas"]["InferInput"]["properties"]
