@@ -78,6 +78,13 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(exc or EOFError())
 
 
+_CONNECT_S = 10
+
+
+class NotConnected(OSError):
+    """Nobody listens, or the network is gone: no request was sent."""
+
+
 class Connections:
     """Idle connections to one server, as many as were needed at once."""
 
@@ -87,11 +94,20 @@ class Connections:
         self._idle: list[_Connection] = []
 
     async def post(self, path: str, body: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
-        """Status, headers and body of an answer. Raises OSError or EOFError where there is none."""
+        """Status, headers and body of an answer.
+
+        Raises:
+            NotConnected: no connection could be made.
+            OSError, EOFError: the request was sent, and there is no answer.
+        """
         if self._idle:
             connection = self._idle.pop()
         else:
-            _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
+            except OSError as error:
+                raise NotConnected from error
         try:
             head, content = await connection.ask(
                 b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"

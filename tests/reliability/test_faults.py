@@ -1,7 +1,6 @@
 """What breaks servers, done to one under load: what is lost is counted, and is none but what was inside what died."""
 
 import asyncio
-import errno
 import json
 import os
 import signal
@@ -23,7 +22,7 @@ from app.workers import METRICS_FOLDER
 from tests.integration.test_workers import wait_for, workers_of
 from tests.metrics import total
 from tests.reliability.conftest import MAX_STEPS, SETTINGS
-from tests.reliability.load import Connections
+from tests.reliability.load import Connections, NotConnected
 from tests.reliability.processes import descriptors, is_alive, variable
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
@@ -62,11 +61,10 @@ class Load:
                 async with asyncio.timeout(30):
                     status, _, body = await connections.post("/generate", BODY)
                 self.answers[b"%d %b" % (status, body)] += 1
-            except (OSError, EOFError) as error:
-                if getattr(error, "errno", None) in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
-                    self.refused += 1
-                else:
-                    self.lost.append(sent)
+            except NotConnected:
+                self.refused += 1
+            except (OSError, EOFError):
+                self.lost.append(sent)
             await asyncio.sleep(0.001)
         connections.close()
 
