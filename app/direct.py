@@ -21,6 +21,7 @@ from app.errors import ClientGone
 from app.models import serving
 from app.patience import PatientProtocol
 from app.problems import problem_of, problem_response
+from app.protocol import header_lines
 from app.telemetry.middleware import ObservingMiddleware
 from app.telemetry.observation import leave
 
@@ -39,6 +40,8 @@ class Direct:
         self._observing = observing
         self._max = max_body_bytes
         self._endpoints = {endpoint.path.encode(): endpoint for endpoint in endpoints}
+        self._defaults: Headers = []
+        self._default_lines = b""
 
     def takes(self, url: bytes, headers: Headers) -> bool:
         """Whether a POST request may be one to answer here. Its body is then needed as a whole."""
@@ -47,7 +50,7 @@ class Direct:
         length = next((value for name, value in headers if name == b"content-length"), None)
         return length is not None and int(length) <= self._max  # that it is a number, the HTTP parser has checked
 
-    def answer(self, url: bytes, headers: Headers, body: bytes, began_s: float, defaults: bytes, send: Send) -> bool:
+    def answer(self, url: bytes, headers: Headers, body: bytes, began_s: float, defaults: Headers, send: Send) -> bool:
         """Send the response, with the headers in `defaults`; False where the work has to wait for its turn.
 
         `began_s` is when the request's head was there, by `time.perf_counter`.
@@ -68,8 +71,10 @@ class Direct:
             content, own, seen.status = bytes(problem.body), problem.raw_headers, problem.status_code
         finally:
             leave()
-        lines = b"".join([b"%b: %b\r\n" % header for header in own])
-        send(b"%b%b%bx-request-id: %b\r\n\r\n%b" % (STATUS_LINE[seen.status], defaults, lines, seen.id, content))
+        if defaults is not self._defaults:  # uvicorn makes a new list of them once a second
+            self._defaults, self._default_lines = defaults, header_lines(defaults)
+        lines = self._default_lines + header_lines(own)
+        send(b"%b%bx-request-id: %b\r\n\r\n%b" % (STATUS_LINE[seen.status], lines, seen.id, content))
         self._observing.finish(seen)
         return True
 
@@ -117,31 +122,36 @@ class DirectProtocol(PatientProtocol):
     def on_message_complete(self) -> None:
         """See `HttpToolsProtocol`."""
         if self._held and self._direct is not None:
-            self._held, body, self._parts = False, self._parts, b""
-            if self._direct.answer(self.url, self.headers, body, self._head_s, self._defaults(), self.joining.send):
+            defaults, send = self.server_state.default_headers, self.joining.send
+            if self._direct.answer(self.url, self.headers, self._parts, self._head_s, defaults, send):
+                self._held, self._parts = False, b""
                 self.cycle = Answered(self.scope)  # type: ignore[assignment]
                 return self.on_response_complete()
-            super().on_headers_complete()
-            super().on_body(body)
+            self._hand_on()
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """See `PatientProtocol`. A request whose body is on its way has been accepted."""
+        if self._held:
+            self._hand_on()
+        super().shutdown()
+
+    def _hand_on(self) -> None:
+        """Let the application have the request, as if its head had come only now."""
+        self._held, body, self._parts = False, self._parts, b""
+        super().on_headers_complete()
+        super().on_body(body)
 
     def _may_answer(self) -> bool:
         return (
             self._direct is not None
             and self.parser.get_method() == b"POST"
-            and (self.cycle is None or self.cycle.response_complete)  # or the answer would overtake another
+            and self.has_answered()
             and self._direct.takes(self.url, self.headers)
             and self.parser.should_keep_alive()
             and not (self.parser.should_upgrade() or self.expect_100_continue)
             and not (self._draining or self.flow.write_paused or self.transport.is_closing())
         )
-
-    def _defaults(self) -> bytes:
-        """The headers of every response, as bytes. Uvicorn makes a new list of them once a second."""
-        headers = self.server_state.default_headers
-        if _last.headers is not headers:
-            _last.headers, _last.lines = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
-        return _last.lines
 
     def _in_head(self) -> bool:
         return not self._held and super()._in_head()
@@ -161,11 +171,3 @@ class Answered:
 
     def __init__(self, scope: Any) -> None:
         self.scope = scope
-
-
-class _Last:
-    headers: object = None
-    lines = b""
-
-
-_last = _Last()

@@ -55,7 +55,9 @@ class Door:
         return self._came <= self.limit
 
     def _turn(self) -> None:
-        """A turn ends where requests have been read, and are not yet worked on; so it worked on those of the last."""
+        """A turn ends where requests have been read: it worked on those of its own that are answered where they are
+        parsed (`app/direct.py`), and of the last one on all others. Turns that are too long come in rows, alike.
+        """
         now_s, taken = time.thread_time(), min(self._came, self.limit)
         took_s = now_s - self._began_s
         if took_s > self._turn_s:
@@ -84,8 +86,7 @@ class DoorProtocol(DirectProtocol):
             self._turn_away(self._door)
 
     def _may_be_refused(self) -> bool:
-        answered = self.cycle is None or self.cycle.response_complete  # or the refusal would overtake an answer
-        return answered and self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
+        return self.has_answered() and self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
 
     def _turn_away(self, door: Door) -> None:
         path = self.url.partition(b"?")[0].decode("latin-1")

@@ -44,18 +44,21 @@ class Endpoint(Generic[Request]):
     model: type[Request]
     answer: Answer[Request]
 
+    def asked(self, content_type: str, body: bytes, models: Models) -> tuple[Request, Served]:
+        """The request in `body`, and the model that it asks. Raises Problem for whatever is refused."""
+        request = parse(self.model, content_type, body)
+        return request, models.named(request.model)
+
     async def respond(
         self, content_type: str, body: bytes, models: Models, client_gone: ClientGone
     ) -> tuple[bytes, Served]:
         """The JSON that answers `body`, and the model that it is of. Raises Problem for whatever is refused."""
-        request = parse(self.model, content_type, body)
-        served = models.named(request.model)
+        request, served = self.asked(content_type, body, models)
         return await self.answer(request, served, client_gone), served
 
     def respond_at_once(self, content_type: str, body: bytes, models: Models) -> tuple[bytes, Served] | None:
         """The same, where the work is so little that nothing has to be waited for; None where it is not."""
-        request = parse(self.model, content_type, body)
-        served = models.named(request.model)
+        request, served = self.asked(content_type, body, models)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
         if steps > _SLICE or not served.forecaster.is_inline(len(request.sequence) + steps):
             return None

@@ -103,23 +103,19 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     """
     settings = settings or Settings()
     app = create_app(settings)
+    both, most = endpoints(settings), settings.max_body_bytes
     stack: ASGIApp = app
     if settings.hot_path and settings.tracing:
-        app.add_middleware(
-            TracedHotPath,
-            state=app.state,
-            endpoints=endpoints(settings),
-            max_body_bytes=settings.max_body_bytes,
-        )
+        app.add_middleware(TracedHotPath, state=app.state, endpoints=both, max_body_bytes=most)
     elif settings.hot_path:
         stack = InferFront(stack, app.state, Inference(settings))
-    stack = BodyLimitMiddleware(stack, settings.max_body_bytes, settings.max_batch_bytes)
+    stack = BodyLimitMiddleware(stack, most, settings.max_batch_bytes)
     if settings.hot_path and not settings.tracing:
-        stack = HotPath(stack, app.state, endpoints(settings), settings.max_body_bytes)
+        stack = HotPath(stack, app.state, both, most)
     stack = guarded(stack, settings, page.FOLDER)
     stack = cross_origin(stack, settings)
     observing = ObservingMiddleware(stack, app.state.metrics, access_log(settings))
     # What stands between these two and the hot path would be passed by.
     if settings.hot_path and not (settings.tracing or settings.api_keys or settings.cors_origins):
-        app.state.direct = Direct(app.state, endpoints(settings), observing, settings.max_body_bytes)
+        app.state.direct = Direct(app.state, both, observing, most)
     return observing

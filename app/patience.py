@@ -12,13 +12,14 @@ as well is counted on.
 """
 
 import asyncio
-from http import HTTPStatus
 from typing import Any
 from weakref import WeakSet
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from app.errors import HeadTooLarge, Problem, RequestTimeout
 from app.problems import problem_response
-from app.protocol import Config, JoiningProtocol
+from app.protocol import Config, JoiningProtocol, header_lines
 
 HEAD_BYTES = 65_536
 LINGER_S = 0.5
@@ -70,13 +71,17 @@ class PatientProtocol(JoiningProtocol):
         Uvicorn closes a connection between two requests at once; what its client has just sent is lost then.
         """
         self._draining = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-        else:
+        if self.has_answered():
             self.loop.call_later(LINGER_S, self._close_between_requests)
+        else:
+            self.cycle.keep_alive = False
+
+    def has_answered(self) -> bool:
+        """Whether no request is being answered: what is written now overtakes no answer."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _close_between_requests(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if self.has_answered():
             self.transport.close()
 
     def look(self, now: float) -> None:
@@ -96,7 +101,7 @@ class PatientProtocol(JoiningProtocol):
         """What the client has to do now: send the rest of a request, take its answer, or begin; None for nothing."""
         if self.flow.write_paused:
             return self.transport.get_write_buffer_size()
-        answering = self.cycle is not None and not self.cycle.response_complete
+        answering = not self.has_answered()
         if self._in_head() or (answering and self.cycle.more_body):
             return self.scope
         return None if answering else self.cycle or self  # between two requests, the one that was answered
@@ -108,7 +113,7 @@ class PatientProtocol(JoiningProtocol):
         """Answer in the application's place, and close."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self.has_answered() or not self.cycle.response_started:
             self.transport.write(as_bytes(problem))
         self.transport.close()
 
@@ -116,9 +121,8 @@ class PatientProtocol(JoiningProtocol):
 def as_bytes(problem: Problem, path: str = "", keeps: bool = False) -> bytes:
     """The answer to a request for `path`, for where there is no application; `keeps` leaves the connection open."""
     response = problem_response(problem, path)
-    head = b"HTTP/1.1 %d %b\r\n" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())
-    head += b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
-    return head + (b"" if keeps else b"connection: close\r\n") + b"\r\n" + bytes(response.body)
+    lines = header_lines(response.raw_headers) + (b"" if keeps else b"connection: close\r\n")
+    return STATUS_LINE[response.status_code] + lines + b"\r\n" + bytes(response.body)
 
 
 _watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()

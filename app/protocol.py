@@ -7,6 +7,7 @@ connection. `python -m benchmarks.server` has what it gains.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _LARGE = 65_536
 """Bytes from which an answer does not wait: the transport's own flow control has to see it."""
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as HTTP/1.1 has them."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class Outbox:
@@ -27,16 +33,18 @@ class Outbox:
         """Whole ones: of this turn, and of the last one that had any."""
 
     def add(self, transport: "JoiningTransport") -> None:
-        if not (self._waiting or self._answers):
-            self._loop.call_soon(self._send)
+        self._send_at_end()
         self._waiting.append(transport)
 
     def is_alone(self) -> bool:
         """Count a whole answer. Whether it is likely to be the only one of this turn, as the last one was of its."""
-        if not (self._waiting or self._answers):
-            self._loop.call_soon(self._send)
+        self._send_at_end()
         self._answers += 1
         return self._answers == 1 and self._answers_before <= 1
+
+    def _send_at_end(self) -> None:
+        if not (self._waiting or self._answers):
+            self._loop.call_soon(self._send)
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from app.body import disconnected, documented_body, parse, read_body
+from app.body import disconnected, documented_body, read_body
 from app.dependencies import CurrentModels
 from app.endpoints import Endpoint, Event, stream
 from app.errors import DeadlineExceeded, InvalidRequest, Overloaded, UnknownModel
@@ -112,8 +112,7 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         with a problem if the rollout cannot be finished. Reading slowly makes it slow; closing the connection ends it.
         """
         body = await read_body(request.receive)
-        asked = parse(generate_endpoint.model, request.headers.get("content-type", ""), body)
-        served = models.named(asked.model)
+        asked, served = generate_endpoint.asked(request.headers.get("content-type", ""), body, models)
         events = stream(asked, served)
         # The first event is made before the response begins: what is refused is refused with its status.
         response = _EventStream(_formatted(await anext(events), events), headers=_AS_IT_COMES)

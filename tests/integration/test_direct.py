@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from app.patience import LINGER_S
 from tests.metrics import total
 from tests.server import Server, serve
 
@@ -106,6 +107,21 @@ def test_a_client_that_leaves_in_its_body_is_counted(server: Server, client: soc
     while left() != before + 1:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_body_that_is_on_its_way_when_the_service_stops_is_answered(tmp_path: Path) -> None:
+    request = post(SMALL)
+    with serve(tmp_path, workers=1) as stopping:
+        address = urlsplit(stopping.url)
+        with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+            client.sendall(request[:-5])
+            time.sleep(0.2)
+            stopping.process.terminate()
+            time.sleep(2 * LINGER_S)
+            client.sendall(request[-5:])
+            ((status, headers, _),) = answers(client, 1)
+        assert (status, headers["connection"]) == (200, "close")
+        assert stopping.process.wait(30) == 0
 
 
 def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) -> None:
