@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import re
 import time
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.anyio
 CONNECTIONS = 64
 PIPELINED = 16
 MAX_STEPS = 1_000_000
+POOLED = min(32, (os.cpu_count() or 1) + 4)
+"""Threads that asyncio's pool may have, each of which begins when so many are needed at once. Leaks have more."""
 _length = re.compile(rb"\r\ncontent-length: (\d+)").search
 
 ASKED_ALONE = [("GET", "/livez"), ("GET", "/readyz"), ("GET", "/model"), ("GET", "/v2"), ("GET", "/v2/models/small")]
@@ -233,7 +236,7 @@ async def test_every_answer_is_that_of_the_request_alone_and_nothing_is_left(
     )
     assert growth < 0.02, (before, after)
     for pid in before:
-        assert after[pid].threads <= before[pid].threads  # fewer where one of a pool had nothing to do
+        assert after[pid].threads <= before[pid].threads + POOLED
         assert after[pid].descriptors <= before[pid].descriptors
 
 
