@@ -13,7 +13,7 @@ from uvicorn.config import STARTUP_FAILURE
 from app.protocol import Config
 from app.settings import Settings
 from app.telemetry.logs import log_config
-from app.workers import Supervisor, shared_folders, worker_count
+from app.workers import Supervisor, listeners, shared_folders, worker_count
 
 PROTOCOL = "app.door:DoorProtocol"
 
@@ -66,10 +66,10 @@ def serve(settings: Settings, workers: int) -> int:
     if workers == 1:
         server = uvicorn.Server(config)
         with suppress(KeyboardInterrupt):
-            server.run()
+            server.run(listeners(config))
         return 0 if server.started else STARTUP_FAILURE
     # Not `uvicorn.run`, which ends with status 0 when its workers cannot start.
-    supervisor = Supervisor(config, sockets=[config.bind_socket()])
+    supervisor = Supervisor(config, listeners(config))
     supervisor.run()
     return STARTUP_FAILURE if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes) else 0
 

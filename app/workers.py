@@ -24,6 +24,9 @@ METRICS_FOLDER, RATES_FOLDER = "SINE_METRICS_FOLDER", "SINE_RATES_FOLDER"
 """The environment variables that name the folders of the metrics, and of what each key has used of its limit. Not set:
 the process is alone."""
 
+_ACCEPTED = 16
+"""Connections that a worker takes in a turn: about a millisecond of work."""
+
 
 def worker_count(settings: Settings) -> int:
     """The processes to start: what was asked for, or 1 on CUDA and one for each usable CPU otherwise.
@@ -63,6 +66,16 @@ def shared_folders() -> Iterator[None]:
             folder.mkdir()
             os.environ[variable] = str(folder)
         yield
+
+
+def listeners(config: uvicorn.Config) -> list[socket.socket]:
+    """The socket that the service listens on, as often as each worker may accept in a turn of its event loop.
+
+    uvloop accepts one connection a turn from each. Under load a turn takes tens of milliseconds, and who has just
+    connected would wait for seconds behind a hundred others.
+    """
+    first = config.bind_socket()
+    return [first, *(first.dup() for _ in range(_ACCEPTED - 1))]
 
 
 class Supervisor(Multiprocess):

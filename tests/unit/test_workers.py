@@ -1,12 +1,17 @@
-"""How many workers there are by default."""
+"""How many workers there are by default, and how many connections one of them takes at a time."""
 
+import asyncio
 import os
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import uvicorn
+import uvloop
 
 from app.settings import Settings
-from app.workers import usable_cpus, worker_count
+from app.workers import listeners, usable_cpus, worker_count
 
 CPUS = len(os.sched_getaffinity(0))
 
@@ -28,3 +33,29 @@ def test_workers_are_what_was_asked_for_or_one_for_each_cpu_or_one_on_cuda() -> 
     assert worker_count(Settings(workers=7)) == 7
     assert worker_count(Settings(device="cpu")) == usable_cpus()
     assert worker_count(Settings(device="cuda")) == 1
+
+
+def test_connections_do_not_wait_for_a_turn_of_the_event_loop_each() -> None:
+    turns, in_turn = 0, list[int]()
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            in_turn.append(turns)
+
+    async def accept(connections: int) -> None:
+        nonlocal turns
+        sockets = listeners(uvicorn.Config("none", port=0, log_level="critical"))
+        loop = asyncio.get_running_loop()
+        with ExitStack() as stack:
+            for listener in sockets:
+                server = await loop.create_server(Accepted, sock=listener)
+                stack.callback(server.close)
+            for _ in range(connections):
+                stack.enter_context(socket.create_connection(sockets[0].getsockname()))
+            while len(in_turn) < connections:
+                turns += 1
+                await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(accept(48), timeout=30))
+    assert max(in_turn) - min(in_turn) < 48 / 4
