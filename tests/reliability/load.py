@@ -1,43 +1,8 @@
-"""An open-loop load: requests leave when the schedule says so, whether or not the ones before have been answered.
-
-A closed loop, where each connection waits for its answer, slows down with the server and so hides what overload does.
-"""
+"""A closed loop: connections that ask one thing after the other, each when it has the answer to the last."""
 
 import asyncio
-import random
 import re
-import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What became of one request."""
-
-    kind: str
-    sent_s: float
-    """When it was due, on the clock of the load."""
-
-    took_s: float
-    """From then until its last byte."""
-
-    status: int
-    """0: no answer."""
-
-    retry_after: bool
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Requests that are alike."""
-
-    name: str
-    path: str
-    body: bytes
 
 
 class _Connection(asyncio.Protocol):
@@ -129,42 +94,3 @@ class Connections:
         for connection in self._idle:
             connection.transport.close()
         self._idle.clear()
-
-
-async def poisson(
-    url: str, kinds: Sequence[Kind], rate: float, seconds: float, seed: int = 0, timeout_s: float = 30
-) -> list[Answer]:
-    """Send requests of all kinds in turns at `rate` a second, and wait for what becomes of each."""
-    draw = random.Random(seed)  # noqa: S311 - arrivals, not secrets
-    connections, answers = Connections(url), list[Answer]()
-    began = time.monotonic()
-
-    async def one(kind: Kind, due_s: float) -> None:
-        status, headers, body = 0, dict[bytes, bytes](), b""
-        try:
-            async with asyncio.timeout(timeout_s):
-                status, headers, body = await connections.post(kind.path, kind.body)
-        except (OSError, EOFError, TimeoutError):
-            pass
-        took_s = time.monotonic() - began - due_s
-        answers.append(Answer(kind.name, due_s, took_s, status, b"retry-after" in headers, body))
-
-    async with asyncio.TaskGroup() as group:
-        due_s, number = 0.0, 0
-        while (due_s := due_s + draw.expovariate(rate)) < seconds:
-            await asyncio.sleep(max(0.0, due_s - (time.monotonic() - began)))
-            group.create_task(one(kinds[number % len(kinds)], due_s))
-            number += 1
-    connections.close()
-    return answers
-
-
-def statuses(answers: Sequence[Answer]) -> Counter[int]:
-    """How many answers there were of each status."""
-    return Counter(answer.status for answer in answers)
-
-
-def quantile(answers: Sequence[Answer], fraction: float) -> float:
-    """Seconds that this fraction of the answers took at most. Raises IndexError where there is none."""
-    took = sorted(answer.took_s for answer in answers)
-    return took[min(len(took) - 1, int(fraction * len(took)))]

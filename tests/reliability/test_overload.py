@@ -17,7 +17,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.artifacts import make_small_artifact
-from tests.reliability.load import Answer, Connections, Kind, poisson, quantile
+from tests.reliability.arrivals import Answer, Kind, poisson, quantile
+from tests.reliability.load import Connections
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
 
@@ -44,8 +45,9 @@ def kind(name: str, length: int, steps: int | None) -> Kind:
     return Kind(name, "/generate", json.dumps(body | {"steps": steps}).encode())
 
 
-PREDICT, SMALL, LARGE = kind("small", 50, None), kind("small", 50, 10), kind("large", 50, 10_000)
-MIXED = [PREDICT, SMALL, LARGE]
+MIXED = [kind("small", 50, None), kind("small", 50, 10), kind("large", 50, 10_000)]
+PREDICT = [kind("small", 90, None)]
+"""As much as is answered on the event loop."""
 
 
 @pytest.fixture
@@ -54,10 +56,22 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose large rollouts take 20 ms: then a processor of the load's own is not needed."""
-    folder = tmp_path_factory.mktemp("overload")
-    with serve(folder, model=make_small_artifact(folder, cell="gru", hidden=128), workers=2) as server:
+    return make_small_artifact(tmp_path_factory.mktemp("overload"), cell="gru", hidden=128)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("mixed"), model=artifact, workers=2) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Server]:
+    """A server for small requests, which had rather refuse than wait. Its one worker leaves the load a processor."""
+    folder = tmp_path_factory.mktemp("quick")
+    with serve(folder, model=artifact, workers=1, max_pending_s=0.002) as server:
         yield server
 
 
@@ -141,20 +155,33 @@ async def twice_on_a_busy_machine(check: Callable[[], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("times", [1, 2, 4])
 async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Results, full: bool, times: int) -> None:
-    seconds = 30.0 if full else 3.0
+    row = f"{times} times capacity, a third of it large"
+    await overload(server, MIXED, row, results, 30.0 if full else 3.0, times)
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+async def test_overload_by_predictions(quick: Server, results: Results, full: bool, times: int) -> None:
+    row = f"{times} times capacity, /predict alone"
+    await overload(quick, PREDICT, row, results, 10.0 if full else 2.0, times)
+
+
+async def overload(
+    server: Server, kinds: Sequence[Kind], row: str, results: Results, seconds: float, times: int
+) -> None:
+    """Load a server so many times as it can bear, and hold the times of its answers to those without the load."""
 
     async def check() -> None:
         connections = Connections(server.url)
-        right: dict[str, set[bytes]] = {"small": set(), "large": set()}
-        for one in MIXED:
+        right: dict[str, set[bytes]] = {one.name: set() for one in kinds}
+        for one in kinds:
             right[one.name].add((await connections.post(one.path, one.body))[2])
         connections.close()
-        most = await capacity(server.url, MIXED, seconds / 3)
-        before = outcome(await poisson(server.url, MIXED, UNLOADED * most, seconds, seed=times), right)
-        answers = await poisson(server.url, MIXED, times * most, seconds, seed=10 + times)
+        most = await capacity(server.url, kinds, seconds / 3)
+        before = outcome(poisson(server.url, kinds, UNLOADED * most, seconds, seed=times), right)
+        answers = poisson(server.url, kinds, times * most, seconds, seed=10 + times)
         loaded = outcome(answers, right)
         await asyncio.sleep(0.5)
-        after = outcome(await poisson(server.url, MIXED, UNLOADED * most, 2, seed=20 + times), right)
+        after = outcome(poisson(server.url, kinds, UNLOADED * most, 2, seed=20 + times), right)
         print(f"\n{times} x {most:.0f}/s, {len(loaded.refused)} of {len(answers)} refused", end="")
         unloaded = {name: quantile(of, 0.99) for name, of in before.accepted.items()}
         for name, bound in unloaded.items():
@@ -162,7 +189,7 @@ async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Res
             print(f"; {name}: p99 {1e3 * bound:.1f} ms, {1e3 * p99:.1f} under load, {1e3 * late:.1f} after", end="")
         if loaded.refused:
             print(f"; refused within {1e3 * quantile(loaded.refused, 0.99):.1f} ms", end="")
-        print(f" (the last answer {1e3 * (max(a.sent_s + a.took_s for a in answers) - seconds):.0f} ms late)")
+        print(f" (the last answer {1e3 * (max(a.due_s + a.took_s for a in answers) - seconds):.0f} ms late)")
         for said in (before, loaded, after):
             assert not said.wrong
             assert not said.lost
@@ -171,7 +198,6 @@ async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Res
             assert quantile(after.accepted[name], 0.5) <= 2 * bound, name
         if loaded.refused:
             assert quantile(loaded.refused, 0.99) <= FACTOR * unloaded["small"] + TICK_S
-        row = f"{times} times capacity, a third of it large"
         answered = sum(map(len, loaded.accepted.values())) + len(loaded.refused)
         accepted = sum(map(len, loaded.accepted.values()))
         results.add(Result(row, len(answers), len(answers), answered, 0, 0, load=accepted / seconds))
