@@ -121,7 +121,7 @@ class Supervisor(Multiprocess):
             others = [other for other in self.processes if other is not worker]
             if worker.exitcode != STARTUP_FAILURE:
                 log.error("Worker %s has died, and is replaced", worker.pid)
-            elif any(other.is_ready(self._HANGS_S) for other in others):
+            elif any(other.process.is_alive() and other.is_ready(self._HANGS_S) for other in others):
                 log.error("Worker %s could not start, and is tried again in %d s", worker.pid, self._AGAIN_S)
                 self._not_before_s = time.monotonic() + self._AGAIN_S
             else:

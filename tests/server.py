@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,23 @@ def start(folder: Path, **settings: object) -> tuple[subprocess.Popen[bytes], Pa
             [sys.executable, "-m", "app"], env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
         )
     return process, log
+
+
+@contextmanager
+def serve_together(*servers: AbstractContextManager[Server]) -> Iterator[tuple[Server, ...]]:
+    """Ready servers, each from `serve`, that start at the same time."""
+    with ExitStack() as stack:
+        with ThreadPoolExecutor() as starting:
+            ready = tuple(starting.map(stack.enter_context, servers))
+        yield ready
+
+
+def serve_both_ways(folder: Path, **settings: object) -> AbstractContextManager[tuple[Server, ...]]:
+    """Two servers with the same settings: one with the hot path, and one without."""
+    hot, plain = folder / "hot", folder / "plain"
+    for each in (hot, plain):
+        each.mkdir()
+    return serve_together(serve(hot, **settings), serve(plain, hot_path=False, **settings))
 
 
 @contextmanager

@@ -1,14 +1,71 @@
-"""A client for the shared server."""
+"""What tests over HTTP share: clients for a module's servers, and what receives their traces."""
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
-from tests.server import Server
+from model.network import Network
+from tests.artifacts import make_small_artifact
+from tests.integration.receiver import Receiver
+from tests.server import Server, serve
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing here speaks TLS. Without a folder of certificates to read, a client costs a millisecond, not thirty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """As the shared server, with one worker: whoever asks meets the same process."""
+    with serve(tmp_path_factory.mktemp("alone"), workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def explosive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A model with a readout so large that an input of 1 gives more than single precision can hold; 0.001 does not."""
+
+    def prepare(network: Network) -> None:
+        for weight in network.parameters():
+            weight.zero_()
+        network.weights(0)[0].fill_(1.0)
+        network.readout.weight.fill_(3e37)
+
+    folder = tmp_path_factory.mktemp("explosive")
+    with serve(
+        folder, model=make_small_artifact(folder, hidden=32, prepare=prepare, golden=[[0.0]]), workers=1
+    ) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    """For the shared server, or the module's own."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+async def clients(servers: tuple[Server, ...]) -> AsyncIterator[tuple[httpx.AsyncClient, ...]]:
+    """For the two `servers` of a module: one with the hot path, and one without."""
+    first, second = servers
+    async with (
+        httpx.AsyncClient(base_url=first.url, timeout=30) as hot,
+        httpx.AsyncClient(base_url=second.url, timeout=30) as plain,
+    ):
+        yield hot, plain
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        yield receiver
+        receiver.shutdown()

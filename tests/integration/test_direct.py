@@ -5,48 +5,29 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from app.patience import LINGER_S
+from tests.integration.wire import answers, connected, post
 from tests.metrics import total
 from tests.server import Server, serve
+from tests.waiting import wait_for
 
 SMALL = b'{"sequence": [0.1, 0.2, 0.3], "steps": 3}'
 LONG = b'{"sequence": [0.1, 0.2, 0.3], "steps": 5000}'
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("direct"), workers=1) as server:
-        yield server
+def server(alone: Server) -> Server:
+    return alone
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[socket.socket]:
-    address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connected(server) as client:
         yield client
-
-
-def post(body: bytes, headers: bytes = b"", path: bytes = b"/generate", version: bytes = b"1.1") -> bytes:
-    head = b"POST %b HTTP/%b\r\nhost: x\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
-    return head % (path, version, headers, len(body), body)
-
-
-def answers(client: socket.socket, count: int) -> list[tuple[int, dict[str, str], bytes]]:
-    """Status, headers and body of the next answers on a connection."""
-    found = []
-    with client.makefile("rb") as received:
-        for _ in range(count):
-            status = int(received.readline().split()[1])
-            lines = iter(lambda: received.readline().decode().strip(), "")
-            headers = dict(line.lower().split(": ", 1) for line in lines)
-            found.append((status, headers, received.read(int(headers["content-length"]))))
-    return found
 
 
 def expected(server: Server, body: bytes) -> bytes:
@@ -81,10 +62,10 @@ def test_pipelined_requests_are_answered_in_their_order(server: Server, client: 
 
 @pytest.mark.parametrize(
     ("headers", "version"),
-    [(b"connection: close\r\n", b"1.1"), (b"", b"1.0"), (b"expect: 100-continue\r\nconnection: close\r\n", b"1.1")],
+    [(b"connection: close\r\n", "1.1"), (b"", "1.0"), (b"expect: 100-continue\r\nconnection: close\r\n", "1.1")],
 )
 def test_what_needs_more_than_an_answer_goes_on_to_uvicorn(
-    server: Server, client: socket.socket, headers: bytes, version: bytes
+    server: Server, client: socket.socket, headers: bytes, version: str
 ) -> None:
     client.sendall(post(SMALL, headers, version=version))
     with client.makefile("rb") as received:
@@ -100,23 +81,21 @@ def test_a_client_that_leaves_in_its_body_is_counted(server: Server, client: soc
     def left() -> float:
         return total(httpx.get(f"{server.url}/metrics").text, "sine_requests_total", route="/generate", status="499")
 
-    before, deadline = left(), time.monotonic() + 5
+    before = left()
     client.sendall(post(SMALL)[:-5])
     time.sleep(0.05)
     client.close()
-    while left() != before + 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for("it to be counted", lambda: left() == before + 1)
 
 
 def test_a_body_that_is_on_its_way_when_the_service_stops_is_answered(tmp_path: Path) -> None:
     request = post(SMALL)
     with serve(tmp_path, workers=1) as stopping:
-        address = urlsplit(stopping.url)
-        with socket.create_connection((address.hostname, address.port), timeout=30) as client:
-            client.sendall(request[:-5])
-            time.sleep(0.2)
+        with connected(stopping) as client:
+            client.sendall(request + request[:-5])
+            answers(client, 1)  # the server has read both
             stopping.process.terminate()
+            wait_for("it to stop", lambda: "Shutting down" in stopping.log.read_text())
             time.sleep(2 * LINGER_S)
             client.sendall(request[-5:])
             ((status, headers, _),) = answers(client, 1)
@@ -129,17 +108,15 @@ def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) 
         return total(httpx.get(f"{server.url}/metrics").text, "sine_requests_total", route="/predict")
 
     before = requests()
-    one = post(b'{"sequence": [0.5]}', b"x-request-id: counted-once\r\n", b"/predict")
-    refused = post(b'{"sequence": []}', b"x-request-id: refused-once\r\n", b"/predict")
+    one = post(b'{"sequence": [0.5]}', b"x-request-id: counted-once\r\n", "/predict")
+    refused = post(b'{"sequence": []}', b"x-request-id: refused-once\r\n", "/predict")
     client.sendall(one + refused)
     got = answers(client, 2)
     assert [(status, headers["x-request-id"]) for status, headers, _ in got] == [
         (200, "counted-once"),
         (422, "refused-once"),
     ]
-    deadline = time.monotonic() + 5
-    while (log := Path(server.log).read_text()).count("refused-once") < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for("its line, after the answer", lambda: "refused-once" in server.log.read_text())
+    log = server.log.read_text()
     assert log.count("counted-once") == log.count("refused-once") == 1
     assert requests() == before + 2

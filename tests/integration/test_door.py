@@ -9,16 +9,15 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.client import HTTPResponse
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from app.door import MOST
+from tests.integration.wire import Answer, answers, connected, post
 from tests.metrics import total
-from tests.server import Server, serve
+from tests.server import Server
 
 SURPLUS = 300
 """More than a turn takes: some of them, as the first requests may get a turn of their own."""
@@ -27,33 +26,18 @@ INFER = b'{"inputs": [{"name": "sequence", "shape": [1, 3], "datatype": "FP64", 
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("door"), workers=1) as server:
-        yield server
+def server(alone: Server) -> Server:
+    return alone
 
 
 @pytest.fixture(scope="module")
 def connections(server: Server) -> Iterator[list[socket.socket]]:
-    address = urlsplit(server.url)
     with ExitStack() as stack:
-        made = [
-            stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=30))
-            for _ in range(MOST + SURPLUS)
-        ]
+        made = [stack.enter_context(connected(server)) for _ in range(MOST + SURPLUS)]
         for connection in made:  # the server has accepted all of them when each has had an answer
             connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            response = HTTPResponse(connection)
-            response.begin()
-            response.read()
+            answers(connection, 1)
         yield made
-
-
-def post(path: str, body: bytes, headers: bytes = b"") -> bytes:
-    head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n"
-    return head % (path.encode(), headers, len(body)) + body
-
-
-Answer = tuple[int, dict[str, str], bytes]
 
 
 def at_once(server: Server, connections: list[socket.socket], requests: list[bytes]) -> list[Answer]:
@@ -64,12 +48,7 @@ def at_once(server: Server, connections: list[socket.socket], requests: list[byt
     for connection, request in zip(connections, requests, strict=True):
         connection.sendall(request)
     server.process.send_signal(signal.SIGCONT)
-    answers = []
-    for connection in connections:
-        response = HTTPResponse(connection)
-        response.begin()
-        answers.append((response.status, {name.lower(): text for name, text in response.getheaders()}, response.read()))
-    return answers
+    return [answer for connection in connections for answer in answers(connection, 1)]
 
 
 def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
@@ -77,8 +56,8 @@ def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
 ) -> None:
     refusals = 0
     for _ in range(2):
-        answers = at_once(server, connections, [post("/predict", PREDICT)] * len(connections))
-        refused = [answer for answer in answers if answer[0] != 200]
+        got = at_once(server, connections, [post(PREDICT, path="/predict")] * len(connections))
+        refused = [answer for answer in got if answer[0] != 200]
         assert 0 < len(refused) <= SURPLUS
         refusals += len(refused)
         for status, headers, body in refused:
@@ -89,29 +68,29 @@ def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
         text = httpx.get(f"{server.url}/metrics").text
         assert total(text, "sine_refusals_total", reason="overloaded") == refusals
         assert total(text, "sine_requests_total", route="/predict", status="503") == refusals
-    assert {body for status, _, body in answers if status == 200} == {
+    assert {body for status, _, body in got if status == 200} == {
         httpx.post(f"{server.url}/predict", content=PREDICT, headers={"content-type": "application/json"}).content
     }
 
 
 def test_below_v2_a_refusal_has_the_form_of_its_protocol(server: Server, connections: list[socket.socket]) -> None:
     path = f"/v2/models/{httpx.get(f'{server.url}/model').json()['name']}/infer"
-    answers = at_once(server, connections, [post(path, INFER)] * len(connections))
-    refused = [json.loads(body) for status, _, body in answers if status == 503]
+    got = at_once(server, connections, [post(INFER, path=path)] * len(connections))
+    refused = [json.loads(body) for status, _, body in got if status == 503]
     assert 0 < len(refused) <= SURPLUS
     assert all(body.keys() == {"error"} for body in refused)
 
 
 def test_nobody_who_asks_how_it_is_going_is_refused(server: Server, connections: list[socket.socket]) -> None:
-    requests = [post("/predict", PREDICT)] * MOST + [b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"] * SURPLUS
+    requests = [post(PREDICT, path="/predict")] * MOST + [b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"] * SURPLUS
     assert {status for status, _, _ in at_once(server, connections, requests)[MOST:]} == {200}
 
 
 def test_a_connection_that_is_not_to_be_kept_ends_with_its_refusal(
     server: Server, connections: list[socket.socket]
 ) -> None:
-    requests = [post("/predict", PREDICT, b"connection: close\r\n")] * len(connections)
-    answers = at_once(server, connections, requests)
-    assert 0 < sum(status == 503 for status, _, _ in answers) <= SURPLUS
-    assert {headers["connection"] for _, headers, _ in answers} == {"close"}
+    requests = [post(PREDICT, b"connection: close\r\n", "/predict")] * len(connections)
+    got = at_once(server, connections, requests)
+    assert 0 < sum(status == 503 for status, _, _ in got) <= SURPLUS
+    assert {headers["connection"] for _, headers, _ in got} == {"close"}
     assert all(connection.recv(1) == b"" for connection in connections)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.artifacts import make_small_artifact, some_intervals
-from tests.server import Server, serve
+from tests.server import Server, serve_both_ways
 
 pytestmark = pytest.mark.anyio
 
@@ -19,20 +19,13 @@ MAX_SEQUENCE, MAX_STEPS = 20, 30
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, ...]]:
     limits: dict[str, object] = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "workers": 1}
-    hot, plain = tmp_path_factory.mktemp("hot"), tmp_path_factory.mktemp("plain")
-    model = make_small_artifact(hot, intervals=some_intervals())
-    limits["models"] = make_small_artifact(hot, name="others/lstm.pt", called="lstm", cell="lstm").parent
-    with serve(hot, model=model, **limits) as first, serve(plain, model=model, hot_path=False, **limits) as second:
-        yield first, second
-
-
-@pytest.fixture(scope="module")
-async def clients(servers: tuple[Server, Server]) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
-    first, second = servers
-    async with httpx.AsyncClient(base_url=first.url) as hot, httpx.AsyncClient(base_url=second.url) as plain:
-        yield hot, plain
+    folder = tmp_path_factory.mktemp("both")
+    model = make_small_artifact(folder, intervals=some_intervals())
+    limits["models"] = make_small_artifact(folder, name="others/lstm.pt", called="lstm", cell="lstm").parent
+    with serve_both_ways(folder, model=model, **limits) as both:
+        yield both
 
 
 values = st.one_of(st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6), st.sampled_from([-0.0, 5e-324, 1e6]))
@@ -80,7 +73,7 @@ methods = st.sampled_from(["POST"] * 8 + ["GET", "PUT", "OPTIONS", "HEAD", "DELE
 
 
 async def assert_alike(
-    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    clients: tuple[httpx.AsyncClient, ...],
     method: str,
     path: str,
     headers: Any,
@@ -101,7 +94,7 @@ async def assert_alike(
     max_examples=5 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_both_ways_answer_alike(
-    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    clients: tuple[httpx.AsyncClient, ...],
     method: str,
     path: str,
     content_type: str,
@@ -154,7 +147,7 @@ model_paths = st.sampled_from(
     max_examples=3 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_both_ways_infer_alike(
-    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    clients: tuple[httpx.AsyncClient, ...],
     method: str,
     path: str,
     body: bytes,
@@ -175,7 +168,7 @@ async def test_both_ways_infer_alike(
 
 
 async def test_good_requests_are_answered_with_what_the_schema_promises(
-    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+    clients: tuple[httpx.AsyncClient, ...],
 ) -> None:
     for client in clients:
         response = await client.post("/generate", json={"sequence": [1, 2, 3], "steps": 4})

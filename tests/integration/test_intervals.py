@@ -61,11 +61,9 @@ def test_what_has_no_interval_is_refused_with_what_is_allowed(
     assert allowed in error["detail"]
 
 
-def test_a_model_without_intervals_says_so(server: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("none")
-    with serve(folder, model=make_small_artifact(folder), workers=1) as without:
-        assert httpx.get(f"{without.url}/model").json()["intervals"] is None
-        answer = httpx.post(f"{without.url}/predict", json={"sequence": SEQUENCE, "level": [80]})
+def test_a_model_without_intervals_says_so(server: Server, explosive: Server) -> None:
+    assert httpx.get(f"{explosive.url}/model").json()["intervals"] is None
+    answer = httpx.post(f"{explosive.url}/predict", json={"sequence": SEQUENCE, "level": [80]})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/level"
     assert httpx.get(f"{server.url}/model").json()["intervals"]["horizon"] == 10

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from tests.artifacts import MakeArtifact
 from tests.server import Server, serve
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -26,16 +26,14 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def access_line(server: Server, request_id: str) -> dict[str, Any]:
     """The one line of a request: it is written after the answer."""
-    deadline = time.monotonic() + 5
-    while not (
-        found := [
+
+    def found() -> list[dict[str, Any]]:
+        return [
             line for line in lines(server) if (line["logger"], line.get("request_id")) == ("app.access", request_id)
         ]
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert len(found) == 1
-    return found[0]
+
+    (line,) = wait_for("the line", found)
+    return line
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from model.artifact import load_module, read_artifact
 from tests.artifacts import MakeArtifact
 from tests.server import ROOT, serve
 from training import evaluation
+from training.__main__ import main
 
 LEVEL = 50_000.0
 SERIES_T = LEVEL + 400 * np.sin(math.tau * np.arange(300) / 12) + np.random.default_rng(0).normal(0, 20, 300)
@@ -35,24 +36,15 @@ SMALL = [
 SMALL += ["--settle", "4", "--horizon", "12", "12", "--learning-rate", "0.01"]
 
 
-def training(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "training", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the series and the model that was trained on it."""
     folder = tmp_path_factory.mktemp("own")
     rows = "".join(f"{time},{value:.3f}\n" for time, value in enumerate(SERIES_T))
     (folder / "own.csv").write_text(f"ds,y\n{rows}")
-    ran = training("--data", str(folder / "own.csv"), "--output", str(folder / "own.pt"), "--runs", str(folder), *SMALL)
+    files = ["--data", str(folder / "own.csv"), "--output", str(folder / "own.pt"), "--runs", str(folder)]
+    command = [sys.executable, "-m", "training", *files, *SMALL]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "as fractions of the standard deviation of the training part" in ran.stdout
     return folder
@@ -81,22 +73,25 @@ def test_the_service_answers_in_the_units_of_the_series(folder: Path, tmp_path: 
     assert first == pytest.approx(values[0], abs=0.02)
 
 
-def test_a_finished_model_is_measured_by_one_command(folder: Path) -> None:
-    arguments = ["evaluate", str(folder / "own.pt"), "--runs", str(folder)]
-    ran = training(*arguments, "--data", str(folder / "own.csv"))
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert "RMSE of a step by horizon, from 24 values" in ran.stdout
-    assert "seasonal naive" in ran.stdout
-    assert (folder / "series" / "evaluation.md").read_text() in ran.stdout
+def test_a_finished_model_is_measured_by_one_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(folder / "own.pt"), "--runs", str(folder), "--data", str(folder / "own.csv")]) == 0
+    printed, errors = capsys.readouterr()
+    assert errors == ""
+    assert "RMSE of a step by horizon, from 24 values" in printed
+    assert "seasonal naive" in printed
+    assert (folder / "series" / "evaluation.md").read_text() in printed
     for name in ("horizon.png", "rollout.png", "portrait.png", "loss.png"):
         assert (folder / "series" / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_file_that_cannot_be_used_is_refused_before_the_training(folder: Path) -> None:
+def test_a_file_that_cannot_be_used_is_refused_before_the_training(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "bad.csv").write_text("ds,y\n1,2\n2,three\n")
-    ran = training("--data", str(folder / "bad.csv"))
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert f"{folder / 'bad.csv'}, row 3: y is 'three'" in ran.stderr
+    assert main(["--data", str(folder / "bad.csv")]) == 2
+    printed, errors = capsys.readouterr()
+    assert printed == ""
+    assert f"{folder / 'bad.csv'}, row 3: y is 'three'" in errors
 
 
 def test_a_model_cannot_be_measured_without_what_it_was_trained_on(folder: Path, make_artifact: MakeArtifact) -> None:

@@ -15,10 +15,10 @@ from websockets.sync.client import connect
 from model.artifact import read_artifact
 from model.network import Network
 from tests.artifacts import make_small_artifact
-from tests.integration.test_workers import wait_for
 from tests.keys import AS_ADMIN, admin_keys
 from tests.metrics import total
 from tests.server import Server, serve, start
+from tests.waiting import wait_for
 
 SEQUENCE = [0.1, 0.25, 0.2]
 LONG = 300_000

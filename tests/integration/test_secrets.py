@@ -7,8 +7,6 @@ level debug. Then everything that the service writes is searched for all of them
 import json
 import shutil
 import struct
-import threading
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -18,8 +16,9 @@ from websockets.sync.client import connect
 
 from app.keys import line, new_key
 from tests.artifacts import make_small_artifact
-from tests.integration.test_tracing import Receiver, waited_for
+from tests.integration.receiver import Receiver, exporting_to, waited_for
 from tests.server import Server, serve
+from tests.waiting import wait_for
 
 KEY, OTHER, ADMIN, WRONG = new_key(), new_key(), new_key(), new_key()
 QUERY, HEADER, BODY, MESSAGE = "planted-query", "planted-header", "planted-body", "planted-message"
@@ -27,14 +26,6 @@ VALUE = 0.73205080756887
 """Of a sequence: no number of the service's own."""
 
 SECRETS = [KEY, OTHER, ADMIN, WRONG, QUERY, HEADER, BODY, MESSAGE, str(VALUE)]
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        threading.Thread(target=receiver.serve_forever, daemon=True).start()
-        yield receiver
-        receiver.shutdown()
 
 
 @pytest.fixture(scope="module", params=["json", "text"])
@@ -46,9 +37,7 @@ def server(
     (folder / "keys").write_text(f"{line('alice', KEY)}\n{line('bob', OTHER)}\n")
     (folder / "admin").write_text(line("root", ADMIN))
     as_json = request.param == "json"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{receiver.server_port}")
-        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+    with exporting_to(receiver), pytest.MonkeyPatch.context() as patch:
         # A folder that can be found, and taken away: that is how a request fails that nothing is wrong with.
         patch.setenv("TMPDIR", str(folder))
         with serve(
@@ -165,7 +154,7 @@ def test_no_secret_is_ever_told(server: Server, receiver: Receiver) -> None:
     told += [answer.content + str(answer.headers).encode() for answer in failed]
 
     httpx.get(f"{server.url}/livez", headers={"x-request-id": "the-last"})
-    waited_for_line(server, "the-last")
+    wait_for("the last line", lambda: "the-last" in server.log.read_text())
     log = server.log.read_text()
     as_json = log.startswith("{")
     assert log.count("FileNotFoundError") >= len(failed), "what failed is in the log"
@@ -177,11 +166,3 @@ def test_no_secret_is_ever_told(server: Server, receiver: Receiver) -> None:
         told += receiver.bodies
     for secret in secrets:
         assert not [text for text in told if secret.encode() in text], secret
-
-
-def waited_for_line(server: Server, text: str) -> None:
-    """Wait until the log has this."""
-    deadline = time.monotonic() + 5
-    while text not in server.log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.client import Client, ServiceError
 from tests.artifacts import make_small_artifact, some_intervals
-from tests.server import Server, serve
+from tests.server import Server, serve, serve_together
 
 MAX_SEQUENCE = 3000
 
@@ -22,11 +22,11 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     model = make_small_artifact(folders["hot"], cell="gru", intervals=some_intervals())
     other = make_small_artifact(folders["other"], cell="lstm")
     limits = {"workers": 1, "max_sequence": MAX_SEQUENCE}
-    with (
-        serve(folders["hot"], model=model, **limits) as hot,
-        serve(folders["plain"], model=model, hot_path=False, **limits) as plain,
-        serve(folders["other"], model=other, **limits) as another,
-    ):
+    with serve_together(
+        serve(folders["hot"], model=model, **limits),
+        serve(folders["plain"], model=model, hot_path=False, **limits),
+        serve(folders["other"], model=other, **limits),
+    ) as (hot, plain, another):
         yield {"hot": hot.url, "plain": plain.url, "other": another.url}
 
 
@@ -114,10 +114,10 @@ def test_what_cannot_be_gone_on_from_is_refused_by_name(
     assert httpx.post(urls[server] + "/predict", json={"sequence": [], "state": token}).status_code == 422
 
 
-def test_the_shipped_model_goes_on_after_a_restart(server: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_shipped_model_goes_on_in_a_process_that_started_later(server: Server, alone: Server) -> None:
     sequence = [float(t % 20 - 10) for t in range(80)]
     with Client(server.url) as client:
         state = client.predict(sequence[:64], return_state=True).state
         whole = client.predict(sequence)
-    with serve(tmp_path_factory.mktemp("restarted"), workers=1) as restarted, Client(restarted.url) as client:
+    with Client(alone.url) as client:
         assert client.predict(sequence[64:], state=state) == whole

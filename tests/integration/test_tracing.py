@@ -2,87 +2,31 @@
 
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from app.telemetry.tracing import TracingUnavailable, start_tracing
 from tests.artifacts import make_small_artifact
-from tests.server import ROOT, Server, serve
+from tests.integration.receiver import Receiver, exporting_to
+from tests.server import ROOT, Server, serve_both_ways
+from tests.waiting import wait_for
 
 PLANTED = "5f4dcc3b-planted"
 PARENT = "00f067aa0ba902b7"
 VALUE = 0.123456789
 
 
-class Receiver(ThreadingHTTPServer):
-    """What an OpenTelemetry collector is to an exporter."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.bodies: list[bytes] = []
-
-    def spans(self) -> list[Span]:
-        received = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
-        return [
-            span
-            for request in received
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-    def of(self, trace_id: str, count: int) -> list[Span]:
-        """The spans of one trace, when there are so many."""
-        return waited_for(lambda: [span for span in self.spans() if span.trace_id.hex() == trace_id], count)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        self.server.bodies.append(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def waited_for(found: Callable[[], list[Span]], count: int) -> list[Span]:
-    deadline = time.monotonic() + 10
-    while len(spans := found()) < count:
-        assert time.monotonic() < deadline, spans
-        time.sleep(0.05)
-    return spans
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        threading.Thread(target=receiver.serve_forever, daemon=True).start()
-        yield receiver
-        receiver.shutdown()
-
-
 @pytest.fixture(scope="module")
 def traced(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Server]]:
     """A server with the hot path, and one without."""
-    hot, plain = tmp_path_factory.mktemp("hot"), tmp_path_factory.mktemp("plain")
-    model = make_small_artifact(hot)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{receiver.server_port}")
-        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        settings = {"model": model, "workers": 1, "tracing": True}
-        with serve(hot, **settings) as first, serve(plain, hot_path=False, **settings) as second:
-            yield {True: first, False: second}
+    folder = tmp_path_factory.mktemp("traced")
+    settings = {"model": make_small_artifact(folder), "workers": 1, "tracing": True}
+    with exporting_to(receiver), serve_both_ways(folder, **settings) as (hot, plain):
+        yield {True: hot, False: plain}
 
 
 def attributes(span: Span) -> dict[str, Any]:
@@ -144,11 +88,12 @@ def test_a_stream_is_one_forecast(traced: dict[bool, Server], receiver: Receiver
 def test_the_log_has_the_trace_of_a_request_without_a_parent(traced: dict[bool, Server], receiver: Receiver) -> None:
     answer = httpx.post(f"{traced[True].url}/predict", json={"sequence": [1]}, headers={"x-request-id": "no-parent"})
     assert answer.status_code == 200
-    traces = {span.trace_id.hex() for span in waited_for(receiver.spans, 1)}
-    deadline = time.monotonic() + 5
-    while not any(trace in traced[True].log.read_text() for trace in traces):
-        assert time.monotonic() < deadline
-        traces = {span.trace_id.hex() for span in receiver.spans()}
+
+    def logged() -> bool:
+        log = traced[True].log.read_text()
+        return any(span.trace_id.hex() in log for span in receiver.spans())
+
+    wait_for("a line with the trace of a span", logged)
 
 
 def test_no_span_holds_what_was_sent(traced: dict[bool, Server], receiver: Receiver) -> None:

@@ -2,15 +2,17 @@
 
 import os
 import signal
-import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 
-from tests.artifacts import MakeArtifact
+from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.metrics import total
 from tests.server import Server, fails_to_start, serve
+from tests.waiting import wait_for as wait_for
 
 
 def metric(server: Server, name: str, **labels: str) -> float:
@@ -24,41 +26,38 @@ def workers_of(server: Server) -> list[int]:
     return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def wait_for(what: str, condition: object, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    assert callable(condition)
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
-def test_metrics_are_the_sum_over_all_workers(tmp_path: Path, make_artifact: MakeArtifact) -> None:
-    with serve(tmp_path, model=make_artifact(), workers=3) as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("workers")
+    with serve(folder, model=make_small_artifact(folder), workers=3) as server:
         wait_for("three workers", lambda: metric(server, "sine_workers") == 3)
-        answered_by_all = 60
-        for _ in range(answered_by_all):
-            assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
-        answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
-        wait_for("the last one to be counted, after its answer", lambda: answered() == answered_by_all)
-        for _ in range(10):  # the same number, whichever worker is asked
-            assert answered() == answered_by_all
-        assert metric(server, "sine_steps_total") == answered_by_all * 4
+        yield server
 
 
-def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(tmp_path: Path, make_artifact: MakeArtifact) -> None:
-    with serve(tmp_path, model=make_artifact(), workers=2) as server:
-        wait_for("two workers", lambda: metric(server, "sine_workers") == 2)
-        answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
-        httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]})
-        wait_for("the request to be counted, after its answer", lambda: answered() == 1)
-        before = workers_of(server)
-        assert len(before) == 2
-        os.kill(before[0], signal.SIGKILL)
-        wait_for("the replacement", lambda: len(set(workers_of(server)) - set(before)) == 1)
-        wait_for("it to serve", lambda: metric(server, "sine_workers_started_total") == 3)
-        wait_for("two workers again", lambda: metric(server, "sine_workers") == 2)
-        assert answered() == 1  # what was counted stays
+def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
+    answered_by_all = 60
+    for _ in range(answered_by_all):
         assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
+    answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
+    wait_for("the last one to be counted, after its answer", lambda: answered() == answered_by_all)
+    for _ in range(10):  # the same number, whichever worker is asked
+        assert answered() == answered_by_all
+    assert metric(server, "sine_steps_total") == answered_by_all * 4
+
+
+def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(server: Server) -> None:
+    answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
+    counted = answered() + 1
+    httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]})
+    wait_for("the request to be counted, after its answer", lambda: answered() == counted)
+    before = workers_of(server)
+    assert len(before) == 3
+    os.kill(before[0], signal.SIGKILL)
+    wait_for("the replacement", lambda: len(set(workers_of(server)) - set(before)) == 1)
+    wait_for("it to serve", lambda: metric(server, "sine_workers_started_total") == 4)
+    wait_for("three workers again", lambda: metric(server, "sine_workers") == 3)
+    assert answered() == counted  # what was counted stays
+    assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
 
 
 def test_a_model_that_cannot_be_served_ends_the_service_with_all_its_workers(

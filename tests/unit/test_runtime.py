@@ -16,13 +16,14 @@ from model.gates import sigmoid, tanh
 from model.golden import GoldenMismatch, tolerance
 from model.metadata import CellKind
 from model.runtime import Device, DeviceUnavailable, Engine, Runtime, open_runtime
-from tests.artifacts import MakeArtifact
+from tests.artifacts import MakeArtifact, make_small_artifact
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 
 
 @pytest.fixture(
-    params=[("cpu", "fused"), ("cpu", "torchscript"), pytest.param(("cuda", "torchscript"), marks=needs_cuda)]
+    scope="module",
+    params=[("cpu", "fused"), ("cpu", "torchscript"), pytest.param(("cuda", "torchscript"), marks=needs_cuda)],
 )
 def choice(request: pytest.FixtureRequest) -> tuple[Device, Engine]:
     return request.param  # type: ignore[no-any-return]
@@ -32,12 +33,17 @@ CELLS: tuple[CellKind, ...] = ("rnn", "gru", "lstm")
 
 
 @pytest.fixture(
+    scope="module",
     params=[("rnn", 16, 1), ("rnn", 32, 2), ("gru", 20, 1), ("lstm", 20, 1), ("lstm", 32, 2)],
     ids=lambda param: "{} {}x{}".format(*param),
 )
-def runtime(request: pytest.FixtureRequest, choice: tuple[Device, Engine], make_artifact: MakeArtifact) -> Runtime:
+def runtime(
+    request: pytest.FixtureRequest, choice: tuple[Device, Engine], tmp_path_factory: pytest.TempPathFactory
+) -> Runtime:
+    """One of each kind for all tests: nothing that is asked of a runtime changes it."""
     cell, hidden, layers = request.param
-    return open_runtime(read_artifact(make_artifact(cell=cell, hidden=hidden, layers=layers)), *choice).runtime
+    path = make_small_artifact(tmp_path_factory.mktemp("runtime"), cell=cell, hidden=hidden, layers=layers)
+    return open_runtime(read_artifact(path), *choice).runtime
 
 
 def rollout(runtime: Runtime, sequence: Sequence[float], steps: int) -> list[float]:

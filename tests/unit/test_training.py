@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +52,45 @@ def _global_settings_restored() -> Iterator[None]:
     torch.use_deterministic_algorithms(deterministic)
 
 
+SHORT = ["--hidden", "6", "--epochs", "3", "--batches", "4", "--finish", "3", "--finish-rows", "1"]
+SHORT += ["--finish-horizons", "1", "6"]
+"""A run with Adam and with the finish, of nine epochs that take a second."""
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from training import checkpoint
+from training.__main__ import main
+
+save, last = checkpoint.save, int(sys.argv[1])
+
+def save_or_be_killed(path, run, *rest):
+    if len(run.record.history) > last:
+        Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    save(path, run, *rest)
+
+checkpoint.save = save_or_be_killed
+sys.exit(main(sys.argv[2:]))
+"""
+"""`python -m training`, killed while it writes its state after the epoch that follows the first argument's."""
+
+
 def article(directory: Path, *options: str) -> list[str]:
     files = ["--output", str(directory / "model.pt"), "--runs", str(directory)]
-    return [sys.executable, "-m", "training", "--preset", "article", "--interval-rollouts", "200", *files, *options]
+    return ["--preset", "article", "--interval-rollouts", "200", *files, *options]
+
+
+def run(arguments: list[str], *program: str) -> subprocess.CompletedProcess[str]:
+    """Train in a process of its own, with `python -m training` if nothing else is given."""
+    command = [sys.executable, *(program or ("-m", "training")), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder and the end of a run that nothing has disturbed, with TensorBoard's files in `logs`."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run(article(folder, *SHORT, "--tensorboard", str(folder / "logs")))
 
 
 def weights(config: Config) -> list[torch.Tensor]:
@@ -75,53 +110,38 @@ def assert_complete(directory: Path) -> None:
         assert (directory / "article" / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_article_preset_leaves_an_artifact_plots_and_errors(tmp_path: Path) -> None:
-    arguments = article(tmp_path, "--epochs", "2", "--batches", "5", "--finish", "1", "--finish-rows", "1")
-    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+def test_the_article_preset_leaves_an_artifact_plots_and_errors(
+    whole: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, ran = whole
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
-    assert "epoch 6/6" in ran.stdout, "no terminal, so plain lines"
+    assert "epoch 9/9" in ran.stdout, "no terminal, so plain lines"
     assert "rollout_10000_max" in ran.stdout
     assert "the article: 0.0523 for 0.0510" in ran.stdout
-    assert_complete(tmp_path)
-    metadata = read_artifact(tmp_path / "model.pt").metadata
-    assert (metadata.name, metadata.architecture.hidden, metadata.training["epochs"]) == ("article", 32, 2)
-    assert str(tmp_path) not in metadata.model_dump_json(), "where files went is nobody's business"
+    assert_complete(folder)
+    metadata = read_artifact(folder / "model.pt").metadata
+    assert (metadata.name, metadata.architecture.hidden, metadata.training["epochs"]) == ("article", 6, 3)
+    assert parse(["--preset", "article"]).hidden == 32
+    assert str(folder) not in metadata.model_dump_json(), "where files went is nobody's business"
 
 
-def run_small(directory: Path, *more: str) -> subprocess.Popen[str]:
-    """A run with Adam and with the finish, of a second or so."""
-    given = ["--hidden", "6", "--epochs", "3", "--batches", "4", "--finish", "3", "--finish-rows", "1"]
-    given += ["--finish-horizons", "1", "6"]
-    return subprocess.Popen(
-        article(directory, *given, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def test_a_run_that_was_killed_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    """Killed at the first epoch, and in the finish. Each process has an order of sets and an id of its own."""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    with run_small(whole) as process:
-        assert process.wait(60) == 0, process.stderr.read() if process.stderr else ""
-    assert not (whole / "article" / checkpoint.FILE).exists(), "nothing is left to resume"
-    resumed_after: list[int] = []
-    for epochs in (1, 5):
-        with run_small(killed, *(["--resume"] if resumed_after else [])) as process:
-            saved = killed / "article" / checkpoint.FILE
-            while process.poll() is None and epochs_in(saved) < epochs:
-                time.sleep(0.001)
-            process.kill()
-        resumed_after.append(epochs_in(saved))
-    assert 1 <= resumed_after[0] <= resumed_after[1] < 9
-    with run_small(killed, "--resume") as process:
-        output, _ = process.communicate(timeout=60)
-    assert f"resumed after epoch {resumed_after[1]}/9" in output
-    assert (killed / "model.pt").read_bytes() == (whole / "model.pt").read_bytes()
+def test_a_run_that_was_killed_resumes_to_the_same_bytes(
+    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Killed after the first epoch, and in the finish. Each process has an order of sets and an id of its own."""
+    folder, _ = whole
+    saved = tmp_path / "article" / checkpoint.FILE
+    assert not (folder / "article" / checkpoint.FILE).exists(), "nothing is left to resume"
+    for epochs, resume in ((1, []), (5, ["--resume"])):
+        killed = run(article(tmp_path, *SHORT, *resume), "-c", KILLED, str(epochs))
+        assert (killed.returncode, epochs_in(saved)) == (-signal.SIGKILL, epochs), killed.stderr
+    resumed = run(article(tmp_path, *SHORT, "--resume"))
+    assert "resumed after epoch 5/9" in resumed.stdout
+    assert (tmp_path / "model.pt").read_bytes() == (folder / "model.pt").read_bytes()
 
 
 def epochs_in(saved: Path) -> int:
-    if not saved.exists():
-        return 0
     with safe_open(saved, framework="pt") as file:
         return len(json.loads(file.metadata()["state"])["history"])
 
@@ -131,27 +151,24 @@ def test_a_checkpoint_of_another_run_is_refused_and_so_is_none(
 ) -> None:
     config = dataclasses.replace(SMALL, runs=tmp_path, resume=True)
     saved = tmp_path / checkpoint.FILE
-    run = begin(config, config.waves)
+    begun = begin(config, config.waves)
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
-        checkpoint.load(saved, run, config, config.waves)
-    checkpoint.save(saved, run, config, config.waves)
+        checkpoint.load(saved, begun, config, config.waves)
+    checkpoint.save(saved, begun, config, config.waves)
     other = dataclasses.replace(config, epochs=3, seed=1)
     with pytest.raises(CheckpointError, match="another epochs and seed"):
-        checkpoint.load(saved, run, other, other.waves)
+        checkpoint.load(saved, begun, other, other.waves)
     with pytest.raises(CheckpointError, match="another data"):
-        checkpoint.load(saved, run, config, Waves(period=(20.0, 31.0)))
+        checkpoint.load(saved, begun, config, Waves(period=(20.0, 31.0)))
     saved.write_bytes(saved.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="cannot be resumed from"):
-        checkpoint.load(saved, run, config, config.waves)
+        checkpoint.load(saved, begun, config, config.waves)
     assert main(["--resume", "--runs", str(tmp_path / "empty"), "--output", str(tmp_path / "model.pt")]) == 2
     assert "there is no checkpoint" in capsys.readouterr().err
 
 
-def test_tensorboard_shows_every_epoch(tmp_path: Path) -> None:
-    logs = tmp_path / "logs"
-    with run_small(tmp_path, "--tensorboard", str(logs)) as process:
-        assert process.wait(60) == 0
-    curves = EventAccumulator(str(logs)).Reload()
+def test_tensorboard_shows_every_epoch(whole: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    curves = EventAccumulator(str(whole[0] / "logs")).Reload()
     assert [event.step for event in curves.Scalars("rollout_rmse")] == list(range(1, 10))
     assert {"one_step", "closed_loop", "horizon"} <= set(curves.Tags()["scalars"])
 
@@ -178,12 +195,13 @@ def test_the_command_for_series_does_not_name_the_file(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:
     arguments = article(tmp_path, "--epochs", "100000", "--batches", "2", "--finish", "0")
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "training", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline().startswith("epoch 1/100000")
         process.send_signal(signal.SIGINT)
-        output, error = process.communicate(timeout=60)
+        output, error = process.communicate(timeout=180)
     assert (process.returncode, error) == (0, "")
     assert "interrupted after" in output
     assert_complete(tmp_path)
