@@ -20,7 +20,6 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from app.folders import lock
 from app.telemetry.names import Names
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,6 @@ _MODELS = 64
 
 Numbers = npt.NDArray[np.float64]
 Labels = tuple[str, ...]
-T = TypeVar("T")
 
 
 class Counter:
@@ -229,7 +228,7 @@ class Registry(Collector):
                 if len(numbers) < _PLACES:  # a worker that is just starting
                     continue
                 ever += numbers
-                if not _lock(file, fcntl.LOCK_SH):
+                if not lock(file, fcntl.LOCK_SH):
                     now += numbers
         return ever, now
 
@@ -239,19 +238,10 @@ def _memory_in(folder: Path) -> mmap.mmap | None:
     try:
         for number in itertools.count():
             with (folder / str(number)).open("a+b") as file:
-                if _lock(file, fcntl.LOCK_EX):
+                if lock(file, fcntl.LOCK_EX):
                     # Not `truncate`: where the disk is full, touching the memory would then kill the process.
                     os.posix_fallocate(file.fileno(), 0, _BYTES)
                     return mmap.mmap(file.fileno(), _BYTES)  # has a descriptor of its own, which keeps the lock
     except OSError as error:
         log.warning("The metrics of this worker are not shared: %s", error.strerror)
     return None
-
-
-def _lock(file: BinaryIO, kind: int) -> bool:
-    """Lock the file as long as it is open. False where a living worker has done so."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
