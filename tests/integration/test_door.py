@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,17 +34,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def connections(server: Server) -> Iterator[list[socket.socket]]:
+    with connected(server, MOST + SURPLUS) as made:
+        yield made
+
+
+@contextmanager
+def connected(server: Server, count: int) -> Iterator[list[socket.socket]]:
+    """So many connections, all of them accepted."""
     address = urlsplit(server.url)
     with ExitStack() as stack:
         made = [
             stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=30))
-            for _ in range(MOST + SURPLUS)
+            for _ in range(count)
         ]
         for connection in made:  # the server has accepted all of them when each has had an answer
             connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            response = HTTPResponse(connection)
-            response.begin()
-            response.read()
+            answer_on(connection)
         yield made
 
 
@@ -58,18 +63,27 @@ Answer = tuple[int, dict[str, str], bytes]
 
 def at_once(server: Server, connections: list[socket.socket], requests: list[bytes]) -> list[Answer]:
     """Status, headers and body of the answers to requests that are all there in one turn."""
+    with stopped(server):
+        for connection, request in zip(connections, requests, strict=True):
+            connection.sendall(request)
+    return [answer_on(connection) for connection in connections]
+
+
+@contextmanager
+def stopped(server: Server) -> Iterator[None]:
+    """In the block, the server's process stands still."""
     server.process.send_signal(signal.SIGSTOP)
     while " T " not in Path(f"/proc/{server.process.pid}/stat").read_text():
         time.sleep(0.001)
-    for connection, request in zip(connections, requests, strict=True):
-        connection.sendall(request)
+    yield
     server.process.send_signal(signal.SIGCONT)
-    answers = []
-    for connection in connections:
-        response = HTTPResponse(connection)
-        response.begin()
-        answers.append((response.status, {name.lower(): text for name, text in response.getheaders()}, response.read()))
-    return answers
+
+
+def answer_on(connection: socket.socket) -> Answer:
+    """The next one, and the only one that is there."""
+    response = HTTPResponse(connection)
+    response.begin()
+    return response.status, {name.lower(): text for name, text in response.getheaders()}, response.read()
 
 
 def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
