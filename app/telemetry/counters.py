@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms that cost an addition and are right across workers; prometheus_client writes them.
+"""Metrics that cost an addition and are right across workers (`kinds.py` has them); prometheus_client writes them.
 
 Each worker keeps its numbers in memory that is mapped from a file of its own, in a folder that all workers share, and
 whichever of them is asked reads the files of all. A worker holds a lock on its file as long as it lives, which says who
@@ -17,7 +17,6 @@ import logging
 import math
 import mmap
 import os
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from app.folders import lock
+from app.telemetry.kinds import Counter, Gauge, Histogram, Info
 from app.telemetry.names import Names
 
 log = logging.getLogger(__name__)
@@ -49,49 +49,6 @@ _MODELS = 64
 
 Numbers = npt.NDArray[np.float64]
 Labels = tuple[str, ...]
-
-
-class Counter:
-    """A number that only grows."""
-
-    def __init__(self, numbers: "memoryview[float]", place: int) -> None:
-        self._numbers, self.place = numbers, place
-
-    def add(self, amount: float = 1.0) -> None:
-        self._numbers[self.place] += amount
-
-
-class Gauge:
-    """A number that is set; the sum over the workers that are alive is what is shown."""
-
-    def __init__(self, numbers: "memoryview[float]", place: int) -> None:
-        self._numbers, self._place = numbers, place
-
-    def set(self, value: float) -> None:
-        self._numbers[self._place] = value
-
-    def add(self, amount: float) -> None:
-        self._numbers[self._place] += amount
-
-
-class Histogram:
-    """How many observations were at most as large as each of the bounds, and the sum of all."""
-
-    def __init__(self, numbers: "memoryview[float]", place: int, bounds: Sequence[float]) -> None:
-        self._numbers, self._first, self._bounds = numbers, place, bounds
-        self._sum = place + len(bounds) + 1
-
-    def observe(self, value: float) -> None:
-        numbers = self._numbers
-        numbers[self._first + bisect_left(self._bounds, value)] += 1.0
-        numbers[self._sum] += value
-
-
-class Info:
-    """Text that is told as the labels of a metric whose value is 1. What is shown is that of the worker asked."""
-
-    labels: Sequence[dict[str, str]] = ()
-    """Of each series."""
 
 
 class Registry(Collector):
