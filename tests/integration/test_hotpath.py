@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from model.artifact import read_artifact
+from model.runtime import open_runtime
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.server import Server, serve
 
@@ -23,7 +25,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     limits: dict[str, object] = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "workers": 1}
     hot, plain = tmp_path_factory.mktemp("hot"), tmp_path_factory.mktemp("plain")
     model = make_small_artifact(hot, intervals=some_intervals())
-    limits["models"] = make_small_artifact(hot, name="others/lstm.pt", called="lstm", cell="lstm").parent
+    other = make_small_artifact(hot, name="others/lstm.pt", called="lstm", cell="lstm")
+    limits["models"] = other.parent
+    for path in (model, other):
+        # The kernels are in the cache then: /model tells whether one was.
+        open_runtime(read_artifact(path), "cpu", "auto")
     with serve(hot, model=model, **limits) as first, serve(plain, model=model, hot_path=False, **limits) as second:
         yield first, second
 
