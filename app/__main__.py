@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
 
+from app.folders import shared_folders
 from app.protocol import Config
 from app.settings import Settings
 from app.telemetry.logs import log_config
-from app.workers import Supervisor, listeners, shared_folders, worker_count
+from app.workers import Supervisor, listeners, worker_count
 
 PROTOCOL = "app.door:DoorProtocol"
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.errors import Overloaded
-from app.telemetry.counters import Gauge
+from app.telemetry.kinds import Gauge
 from model.runtime import Runtime
 
 CHUNK_S = 1e-3

@@ -34,6 +34,10 @@ REASONS: list[str] = []
 """The reason of every kind of problem."""
 
 
+SOON = MappingProxyType({"Retry-After": "1"})
+"""Headers of what may be asked for again, in a second or in as many as the refusal says."""
+
+
 class Problem(Exception):
     """A refusal. `detail` is written for the client."""
 
@@ -141,6 +145,7 @@ class RequestTimeout(Problem):
 class RateExceeded(Problem):
     status = 429
     title = "Too Many Requests"
+    headers: Mapping[str, str] = SOON
 
     def __init__(self, steps: int, seconds: int, wait_s: float) -> None:
         """`wait_s` is how long it takes until there is room for this request."""
@@ -179,13 +184,13 @@ class Failed(Problem):
 class NotReady(Problem):
     status = 503
     title = "Service Unavailable"
-    headers = MappingProxyType({"Retry-After": "1"})
+    headers = SOON
 
 
 class Exhausted(Problem):
     status = 503
     title = "Service Unavailable"
-    headers = MappingProxyType({"Retry-After": "1"})
+    headers = SOON
 
     def __init__(self) -> None:
         super().__init__("The service has no memory, descriptor or thread left for this now.")
@@ -194,6 +199,7 @@ class Exhausted(Problem):
 class Overloaded(Problem):
     status = 503
     title = "Service Unavailable"
+    headers: Mapping[str, str] = SOON
 
     def __init__(self, waiting_s: float) -> None:
         """`waiting_s` is how long the work takes that is waiting."""

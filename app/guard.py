@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Problem, RateExceeded, Unauthorized
+from app.errors import RateExceeded, Unauthorized
 from app.keys import Keys
 from app.oip.tensors import LENGTH_HEADER
-from app.problems import MEDIA_TYPE, is_open_inference, problem_response
+from app.problems import declared, problem_response
 from app.settings import Settings
 from app.telemetry.observation import admitted
 
@@ -58,9 +58,13 @@ class Guard:
         await self.app(scope, receive, send)
 
     def _wanted(self, path: str) -> Keys | None:
-        if self._admin_keys is not None and (path == "/metrics" or path == _ADMIN or path.startswith(_ADMIN + "/")):
+        if self._admin_keys is not None and _is_admins(path):
             return self._admin_keys
         return None if path in self._open or path.startswith(_SCRIPTS) else self._keys
+
+
+def _is_admins(path: str) -> bool:
+    return path in ("/metrics", _ADMIN) or path.startswith(_ADMIN + "/")
 
 
 def _while_known(keys: Keys, key: bytes, receive: Receive, send: Send) -> Receive:
@@ -113,7 +117,7 @@ def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:
 
 def document_keys(app: FastAPI, settings: Settings) -> None:
     """Say in the OpenAPI document where a key is wanted, if it is: /docs then has a place to give it."""
-    if settings.api_keys is None:
+    if settings.api_keys is None and settings.admin_keys is None:
         return
     openapi = app.openapi
 
@@ -121,16 +125,15 @@ def document_keys(app: FastAPI, settings: Settings) -> None:
         document = openapi()
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
-            if path in OPEN:
+            if settings.admin_keys is not None and _is_admins(path):
+                refusals = declared(Unauthorized)
+            elif settings.api_keys is not None and path not in OPEN:
+                refusals = declared(Unauthorized, RateExceeded, path=path)
+            else:
                 continue
             for operation in operations.values():
                 operation["security"] = [{"key": []}]
-                operation["responses"] |= {"401": _refusal(Unauthorized, path), "429": _refusal(RateExceeded, path)}
+                operation["responses"] |= {str(status): refusal for status, refusal in refusals.items()}
         return document
 
     app.openapi = openapi_with_keys  # type: ignore[method-assign]
-
-
-def _refusal(kind: type[Problem], path: str) -> dict[str, object]:
-    of, model = ("application/json", "InferenceError") if is_open_inference(path) else (MEDIA_TYPE, "ProblemDetails")
-    return {"description": kind.title, "content": {of: {"schema": {"$ref": f"#/components/schemas/{model}"}}}}

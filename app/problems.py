@@ -32,6 +32,12 @@ for the parameters in a path, which nothing here answers."""
 
 _OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
 
+_HEADERS = {
+    "Retry-After": {"description": "Seconds until it may be asked for again.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "What kind of key is wanted.", "schema": {"type": "string"}},
+}
+"""Of refusals, as the OpenAPI document has them."""
+
 _SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
 
 
@@ -62,21 +68,23 @@ def problem_response(problem: Problem, path: str = "") -> Response:
     return _response(problem.status, problem.title, problem.detail, problem.errors, problem.headers, path)
 
 
-def declared_in_open_inference(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
-    """The OpenAPI description of the refusals that an endpoint below /v2 can answer."""
-    statuses = {_OPEN_INFERENCE_STATUS.get(kind.status, kind.status) for kind in kinds}
-    return {status: {"description": HTTPStatus(status).phrase, "model": InferenceError} for status in statuses}
+def declared(*kinds: type[Problem], path: str = "") -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of the refusals that an endpoint can answer, in the form that its path has for them."""
+    of_protocol = is_open_inference(path)
+    model, media_type = ("InferenceError", "application/json") if of_protocol else ("ProblemDetails", MEDIA_TYPE)
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+    described: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        status = _status(kind.status, path)
+        title = kind.title if status == kind.status else HTTPStatus(status).phrase
+        response = described.setdefault(status, {"description": title, "content": content})
+        if headers := {name: _HEADERS[name] for name in kind.headers if name in _HEADERS}:
+            response["headers"] = headers
+    return described
 
 
-def declared(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
-    """The OpenAPI description of the refusals that an endpoint can answer."""
-    return {
-        kind.status: {
-            "description": kind.title,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
-        }
-        for kind in kinds
-    }
+def _status(status: int, path: str) -> int:
+    return _OPEN_INFERENCE_STATUS.get(status, status) if is_open_inference(path) else status
 
 
 def install(app: FastAPI) -> None:
@@ -88,7 +96,7 @@ def install(app: FastAPI) -> None:
         # FastAPI collects the models of JSON responses and of bodies that it parses; these are neither to it.
         document = openapi()
         _, definitions = models_json_schema(
-            [(ProblemDetails, "serialization"), (InferRequest, "validation")],
+            [(ProblemDetails, "serialization"), (InferenceError, "serialization"), (InferRequest, "validation")],
             ref_template="#/components/schemas/{model}",
         )
         document["components"]["schemas"].update(definitions["$defs"])
@@ -125,6 +133,6 @@ def _response(
 ) -> Response:
     if is_open_inference(path):
         content = InferenceError(error=detail).model_dump_json()
-        return Response(content, _OPEN_INFERENCE_STATUS.get(status, status), headers, "application/json")
+        return Response(content, _status(status, path), headers, "application/json")
     body = ProblemDetails(title=title, status=status, detail=detail, errors=None if errors is None else [*errors])
     return Response(body.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)

@@ -24,10 +24,10 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from app.errors import RateExceeded, WorkTooLarge
+from app.folders import RATES_FOLDER
 from app.forecaster import Forecast, Forecaster
 from app.settings import Settings
 from app.telemetry.observation import current
-from app.workers import RATES_FOLDER
 
 _WINDOWS = 3
 """Of which a file has the counters: the one before, this one, and one that is no longer used."""

@@ -1,13 +1,10 @@
-"""How many processes serve, what they share, and what looks after them."""
+"""How many processes serve, and what looks after them."""
 
 import logging
 import os
 import signal
 import socket
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -19,10 +16,6 @@ from uvicorn.supervisors.multiprocess import Process
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-
-METRICS_FOLDER, RATES_FOLDER = "SINE_METRICS_FOLDER", "SINE_RATES_FOLDER"
-"""The environment variables that name the folders of the metrics, and of what each key has used of its limit. Not set:
-the process is alone."""
 
 _ACCEPTED = 16
 """Connections that a worker takes in a turn: about a millisecond of work."""
@@ -55,17 +48,6 @@ def _cuda_is_available() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-@contextmanager
-def shared_folders() -> Iterator[None]:
-    """New, empty folders for what all workers count, known to them by environment variables."""
-    with tempfile.TemporaryDirectory(prefix="sine-", ignore_cleanup_errors=True) as parent:
-        for variable in (METRICS_FOLDER, RATES_FOLDER):
-            folder = Path(parent) / variable
-            folder.mkdir()
-            os.environ[variable] = str(folder)
-        yield
 
 
 def listeners(config: uvicorn.Config) -> list[socket.socket]:

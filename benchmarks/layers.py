@@ -89,13 +89,13 @@ def _at_once(flush: Callable[[], None]) -> None:
 def layers(folder: Path) -> dict[str, Ask]:
     """What is timed, by name."""
     from app.endpoints import endpoints
+    from app.folders import METRICS_FOLDER
     from app.hotpath import HotPath
     from app.limits import BodyLimitMiddleware
     from app.loading import load
     from app.main import create_app
     from app.reload import serve
     from app.settings import Settings
-    from app.workers import METRICS_FOLDER
 
     settings = Settings(model=untrained(folder))
     (folder / "metrics").mkdir()

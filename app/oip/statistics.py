@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.oip.schemas import VERSION, Duration, InferenceStatistics, ModelStatistics
-from app.telemetry.counters import Counter, Labels, Registry
+from app.telemetry.counters import Labels, Registry
+from app.telemetry.kinds import Counter
 
 Part = Literal["success", "fail", "compute_input", "compute_infer", "compute_output"]
 

@@ -41,7 +41,7 @@ from app.oip.schemas import (
     TensorMetadata,
 )
 from app.oip.tensors import LENGTH_HEADER
-from app.problems import UNDECLARED, declared_in_open_inference
+from app.problems import UNDECLARED, declared
 
 _PLATFORM = "pytorch_torchscript"
 _ANY = -1
@@ -66,11 +66,11 @@ _HEADERS = [
 
 def router(inference: Inference) -> APIRouter:
     """All of /v2."""
-    refusals = declared_in_open_inference(NotReady, BodyTooLarge) | {UNDECLARED: {"model": InferenceError}}
+    refusals = declared(NotReady, BodyTooLarge, path="/v2") | {UNDECLARED: {"model": InferenceError}}
     routes = APIRouter(tags=["open inference protocol"], responses=refusals)
     routes.include_router(_of_server(), prefix="/v2")
     of_model = _of_model(inference)
-    unknown = declared_in_open_inference(UnknownModel)
+    unknown = declared(UnknownModel, path="/v2")
     routes.include_router(of_model, prefix="/v2/models/{model}", responses=unknown)
     routes.include_router(
         of_model,
@@ -163,7 +163,7 @@ def _of_model(inference: Inference) -> APIRouter:
     @routes.post(
         "/infer",
         response_model=InferResponse,
-        responses=declared_in_open_inference(InvalidRequest, UnsupportedEncoding, Overloaded, DeadlineExceeded)
+        responses=declared(InvalidRequest, UnsupportedEncoding, Overloaded, DeadlineExceeded, path="/v2")
         | {200: {"content": {_BINARY: _BYTES}}},
         openapi_extra={"requestBody": {"required": True, "content": _BODY}, "parameters": _HEADERS},
     )

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from app.dependencies import STAYS, CurrentModels
-from app.errors import NotReady
+from app.errors import Exhausted, NotReady
 from app.models import Models
 from app.problems import declared
 from app.schemas import Health, ModelInfo, ModelList
@@ -37,7 +37,9 @@ async def readyz(models: CurrentModels) -> Health:
     return Health(status="ready")
 
 
-@routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@routes.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **declared(Exhausted)}
+)
 async def metrics(request: Request) -> Response:
     """Counters and histograms in the Prometheus text format."""
     return Response(request.app.state.metrics.expose(), media_type=MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms that cost an addition and are right across workers; prometheus_client writes them.
+"""Metrics that cost an addition and are right across workers (`kinds.py` has them); prometheus_client writes them.
 
 Each worker keeps its numbers in memory that is mapped from a file of its own, in a folder that all workers share, and
 whichever of them is asked reads the files of all. A worker holds a lock on its file as long as it lives, which says who
@@ -17,10 +17,8 @@ import logging
 import math
 import mmap
 import os
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +33,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from app.folders import lock
+from app.telemetry.kinds import Counter, Gauge, Histogram, Info
 from app.telemetry.names import Names
 
 log = logging.getLogger(__name__)
@@ -49,50 +49,6 @@ _MODELS = 64
 
 Numbers = npt.NDArray[np.float64]
 Labels = tuple[str, ...]
-T = TypeVar("T")
-
-
-class Counter:
-    """A number that only grows."""
-
-    def __init__(self, numbers: "memoryview[float]", place: int) -> None:
-        self._numbers, self.place = numbers, place
-
-    def add(self, amount: float = 1.0) -> None:
-        self._numbers[self.place] += amount
-
-
-class Gauge:
-    """A number that is set; the sum over the workers that are alive is what is shown."""
-
-    def __init__(self, numbers: "memoryview[float]", place: int) -> None:
-        self._numbers, self._place = numbers, place
-
-    def set(self, value: float) -> None:
-        self._numbers[self._place] = value
-
-    def add(self, amount: float) -> None:
-        self._numbers[self._place] += amount
-
-
-class Histogram:
-    """How many observations were at most as large as each of the bounds, and the sum of all."""
-
-    def __init__(self, numbers: "memoryview[float]", place: int, bounds: Sequence[float]) -> None:
-        self._numbers, self._first, self._bounds = numbers, place, bounds
-        self._sum = place + len(bounds) + 1
-
-    def observe(self, value: float) -> None:
-        numbers = self._numbers
-        numbers[self._first + bisect_left(self._bounds, value)] += 1.0
-        numbers[self._sum] += value
-
-
-class Info:
-    """Text that is told as the labels of a metric whose value is 1. What is shown is that of the worker asked."""
-
-    labels: Sequence[dict[str, str]] = ()
-    """Of each series."""
 
 
 class Registry(Collector):
@@ -229,7 +185,7 @@ class Registry(Collector):
                 if len(numbers) < _PLACES:  # a worker that is just starting
                     continue
                 ever += numbers
-                if not _lock(file, fcntl.LOCK_SH):
+                if not lock(file, fcntl.LOCK_SH):
                     now += numbers
         return ever, now
 
@@ -239,19 +195,10 @@ def _memory_in(folder: Path) -> mmap.mmap | None:
     try:
         for number in itertools.count():
             with (folder / str(number)).open("a+b") as file:
-                if _lock(file, fcntl.LOCK_EX):
+                if lock(file, fcntl.LOCK_EX):
                     # Not `truncate`: where the disk is full, touching the memory would then kill the process.
                     os.posix_fallocate(file.fileno(), 0, _BYTES)
                     return mmap.mmap(file.fileno(), _BYTES)  # has a descriptor of its own, which keeps the lock
     except OSError as error:
         log.warning("The metrics of this worker are not shared: %s", error.strerror)
     return None
-
-
-def _lock(file: BinaryIO, kind: int) -> bool:
-    """Lock the file as long as it is open. False where a living worker has done so."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

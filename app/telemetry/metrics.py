@@ -9,9 +9,10 @@ from typing import NamedTuple
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.errors import REASONS
+from app.folders import METRICS_FOLDER
 from app.oip.statistics import inference_counters
-from app.telemetry.counters import Counter, Histogram, Registry
-from app.workers import METRICS_FOLDER
+from app.telemetry.counters import Registry
+from app.telemetry.kinds import Counter, Histogram
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

@@ -4,18 +4,14 @@ The server is stopped while requests are sent to it, so that it finds them all i
 """
 
 import json
-import signal
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import httpx
 import pytest
 
 from app.door import MOST
-from tests.integration.wire import Answer, answers, connected, post
+from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.metrics import total
 from tests.server import Server
 
@@ -32,22 +28,15 @@ def server(alone: Server) -> Server:
 
 @pytest.fixture(scope="module")
 def connections(server: Server) -> Iterator[list[socket.socket]]:
-    with ExitStack() as stack:
-        made = [stack.enter_context(connected(server)) for _ in range(MOST + SURPLUS)]
-        for connection in made:  # the server has accepted all of them when each has had an answer
-            connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            answers(connection, 1)
+    with accepted(server, MOST + SURPLUS) as made:
         yield made
 
 
 def at_once(server: Server, connections: list[socket.socket], requests: list[bytes]) -> list[Answer]:
     """Status, headers and body of the answers to requests that are all there in one turn."""
-    server.process.send_signal(signal.SIGSTOP)
-    while " T " not in Path(f"/proc/{server.process.pid}/stat").read_text():
-        time.sleep(0.001)
-    for connection, request in zip(connections, requests, strict=True):
-        connection.sendall(request)
-    server.process.send_signal(signal.SIGCONT)
+    with stopped(server):
+        for connection, request in zip(connections, requests, strict=True):
+            connection.sendall(request)
     return [answer for connection in connections for answer in answers(connection, 1)]
 
 

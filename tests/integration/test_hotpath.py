@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from model.artifact import read_artifact
+from model.runtime import open_runtime
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.server import Server, serve_both_ways
 
@@ -23,7 +25,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     limits: dict[str, object] = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "workers": 1}
     folder = tmp_path_factory.mktemp("both")
     model = make_small_artifact(folder, intervals=some_intervals())
-    limits["models"] = make_small_artifact(folder, name="others/lstm.pt", called="lstm", cell="lstm").parent
+    other = make_small_artifact(folder, name="others/lstm.pt", called="lstm", cell="lstm")
+    limits["models"] = other.parent
+    for path in (model, other):
+        # The kernels are in the cache then: /model tells whether one was.
+        open_runtime(read_artifact(path), "cpu", "auto")
     with serve_both_ways(folder, model=model, **limits) as both:
         yield both
 

@@ -12,7 +12,7 @@ import pytest
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.metrics import total
 from tests.server import Server, fails_to_start, serve
-from tests.waiting import wait_for as wait_for
+from tests.waiting import wait_for
 
 
 def metric(server: Server, name: str, **labels: str) -> float:

@@ -1,6 +1,11 @@
 """HTTP/1.1 as bytes, for tests of how requests come in and answers go out."""
 
+import signal
 import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.server import Server
@@ -15,6 +20,29 @@ def connected(server: Server) -> socket.socket:
     connection = socket.create_connection((address.hostname, address.port), timeout=60)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+@contextmanager
+def accepted(server: Server, count: int) -> Iterator[list[socket.socket]]:
+    """So many connections, all of them accepted: each has had an answer."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(connected(server)) for _ in range(count)]
+        for connection in made:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            answers(connection, 1)
+        yield made
+
+
+@contextmanager
+def stopped(server: Server) -> Iterator[None]:
+    """In the block, the server's process stands still: what it is sent meanwhile, it finds in one turn."""
+    server.process.send_signal(signal.SIGSTOP)
+    while " T " not in Path(f"/proc/{server.process.pid}/stat").read_text():
+        time.sleep(0.001)
+    try:
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
 
 
 def post(body: bytes, headers: bytes = b"", path: str = "/generate", version: str = "1.1") -> bytes:

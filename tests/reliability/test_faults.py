@@ -18,14 +18,15 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from app.workers import METRICS_FOLDER
-from tests.integration.test_workers import wait_for, workers_of
+from app.folders import METRICS_FOLDER
+from tests.integration.test_workers import workers_of
 from tests.metrics import total
 from tests.reliability.conftest import MAX_STEPS, SETTINGS
 from tests.reliability.load import Connections, NotConnected
 from tests.reliability.processes import descriptors, is_alive, variable
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -248,20 +249,25 @@ async def test_sigterm_ends_readiness_then_finishes_what_was_accepted(
 
 
 async def test_workers_whose_supervisor_is_killed_finish_and_end(
-    tmp_path: Path, artifact: Path, results: Results
+    server: Server, tmp_path: Path, artifact: Path, results: Results
 ) -> None:
-    with serve(tmp_path, model=artifact, **SETTINGS) as server:
-        workers = workers_of(server)
-        async with load(server) as running, asyncio.TaskGroup() as group:
-            stream = group.create_task(a_slow_stream(server, 2))
+    others = Path(variable(workers_of(server)[0], METRICS_FOLDER)).parent
+    with serve(tmp_path, model=artifact, **SETTINGS) as killed:
+        workers = workers_of(killed)
+        folder = Path(variable(workers[0], METRICS_FOLDER)).parent
+        async with load(killed) as running, asyncio.TaskGroup() as group:
+            stream = group.create_task(a_slow_stream(killed, 2))
             await asyncio.sleep(0.5)
             told = time.monotonic()
-            server.process.kill()
+            killed.process.kill()
             await until("connections to be refused", lambda: running.refused > 0, 10)
             running.stop()
         await until("the end of all workers", lambda: not any(map(is_alive, workers)), 30)
     assert stream.result() == "event: done"
     assert [sent for sent in running.lost if sent < told] == []
     assert len(running.answers) == 1
+    with serve(tmp_path, model=artifact, workers=1):
+        there = [*map(Path.exists, (folder, others))]
+    assert there == [False, True], "the next one that starts removes what the killed one left"
     got = sum(running.answers.values()) + 1
     results.add(Result("kill -9 of the supervisor under load", 1, got, got, wrong=0, lost=0))

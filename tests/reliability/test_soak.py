@@ -21,16 +21,19 @@ from tests.artifacts import make_small_artifact, some_intervals
 from tests.integration.test_workers import workers_of
 from tests.metrics import total
 from tests.reliability.catalogue import Catalogue, Prepared, make_catalogue, wire
+from tests.reliability.inside import inside, telling
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
 
 pytestmark = pytest.mark.anyio
 
 CONNECTIONS = 64
-PIPELINED = 16
+PIPELINED = 6  # so that a worker which has been kept waiting finds no more in one turn than it takes (`app/door.py`)
 MAX_STEPS = 1_000_000
 POOLED = min(32, (os.cpu_count() or 1) + 4)
 """Threads that asyncio's pool may have, each of which begins when so many are needed at once. Leaks have more."""
+LEFT_OBJECTS = 1_000
+"""That may be more than after the warm-up: what pools and caches have still grown by."""
 _length = re.compile(rb"\r\ncontent-length: (\d+)").search
 
 ASKED_ALONE = [("GET", "/livez"), ("GET", "/readyz"), ("GET", "/model"), ("GET", "/v2"), ("GET", "/v2/models/small")]
@@ -41,7 +44,8 @@ ASKED_ALONE += [("GET", "/nowhere"), ("GET", "/v2/nowhere"), ("PUT", "/predict")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("soaked")
     model = make_small_artifact(folder, cell="gru", hidden=32, intervals=some_intervals())
-    with serve(folder, model=model, workers=2, max_steps=MAX_STEPS, max_pending_s=60, access_log=False) as server:
+    settings = {"max_steps": MAX_STEPS, "max_pending_s": 60, "access_log": False}
+    with telling(folder), serve(folder, model=model, workers=2, **settings) as server:
         yield server
 
 
@@ -193,6 +197,12 @@ def _metrics(server: Server) -> tuple[float, float, float]:
     return total(lines, "sine_pending_steps"), total(lines, "sine_websockets"), total(lines, "sine_steps_total")
 
 
+def _inside(server: Server) -> tuple[Counter[str], int]:
+    """The tasks of all workers that are not done, and how many objects they have."""
+    workers = [inside(worker, server.log.parent) for worker in workers_of(server)]
+    return sum((worker.tasks for worker in workers), Counter()), sum(worker.objects for worker in workers)
+
+
 async def _at_rest(server: Server) -> None:
     """Nothing is being done for anybody, and stays so for a second."""
     deadline, since, executed = time.monotonic() + 30, time.monotonic(), -1.0
@@ -212,11 +222,12 @@ async def test_every_answer_is_that_of_the_request_alone_and_nothing_is_left(
     await clients.all_at_once()
     await clients.soak(warm_up, seed=0)
     await _at_rest(server)
-    before, began, sent = left(server), time.monotonic(), clients.sent
+    before, tasks, objects = left(server), *_inside(server)
+    began, sent = time.monotonic(), clients.sent
     await clients.soak(requests - sent, seed=1)
     load = (clients.sent - sent) / (time.monotonic() - began)
     await _at_rest(server)
-    after = left(server)
+    after, tasks_after, objects_after = left(server), *_inside(server)
     assert clients.wrong == {}
     assert clients.lost == 0
     assert clients.answered + clients.cancelled == clients.sent >= requests
@@ -238,6 +249,8 @@ async def test_every_answer_is_that_of_the_request_alone_and_nothing_is_left(
     for pid in before:
         assert after[pid].threads <= before[pid].threads + POOLED
         assert after[pid].descriptors <= before[pid].descriptors
+    assert tasks_after == tasks
+    assert objects_after <= objects + LEFT_OBJECTS, "a leak has one for each request, at the least"
 
 
 async def test_work_that_nobody_waits_for_ends(server: Server, full: bool, results: Results) -> None:
@@ -245,6 +258,8 @@ async def test_work_that_nobody_waits_for_ends(server: Server, full: bool, resul
     times, kinds = 20 if full else 1, ("/generate", "/generate/stream")
     address = urlsplit(server.url)
     body = json.dumps({"sequence": [0.1, 0.2, 0.3], "steps": MAX_STEPS}).encode()
+    await _at_rest(server)
+    tasks, _ = _inside(server)
     for _ in range(times):
         _, _, before = _metrics(server)
         opened = [await asyncio.open_connection(address.hostname, address.port) for _ in range(16)]
@@ -256,4 +271,5 @@ async def test_work_that_nobody_waits_for_ends(server: Server, full: bool, resul
         await _at_rest(server)
         _, _, after = _metrics(server)
         assert after - before < 8 * MAX_STEPS, "half of what was asked for"
+    assert _inside(server)[0] == tasks
     results.add(Result("rollouts of 10^6 steps left alone", 16 * times, 16 * times, 0, wrong=0, lost=0))

@@ -1,0 +1,60 @@
+"""What the system cannot say of a process, which says it itself when it is asked: its asyncio tasks, and its objects.
+
+Nothing of the service does that. Python imports `sitecustomize` at every start, if it finds it, in workers too.
+"""
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+_TELLS = """
+import asyncio, gc, json, os, signal
+def _tell(*_):
+    gc.collect()
+    tasks = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
+    told = os.path.join(os.path.dirname(__file__), str(os.getpid()))
+    with open(told + ".new", "w") as file:
+        json.dump({"tasks": tasks, "objects": len(gc.get_objects())}, file)
+    os.rename(told + ".new", told)
+signal.signal(signal.SIGUSR1, _tell)
+"""
+
+
+class Inside(NamedTuple):
+    """What a process has in it."""
+
+    tasks: Counter[str]
+    """Those that are not done, by the names of their coroutines."""
+
+    objects: int
+    """That the garbage collector looks at, after it has: those that were there at the start are not among them."""
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[None]:
+    """Processes that are started in the block can be asked with this folder."""
+    (folder / "sitecustomize.py").write_text(_TELLS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        yield
+
+
+def inside(process: int, folder: Path) -> Inside:
+    """Ask a process whose event loop runs."""
+    told = folder / str(process)
+    told.unlink(missing_ok=True)
+    os.kill(process, signal.SIGUSR1)
+    deadline = time.monotonic() + 60
+    while not told.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    said = json.loads(told.read_text())
+    return Inside(Counter(said["tasks"]), said["objects"])
