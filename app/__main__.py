@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.telemetry.logs import log_config
 from app.workers import Supervisor, listeners, worker_count
 
-PROTOCOL = "app.door:DoorProtocol"
+PROTOCOL, SOCKET_PROTOCOL = "app.door:DoorProtocol", "app.sockets:SocketProtocol"
 
 HEADERS = [
     ("x-content-type-options", "nosniff"),  # JSON is JSON, whatever a browser would like to see in it
@@ -51,6 +51,7 @@ def serve(settings: Settings, workers: int) -> int:
         "app.main:create_service",
         factory=True,
         http=PROTOCOL,
+        ws=SOCKET_PROTOCOL,
         host=settings.host,
         port=settings.port,
         workers=workers,

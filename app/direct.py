@@ -19,9 +19,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from app.endpoints import Endpoint
 from app.errors import ClientGone
 from app.models import serving
-from app.patience import PatientProtocol
 from app.problems import problem_of, problem_response
 from app.protocol import header_lines
+from app.strict import StrictProtocol
 from app.telemetry.middleware import ObservingMiddleware
 from app.telemetry.observation import leave
 
@@ -86,7 +86,7 @@ class Direct:
         self._observing.finish(seen)
 
 
-class DirectProtocol(PatientProtocol):
+class DirectProtocol(StrictProtocol):
     """Holds back the head of a request that may be answered here until its body is there."""
 
     _held = False
@@ -149,7 +149,7 @@ class DirectProtocol(PatientProtocol):
             and self.has_answered()
             and self._direct.takes(self.url, self.headers)
             and self.parser.should_keep_alive()
-            and not (self.parser.should_upgrade() or self.expect_100_continue)
+            and not (self.parser.should_upgrade() or self.expect_100_continue or self.objection())
             and not (self._draining or self.flow.write_paused or self.transport.is_closing())
         )
 

@@ -1,6 +1,7 @@
 """Every refusal that a client can get. `app/problems.py` turns them into HTTP.
 
     Problem
+    ├── Malformed           400  it is not HTTP, or could be read in two ways
     ├── InvalidRequest      422  the body is not what the contract says
     ├── Diverged            422  the model has no finite answer to it
     ├── WorkTooLarge        422  it is more work than any request with such a key may be
@@ -56,6 +57,11 @@ class Problem(Exception):
     def __init_subclass__(cls) -> None:
         cls.reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
         REASONS.append(cls.reason)
+
+
+class Malformed(Problem):
+    status = 400
+    title = "Bad Request"
 
 
 class InvalidRequest(Problem):

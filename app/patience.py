@@ -135,7 +135,7 @@ def _watch(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
 
     def look() -> None:
         now = loop.time()
-        for connection in [each for each in connections if isinstance(each, PatientProtocol)]:
+        for connection in [*connections]:
             connection.look(now)
         if connections:
             loop.call_later(_EVERY_S, look)

@@ -1,6 +1,7 @@
 """WebSocket /live: value by value, each answer is that of /predict for all values so far."""
 
 import json
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -143,3 +144,29 @@ async def test_another_path_is_refused(server: Server) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(server.url.replace("http", "ws") + "/predict")
     assert refused.value.response.status_code in (403, 404)
+
+
+async def test_messages_that_have_come_at_sigterm_are_answered_before_the_connection_closes(
+    make_artifact: MakeArtifact, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, messages = tmp_path_factory.mktemp("leaving"), 10_000
+    with serve(folder, model=make_artifact(), workers=1) as server:
+        async with live(server) as socket, live(server) as idle, live(server) as hanging:
+            for each in (idle, hanging):
+                await ask(each, 0.5)
+            hanging.transport.pause_reading()  # its end is not confirmed, and not waited for
+            server.process.send_signal(signal.SIGSTOP)  # so that all of it has come when it looks again
+            for _ in range(messages):
+                await socket.send("0.5")
+            server.process.terminate()
+            server.process.send_signal(signal.SIGCONT)
+            answers = [json.loads(await socket.recv()) for _ in range(messages)]
+            for each in (socket, idle):
+                with pytest.raises(ConnectionClosed) as closed:
+                    await each.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1012
+            hanging.transport.abort()
+        assert server.process.wait(20) == 0
+    assert all("prediction" in answer for answer in answers)
+    assert "Traceback" not in server.log.read_text()

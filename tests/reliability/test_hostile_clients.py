@@ -2,132 +2,196 @@
 
 import contextlib
 import json
+import socket
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from tests.reliability.clients import (
     BODY,
+    HEAD,
     REQUEST,
     assert_others_are_served,
     connection,
+    honest,
     resident_mb,
+    statuses,
     until_closed,
 )
+from tests.reliability.results import Results
+from tests.reliability.shapes import FOLLOWING, Shape, generated, shapes
 from tests.server import Server
 
-HEAD = b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+AT_ONCE = 16
+MOST_MB = 20
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+TRAILERS = CHUNKED + b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
+FLOODS = {
+    "many headers": (b"GET /model HTTP/1.1\r\nhost: x\r\n", b"x: " + b"a" * 1000 + b"\r\n"),
+    "many small headers": (b"GET /model HTTP/1.1\r\nhost: x\r\n", b"x:\r\n" * 250),
+    "many hosts": (b"GET /model HTTP/1.1\r\n", b"host: x\r\n" * 100),
+    "one header": (b"GET /model HTTP/1.1\r\nhost: x\r\nx: ", b"a" * 1000),
+    "one name": (b"GET /model HTTP/1.1\r\nhost: x\r\n", b"a" * 1000),
+    "one target": (b"GET /", b"a" * 1000),
+    "headers of a POST": (HEAD, b"x: " + b"a" * 1000 + b"\r\n"),
+    "behind the last chunk": (TRAILERS, b"x: " + b"a" * 1000 + b"\r\n"),
+    "behind the last chunk, small": (TRAILERS, b"x:\r\n" * 250),
+}
+ENDLESS = {
+    "announced": (HEAD + b"content-length: 100000000\r\n\r\n", b"1" * 65_536),
+    "chunked": (CHUNKED, b"10000\r\n" + b"1" * 65_536 + b"\r\n"),
+    "small chunks": (CHUNKED, b"1\r\n1\r\n" * 10_000),
+    "one chunk": (CHUNKED + b"7fffffffffffffff\r\n", b"1" * 65_536),
+    "an extension of a chunk": (CHUNKED + b"5;", b"a" * 65_536),
+    "below /v2": (
+        HEAD.replace(b"/generate", b"/v2/models/small/infer") + b"transfer-encoding: chunked\r\n\r\n",
+        b"10000\r\n" + b"1" * 65_536 + b"\r\n",
+    ),
+    "of a GET": (
+        b"GET /model HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"a\r\n0123456789\r\n" * 5000,
+    ),
+    "stream": (
+        HEAD.replace(b"/generate", b"/generate/stream") + b"transfer-encoding: chunked\r\n\r\n",
+        b"10000\r\n" + b"1" * 65_536 + b"\r\n",
+    ),
+}
 
 
-def sent(patient: Server, request: bytes) -> bytes:
-    with connection(patient) as client:
+def answers(server: Server, request: bytes) -> bytes:
+    """All that comes until the server closes the connection."""
+    with connection(server) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(request)
         return until_closed(client)
 
 
-def statuses(answer: bytes) -> list[int]:
-    """The statuses of all answers on a connection."""
-    return [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+def poured(server: Server, endless: tuple[bytes, bytes], most: int) -> tuple[int, list[int]]:
+    """Send a start and then a part, again and again, until the server ends it, or `most` bytes have gone.
+
+    How many have, and the statuses of the answers.
+    """
+    start, part = endless
+    sent = 0
+    with connection(server) as client:
+        client.sendall(start)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            client.settimeout(5)
+            while sent < most:
+                client.sendall(part)
+                sent += len(part)
+        client.settimeout(20)
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+            return sent, statuses(until_closed(client))
+    return sent, []
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        b"\x00\x01\x02\r\n\r\n",
-        b"GET\r\n\r\n",
-        b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET / HTTP/1.1\r\nhost: x\r\nx: a\x00b\r\n\r\n",
-        b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
-        b"GET / HTTP/1.1\r\nhost : x\r\n\r\n",
-        b"GET / HTTP/1.1\nhost: x\n\n" + b"\x00",
-        HEAD + b"content-length: -1\r\n\r\n",
-        HEAD + b"content-length: 1e3\r\n\r\n",
-        HEAD + b"content-length: 99999999999999999999999\r\n\r\n",
-        HEAD + b"transfer-encoding: chunked\r\n\r\nxyz\r\n",
-        HEAD + b"transfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
-        HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\n123456789\r\n0\r\n\r\n",
-    ],
-)
-def test_what_is_not_http_is_refused(patient: Server, request_: bytes) -> None:
-    assert set(statuses(sent(patient, request_))) <= {400, 404, 408, 505}
-    assert_others_are_served(patient)
+def wrong_ones(server: Server, tried: Iterable[Shape]) -> list[tuple[bytes, list[int]]]:
+    """The shapes that were answered otherwise than they may be, with the statuses."""
+
+    def one(shape: Shape) -> tuple[bytes, list[int]] | None:
+        got = statuses(answers(server, shape.sent))
+        return None if tuple(got) in shape.statuses else (shape.sent, got)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [wrong for wrong in pool.map(one, tried) if wrong is not None]
 
 
-@pytest.mark.parametrize(
-    "framing",
-    [
-        b"content-length: 4\r\ncontent-length: 30\r\n\r\n",
-        b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n",
-        b"transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n",
-        b"transfer-encoding: xchunked\r\n\r\n",
-        b"transfer-encoding: chunked, identity\r\n\r\n",
-        b"transfer-encoding : chunked\r\n\r\n",
-        b"content-length: 4\r\n content-length: 0\r\n\r\n",
-        b"content-length: +4\r\n\r\n",
-        b"content-length: 0x4\r\n\r\n",
-        b"content-length: 4, 4\r\n\r\n",
-        b"content-length: 4\r\ntransfer-encoding: identity\r\n\r\n",
-        b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n",
-        b"transfer-encoding:\x0bchunked\r\n\r\n",
-        b"transfer-encoding: chun\r\n ked\r\n\r\n",
-        b"transfer-encoding\r\n: chunked\r\n\r\n",
-    ],
-)
-def test_a_body_that_two_servers_could_frame_differently_smuggles_nothing(
-    patient: Server,
-    framing: bytes,
-) -> None:
-    """What looks like a second request in an ambiguous body must not be answered."""
-    smuggled = b"0\r\n\r\nGET /model HTTP/1.1\r\nhost: x\r\n\r\n"
-    answer = sent(patient, HEAD + framing + smuggled)
-    assert 200 not in statuses(answer)
-    assert b"digest" not in answer
-    assert_others_are_served(patient)
+def test_what_could_be_read_in_two_ways_smuggles_nothing(patient: Server, results: Results, full: bool) -> None:
+    tried = [*shapes(), *list(generated())[:: 3 if full else 37]]
+    before = resident_mb(patient)
+    with honest(patient) as others:
+        wrong = wrong_ones(patient, tried)
+    growth = (resident_mb(patient) - before) / before
+    row = others.result("requests that are not HTTP, smuggling shapes", len(tried), len(wrong), growth)
+    results.add(row)
+    assert wrong == []
+    assert (row.wrong, row.lost) == (0, 0)
+    assert "Traceback" not in patient.log.read_text()
 
 
 def test_pipelined_requests_are_answered_in_their_order(patient: Server) -> None:
     last = REQUEST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
-    assert statuses(sent(patient, REQUEST * 30 + last)) == [200] * 31
+    assert statuses(answers(patient, REQUEST * 30 + last)) == [200] * 31
 
 
 def test_pipelined_garbage_ends_the_connection(patient: Server) -> None:
-    # Uvicorn answers 400 at once, in the place of what it has not answered yet.
-    *before, last = statuses(sent(patient, REQUEST * 3 + b"GARBAGE\r\n\r\n"))
+    # 400 comes at once, in the place of what has not been answered yet.
+    *before, last = statuses(answers(patient, REQUEST * 3 + b"GARBAGE\r\n\r\n"))
     assert set(before) <= {200}
     assert last == 400
     assert_others_are_served(patient)
 
 
-@pytest.mark.parametrize("opening", [b"[", b'{"sequence":', b'{"sequence": [1], "level": ['])
-def test_json_of_100_000_levels_is_refused_like_any_other(patient: Server, opening: bytes) -> None:
-    for body in (opening * 100_000, b"[" * 100_000 + b"]" * 100_000):
-        answer = httpx.post(f"{patient.url}/generate", content=body, headers={"content-type": "application/json"})
-        assert answer.status_code in (413, 422)
-    assert_others_are_served(patient)
-
-
-@pytest.mark.parametrize("announced", [True, False])
-def test_a_body_of_100_mb_is_not_read(patient: Server, announced: bool) -> None:
-    before, size = resident_mb(patient), 100_000_000
-    framing = b"content-length: %d\r\n\r\n" % size if announced else b"transfer-encoding: chunked\r\n\r\n"
-    part = b"1" * 65_536
-    taken = 0
+def test_garbage_behind_a_request_is_not_answered_in_the_middle_of_its_answer(patient: Server) -> None:
+    body = json.dumps({"sequence": [1.0], "steps": 10_000}).encode()
+    request = HEAD.replace(b"/generate", b"/generate/stream") + b"content-length: %d\r\n\r\n" % len(body) + body
     with connection(patient) as client:
-        client.sendall(HEAD + framing)
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            client.settimeout(5)
-            while taken < size:
-                client.sendall(part if announced else b"%x\r\n%b\r\n" % (len(part), part))
-                taken += len(part)
-        answer = until_closed(client)
-    assert statuses(answer) in ([413], [])  # a reset may overtake it
-    assert taken < size / 2
-    assert resident_mb(patient) - before < 20
-    assert_others_are_served(patient)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(request)
+        received = client.recv(100)
+        client.sendall(b"GARBAGE\r\n\r\n")
+        received += until_closed(client)
+    first, *more = received.split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200 ")
+    assert not more or first.endswith(b"0\r\n\r\n"), "another answer begins before this one has ended"
+
+
+def test_bodies_without_end_are_not_read(patient: Server, results: Results, full: bool) -> None:
+    deep = [
+        b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"sequence":' * 5_000,
+        b'{"sequence": [1], "level": [' * 3_000,
+    ]
+    tried = [*ENDLESS.values()] * (20 if full else 2)
+    size = 100_000_000
+    before, wrong = resident_mb(patient), []
+    with honest(patient) as others, ThreadPoolExecutor(AT_ONCE) as pool:
+        for sent, got in pool.map(lambda endless: poured(patient, endless, size), tried):
+            # Refused, or not there in time, or a reset overtakes the answer; a path that wants no body does not wait.
+            if sent >= size or got not in ([413], [408], [200], []):
+                wrong.append((sent, got))
+        grown = resident_mb(patient) - before
+        for body in deep:
+            for path in ("/generate", "/predict", "/generate/stream", "/v2/models/small/infer"):
+                answer = httpx.post(f"{patient.url}{path}", content=body, headers={"content-type": "application/json"})
+                if answer.status_code not in (400, 413, 422):
+                    wrong.append((len(body), [answer.status_code]))
+    requests = len(tried) + 4 * len(deep)
+    row = others.result("bodies that do not end, 100 MB, 10^5-deep JSON", requests, len(wrong), grown / before)
+    results.add(row)
+    assert wrong == []
+    assert (row.wrong, row.lost) == (0, 0)
+    assert grown < MOST_MB
+
+
+def test_floods_of_headers_are_cut(patient: Server, results: Results, full: bool) -> None:
+    tried = [*FLOODS.values()] * (20 if full else 3)
+    size = 100_000_000
+    before, wrong = resident_mb(patient), []
+    with honest(patient) as others, ThreadPoolExecutor(AT_ONCE) as pool:
+        for sent, got in pool.map(lambda flood: poured(patient, flood, size), tried):
+            if sent >= size or got not in ([431], [400], [408], []):
+                wrong.append((sent, got))
+    grown = resident_mb(patient) - before
+    row = others.result("floods of headers", len(tried), len(wrong), grown / before)
+    results.add(row)
+    assert wrong == []
+    assert (row.wrong, row.lost) == (0, 0)
+    assert grown < MOST_MB
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_head_that_does_not_end_is_answered_if_its_client_stops(patient: Server, flood: str) -> None:
+    start, part = FLOODS[flood]
+    answer = answers(patient, start + part * 80)
+    assert statuses(answer) in ([431], [408])
+    assert FOLLOWING not in answer
 
 
 def test_a_client_that_vanishes_in_its_body_leaves_nothing(patient: Server) -> None:

@@ -1,0 +1,283 @@
+"""Requests that two servers could read in two ways, and what this one has to make of each.
+
+The families are those of the literature on request smuggling: two lengths (CL.CL), a length and chunks (CL.TE, TE.CL),
+chunks under a name that only one of the two knows (TE.TE), a body where one expects none (CL.0), line ends and folded
+lines, sizes of chunks, what stands behind the last one, targets, hosts, upgrades and expectations.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.reliability.clients import BODY, HEAD
+
+FOLLOWING = b"GET /model HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+"""What stands behind each shape: where the shape is taken, it is the next request. Its answer has a `digest`."""
+
+_SIZE = b"%x" % len(BODY)
+_CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+_LENGTH = b"content-length: %d\r\n" % len(BODY)
+_GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
+_KEY = b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+_SOCKET = b"connection: upgrade\r\nupgrade: websocket\r\n" + _KEY
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Bytes of a connection, and the statuses of all answers to them, after which it has to be closed."""
+
+    sent: bytes
+    statuses: tuple[tuple[int, ...], ...]
+    """Any of these."""
+
+
+def _refused(*shapes: bytes) -> Iterator[Shape]:
+    """Framing is in doubt: one 400, and nothing behind it is read. 408 where the end could still have come."""
+    for shape in shapes:
+        yield Shape(shape + FOLLOWING, ((400,), (408,)))
+
+
+def _taken(shape: bytes, *statuses: int) -> Shape:
+    """It can be read in one way only, and what follows is a request of its own."""
+    return Shape(shape + FOLLOWING, ((*statuses, 200),))
+
+
+def _ends(shape: bytes, *statuses: int) -> Shape:
+    """It is answered, and what stands behind it belongs to it, or is not read."""
+    return Shape(shape, (statuses,))
+
+
+def _chunk(size: bytes, data: bytes = BODY + b"\r\n", end: bytes = b"0\r\n\r\n") -> bytes:
+    return _CHUNKED + size + b"\r\n" + data + end
+
+
+def shapes() -> list[Shape]:
+    """Those that are written by hand."""
+    return [
+        *_not_http(),
+        *_hosts(),
+        *_lengths_and_encodings(),
+        *_chunks(),
+        *_bodies_where_there_are_none(),
+        *_other_protocols(),
+    ]
+
+
+def _not_http() -> Iterator[Shape]:
+    yield from _refused(
+        b"\x00\x01\x02\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"GET\r\n\r\n",
+        b"GET /livez\r\n",
+        b"get /livez HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET\t/livez\tHTTP/1.1\r\nhost: x\r\n\r\n",
+        b" GET /livez HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /li vez HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/01.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.10\r\nhost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nx: a\x00b\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
+        b"GET / HTTP/1.1\r\n: empty\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost : x\r\n\r\n",
+        b"GET / HTTP/1.1\nhost: x\n\n",  # bare LF
+        b"GET / HTTP/1.1\r\nhost: x\nx: y\r\n\r\n",
+        b"GET / HTTP/1.1\rhost: x\r\r",
+        _GET + b"x: a\r\n folded\r\n\r\n",
+        _GET + b"\tfolded: x\r\n\r\n",
+        b"GET x:80 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http:// HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http:///model HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http://x:999999/model HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http://[::/model HTTP/1.1\r\nhost: x\r\n\r\n",
+    )
+    for target, status in ((b"http://x/livez", 200), (b"http://evil/livez", 200), (b"*", 404), (b"/%ff%00%zz", 404)):
+        yield _taken(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % target, status)  # an absolute target is to be taken
+    for path in (b"//livez", b"/../livez", b"/livez/", b"/;/livez", b"/./livez"):
+        yield _taken(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path, 404)
+
+
+def _hosts() -> Iterator[Shape]:
+    line = b"GET /livez HTTP/1.1\r\n"
+    yield from _refused(line + b"\r\n", line + b"host: x\r\nhost: x\r\n\r\n", line + b"host: x\r\nHOST: y\r\n\r\n")
+    for host in (
+        b"a b",
+        b"\xff\xfe",
+        b"x/y",
+        b"x?y",
+        b"x#y",
+        b"user@x",
+        b"http://x",
+        b"x\\y",
+        b"x\ty",
+        b'"x"',
+        b"x, y",
+    ):
+        yield from _refused(line + b"host: %b\r\n\r\n" % host)
+    yield from _refused(HEAD.replace(b"host: x\r\n", b"") + _LENGTH + b"\r\n" + BODY)
+    yield from _refused(HEAD + b"host: y\r\n" + _LENGTH + b"\r\n" + BODY)
+    for host in (b"", b"x:80", b"[::1]:80", b"xn--nxasmq6b.example"):
+        yield _taken(line + b"host: %b\r\n\r\n" % host, 200)
+    yield _ends(b"GET /livez HTTP/1.0\r\n\r\n" + FOLLOWING, 200)
+
+
+def _lengths_and_encodings() -> Iterator[Shape]:
+    hidden = b"0\r\n\r\n" + FOLLOWING.replace(b"connection: close\r\n", b"")
+    for framing in (
+        b"content-length: 4\r\ncontent-length: 30\r\n",
+        b"content-length: 4\r\ncontent-length: 4\r\n",
+        b"content-length: 4\r\ntransfer-encoding: chunked\r\n",  # CL.TE
+        b"transfer-encoding: chunked\r\ncontent-length: 4\r\n",  # TE.CL
+        b"transfer-encoding: xchunked\r\n",  # TE.TE
+        b"transfer-encoding: chunked, identity\r\n",
+        b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+        b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        b"transfer-encoding: chunked\r\ntransfer-encoding: gzip\r\n",
+        b"transfer-encoding : chunked\r\n",
+        b" transfer-encoding: chunked\r\n",
+        b"transfer-encoding:\x0bchunked\r\n",
+        b"transfer-encoding: chunked\x00\r\n",
+        b'transfer-encoding: "chunked"\r\n',
+        b"transfer-encoding: chunked;q=1\r\n",
+        b"transfer-encoding: chunked,\r\n",
+        b"transfer-encoding: chun\r\n ked\r\n",
+        b"transfer-encoding\r\n: chunked\r\n",
+        b"transfer-encoding:\r\n",
+        b"content-length: 4\r\ntransfer-encoding: identity\r\n",
+        b"content-length: 4\r\ntransfer-encoding:\r\n",
+        b"content-length: 4\r\n content-length: 0\r\n",
+        b"content-length:\r\n",
+        b"content-length: -1\r\n",
+        b"content-length: +4\r\n",
+        b"content-length: 0x4\r\n",
+        b"content-length: 1e3\r\n",
+        b"content-length: 3_5\r\n",
+        b"content-length: 3 5\r\n",
+        b"content-length: 4, 4\r\n",
+        b"content-length: \xd9\xa3\r\n",
+        b"content-length: 99999999999999999999999\r\n",
+    ):
+        yield from _refused(HEAD + framing + b"\r\n" + hidden)
+    for length in (b"\t 35 \t", b"0035"):
+        yield _taken(HEAD + b"content-length: %b\r\n\r\n" % length + BODY, 200)
+    for encoding in (b"CHUNKED", b"\tchunked ", b",chunked"):
+        yield _taken(_chunk(_SIZE).replace(b" chunked", encoding), 200)
+    # HTTP/1.0 has no chunks: they are read, and the connection is not used again.
+    yield _ends(_chunk(_SIZE).replace(b"HTTP/1.1", b"HTTP/1.0") + FOLLOWING, 200)
+
+
+def _chunks() -> Iterator[Shape]:
+    yield _taken(_chunk(_SIZE), 200)
+    for size in (b"000000000000000000" + _SIZE, _SIZE.upper(), _SIZE + b";a=b", _SIZE + b';a="b"'):
+        yield _taken(_chunk(size), 200)
+    yield _taken(_chunk(_SIZE, end=b"000\r\n\r\n"), 200)
+    yield _taken(_chunk(b"1", data=BODY[:1] + b"\r\n%x\r\n" % (len(BODY) - 1) + BODY[1:] + b"\r\n"), 200)
+    for size in (
+        b"5",  # smaller than the data
+        b"%x" % (len(BODY) + 9),
+        b"+" + _SIZE,
+        b"-" + _SIZE,
+        b"0x" + _SIZE,
+        b" " + _SIZE,
+        _SIZE + b" ",
+        _SIZE + b"\t",
+        _SIZE + b"xyz",
+        _SIZE + b";a\rb",
+        _SIZE + b";a\nb",
+        _SIZE + b";a\x00b",
+        _SIZE + b'\r\n;a="b',
+        b"",
+        b"xyz",
+        b"7fffffffffffffff",
+        b"10000000000000023",
+        b"ffffffffffffffffff",
+    ):
+        yield from _refused(_chunk(size))
+    for data in (BODY, BODY + b"\n", BODY + b"\r", BODY + b"junk\r\n", BODY + b"\r\r\n", BODY + b"\n\r\n"):
+        yield from _refused(_chunk(_SIZE, data))
+    yield from _refused(_chunk(_SIZE).replace(b"\r\n" + BODY + b"\r\n", b"\n" + BODY + b"\n"))
+    for end in (b"", b"0 x\r\n\r\n", b"0\r\n", b"0\n\n", b"-0\r\n\r\n", b"0\r\nx y\r\n\r\n", b"0\r\n x: y\r\n\r\n"):
+        yield from _refused(_chunk(_SIZE, end=end))
+    for trailer in (b"content-length: 500\r\n", b"transfer-encoding: chunked\r\n"):
+        yield from _refused(_chunk(_SIZE, end=b"0\r\n%b\r\n" % trailer))
+    # What stands behind the last chunk is no header: it is neither a second Host nor the content type that is missing.
+    yield _taken(_chunk(_SIZE, end=b"0\r\nhost: evil\r\nx-request-id: smuggled\r\n\r\n"), 200)
+    untyped = _chunk(_SIZE, end=b"0\r\ncontent-type: application/json\r\n\r\n")
+    yield _taken(untyped.replace(b"content-type: application/json\r\n", b"", 1), 422)
+
+
+def _bodies_where_there_are_none() -> Iterator[Shape]:
+    length = b"content-length: %d\r\n\r\n" % len(FOLLOWING)
+    for method, path, status in ((b"GET", b"/livez", 200), (b"HEAD", b"/livez", 405), (b"OPTIONS", b"/model", 405)):
+        line = b"%b %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" % (method, path)
+        yield _ends(line + length + FOLLOWING, status)  # CL.0
+        yield _ends(
+            line + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(FOLLOWING), FOLLOWING), status
+        )
+        yield _taken(line.replace(b"connection: close\r\n", b"") + length + FOLLOWING, status)
+    for expectation in (b"100-continue", b"100-Continue"):
+        yield _taken(HEAD + _LENGTH + b"expect: %b\r\n\r\n" % expectation + BODY, 100, 200)
+    for expectation in (b"200-ok", b"y 100-continue", b"100-continue, 100-continue"):
+        yield _taken(HEAD + _LENGTH + b"expect: %b\r\n\r\n" % expectation + BODY, 200)
+    yield _taken(_GET + b"expect: 100-continue\r\n" + length + FOLLOWING, 200)
+
+
+def _other_protocols() -> Iterator[Shape]:
+    h2c = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+    live = b"GET /live HTTP/1.1\r\nhost: x\r\n"
+    yield _ends(_GET + h2c + b"\r\n" + FOLLOWING, 200)  # no other protocol, and the connection is not used again
+    yield _ends(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + FOLLOWING, 400)
+    yield _ends(b"CONNECT /model HTTP/1.1\r\nhost: x\r\n\r\n" + FOLLOWING, 405)
+    yield from _refused(
+        HEAD + _LENGTH + h2c + b"\r\n" + BODY,
+        HEAD + h2c + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + _LENGTH + _SOCKET + b"\r\n" + BODY,
+        live + _SOCKET + b"content-length: %d\r\n\r\n" % len(FOLLOWING),
+        live + _SOCKET.replace(b": 13", b": 777") + b"\r\n",
+        live + _SOCKET.replace(_KEY, b"") + b"\r\n",
+        # The first answer has not been given when the second request would make another protocol of the connection.
+        _GET + b"\r\n" + live + _SOCKET + b"\r\n",
+    )
+    yield _ends(live + _SOCKET + b"x: y\r\n" * 300 + b"\r\n" + FOLLOWING, 431)
+    yield _ends(live.replace(b"/live", b"/live?" + b"a" * 20_000) + _SOCKET + b"\r\n" + FOLLOWING, 414)
+    yield _ends(_GET + _SOCKET + b"\r\n" + FOLLOWING, 403)
+
+
+def generated() -> Iterator[Shape]:
+    """Every byte at every place where it could hide what a header or a size is: some 6,000 of them."""
+    hidden = b"0\r\n\r\n" + FOLLOWING
+    for byte in (bytes([value]) for value in range(256)):
+        for other in (b"", b"content-length: %d\r\n" % len(hidden)):
+            for name, value in (
+                (byte + b"transfer-encoding", b" chunked"),
+                (b"transfer" + byte + b"encoding", b" chunked"),
+                (b"transfer-encoding" + byte, b" chunked"),
+                (b"transfer-encoding", byte + b"chunked"),
+                (b"transfer-encoding", b" " + byte + b" chunked"),
+                (b"transfer-encoding", b" chun" + byte + b"ked"),
+                (b"transfer-encoding", b" chunked" + byte),
+                (b"transfer-encoding", b" chunked" + byte + b"x"),
+            ):
+                yield _encoded(name, value, other, hidden)
+        for size in (byte + _SIZE, _SIZE + byte, _SIZE[:1] + byte + _SIZE[1:]):
+            whole = size.lstrip(b"0") == _SIZE  # an extension needs a name: a lone semicolon is refused
+            yield _taken(_chunk(size), 200) if whole else next(_refused(_chunk(size)))
+        for length in (byte + b"35", b"35" + byte, b"3" + byte + b"5"):
+            right = length.strip(b" \t").lstrip(b"0") == b"35"
+            request = HEAD + b"content-length: %b\r\n\r\n" % length + BODY
+            # Another number is another length: what is then the next request is no request, or does not come.
+            yield _taken(request, 200) if right else Shape(request + FOLLOWING, ((400,), (408,), (413,), (422, 400)))
+
+
+def _encoded(name: bytes, value: bytes, other: bytes, hidden: bytes) -> Shape:
+    """A request whose body hides another one from who reads chunks in it, or from who does not."""
+    sent = HEAD + other + name + b":" + value + b"\r\n\r\n" + hidden
+    is_encoding = name.lower() == b"transfer-encoding"
+    is_chunked = is_encoding and value.strip(b" \t").lstrip(b", \t").lower() == b"chunked"
+    if is_chunked and not other:
+        return Shape(sent, ((422, 200), (400,)))  # an empty body, and the next request: nothing is hidden
+    if other:
+        return Shape(sent + FOLLOWING, ((400,), (422, 200)))  # a header of another name: its length is what counts
+    return Shape(sent, ((400,), (408,), (422, 400)))
