@@ -141,7 +141,7 @@ WORK: dict[str, dict[str, object]] = {
     "/generate": {"sequence": [1], "steps": 5_000},
     "/generate/stream": {"sequence": [1], "steps": 5_000},
     "/v2/models/small/infer": {"inputs": [TENSOR]},
-    "/v2/models/small/versions/1/infer": {"inputs": [TENSOR | {"shape": [2, MAX_SEQUENCE // 2]}]},
+    "/v2/models/small/versions/1/infer": {"inputs": [TENSOR]},
 }
 """For all routes that forecast: more than is done at once, on the event loop."""
 
