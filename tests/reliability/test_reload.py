@@ -71,7 +71,7 @@ def place(tmp_path: Path, versions: list[Path]) -> Path:
 @pytest.fixture
 async def server(tmp_path: Path, place: Path) -> AsyncIterator[Server]:
     keys = admin_keys(tmp_path)
-    with serve(tmp_path, model=place, workers=WORKERS, admin_keys=keys, access_log=False) as server:
+    with serve(tmp_path, model=place, workers=WORKERS, admin_keys=keys, max_pending_s=60, access_log=False) as server:
         await until("all workers", lambda: said(server, "Application startup complete") == WORKERS)
         yield server
 
