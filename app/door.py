@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 
+from app.balance import Balance
 from app.direct import Answered, DirectProtocol
 from app.errors import Overloaded
 from app.patience import as_bytes
@@ -72,11 +73,20 @@ class Door:
 
 
 class DoorProtocol(DirectProtocol):
-    """What uvicorn is given as `http`. The door is in the state of the application's lifespan."""
+    """What uvicorn is given as `http`. Door and balance are in the state of the application's lifespan."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._door: Door | None = self.app_state.get("door")
+        self._balance: Balance | None = self.app_state.get("balance")
+        if self._balance is not None:
+            self._balance.took(len(self.connections))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol.connection_lost`."""
+        super().connection_lost(exc)
+        if self._balance is not None:
+            self._balance.tell(len(self.connections))
 
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`."""

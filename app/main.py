@@ -7,6 +7,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -15,6 +16,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app import problems
+from app.balance import Balance
 from app.direct import Direct
 from app.door import Door
 from app.endpoints import endpoints
@@ -54,8 +56,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         gc.collect()
         gc.freeze()
         door = Door(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)
+        balance = Balance(metrics.connections.set, partial(metrics.elsewhere, metrics.connections))
         with reload.on_hangup(), leaving(leave, settings.drain_delay_s):
-            yield {"door": door, "direct": app.state.direct}
+            yield {"door": door, "balance": balance, "direct": app.state.direct}
         leave()
         models, app.state.models = app.state.models, None
         for served in models:

@@ -11,6 +11,7 @@ from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app.balance import Balance
 from app.errors import Malformed
 from app.patience import LINGER_S, as_bytes
 from app.protocol import Config
@@ -32,6 +33,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """See `asyncio.Protocol.connection_made`."""
         super().connection_made(transport)
         self._since = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol.connection_lost`."""
+        super().connection_lost(exc)
+        balance: Balance | None = self.app_state.get("balance")
+        if balance is not None:
+            balance.tell(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol.data_received`. The first data is the request as a whole."""

@@ -1,27 +1,18 @@
 """Metrics that cost an addition and are right across workers (`kinds.py` has them); prometheus_client writes them.
 
-Each worker keeps its numbers in memory that is mapped from a file of its own, in a folder that all workers share, and
-whichever of them is asked reads the files of all. A worker holds a lock on its file as long as it lives, which says who
-is alive. When it has died, the next one to start counts on in its file: no number is lost, and there are never more
-files than there were workers at once.
+Each worker has its numbers where all workers can read them (`numbers.py`), and whichever is asked tells those of all.
 
 prometheus_client can do that too, but each of its changes takes a lock and packs two numbers and a key's place, four
 times a request: 4 µs, as much as the network itself (`python -m benchmarks.layers` has today's cost).
 
-All workers run the same code, so a number has the same place in every file.
+All workers run the same code, so a number has the same place in each of them.
 """
 
-import fcntl
 import itertools
-import logging
 import math
-import mmap
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -33,21 +24,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from app.folders import lock
 from app.telemetry.kinds import Counter, Gauge, Histogram, Info
 from app.telemetry.names import Names
-
-log = logging.getLogger(__name__)
-
-_PLACES = 8192
-"""Numbers that a worker has room for, 64 KiB."""
-
-_BYTES = 8 * _PLACES
+from app.telemetry.numbers import PLACES, Numbers, SharedNumbers
 
 _MODELS = 64
 """Names that models may have had in the life of the service."""
 
-Numbers = npt.NDArray[np.float64]
 Labels = tuple[str, ...]
 
 
@@ -55,15 +38,10 @@ class Registry(Collector):
     """What one worker counts; `expose` gives the sum over all."""
 
     def __init__(self, folder: Path | None) -> None:
-        """`folder` is what the workers share; None for a process that is alone.
-
-        Where nothing can be written to the folder, the worker is on its own, and serves: only it tells its numbers.
-        """
-        self._folder = folder
-        memory = None if folder is None else _memory_in(folder)
-        self._is_alone = memory is None
-        self._models = Names(None if folder is None or memory is None else folder / "models", _MODELS)
-        self._numbers = memoryview(memory or mmap.mmap(-1, _BYTES)).cast("d")
+        """`folder` is what the workers share; None for a process that is alone."""
+        self._shared = SharedNumbers(folder)
+        self._models = Names(None if folder is None or self._shared.is_alone else folder / "models", _MODELS)
+        self._numbers = self._shared.own
         self._taken = 0
         self._families: list[Callable[[Numbers, Numbers], Metric]] = []
         self._exposed = CollectorRegistry()
@@ -137,8 +115,12 @@ class Registry(Collector):
 
     def totals(self, *counters: Counter) -> list[float]:
         """What each of these counters has come to, over all workers that there ever were."""
-        ever, _ = self._sums()
+        ever, _ = self._shared.sums()
         return [float(ever[counter.place]) for counter in counters]
+
+    def elsewhere(self, gauge: Gauge) -> list[float]:
+        """What a gauge is in each other worker, in about a microsecond."""
+        return self._shared.elsewhere(gauge.place)
 
     def info(self, name: str, text: str) -> Info:
         """Labels that are set later."""
@@ -159,7 +141,7 @@ class Registry(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client.registry.Collector`."""
-        ever, now = self._sums()
+        ever, now = self._shared.sums()
         for family in self._families:
             yield family(ever, now)
 
@@ -169,36 +151,6 @@ class Registry(Collector):
         for values in itertools.product(*labels.values()):
             children[values] = self._taken
             self._taken += places
-        if self._taken > _PLACES:
-            raise ValueError(f"{self._taken} numbers are more than the {_PLACES} that a worker has room for")
+        if self._taken > PLACES:
+            raise ValueError(f"{self._taken} numbers are more than the {PLACES} that a worker has room for")
         return children
-
-    def _sums(self) -> tuple[Numbers, Numbers]:
-        """The numbers of all workers that there ever were, and of those that are alive."""
-        ever, now = np.zeros(_PLACES), np.zeros(_PLACES)
-        if self._is_alone:
-            ever += np.asarray(self._numbers)
-            now += np.asarray(self._numbers)
-        for path in [] if self._folder is None else self._folder.glob("[0-9]*"):
-            with path.open("rb") as file:
-                numbers = np.fromfile(file)
-                if len(numbers) < _PLACES:  # a worker that is just starting
-                    continue
-                ever += numbers
-                if not lock(file, fcntl.LOCK_SH):
-                    now += numbers
-        return ever, now
-
-
-def _memory_in(folder: Path) -> mmap.mmap | None:
-    """That of a file that no living worker has: one that died left it, or it is new. None where there can be none."""
-    try:
-        for number in itertools.count():
-            with (folder / str(number)).open("a+b") as file:
-                if lock(file, fcntl.LOCK_EX):
-                    # Not `truncate`: where the disk is full, touching the memory would then kill the process.
-                    os.posix_fallocate(file.fileno(), 0, _BYTES)
-                    return mmap.mmap(file.fileno(), _BYTES)  # has a descriptor of its own, which keeps the lock
-    except OSError as error:
-        log.warning("The metrics of this worker are not shared: %s", error.strerror)
-    return None

@@ -18,13 +18,13 @@ class Gauge:
     """A number that is set; the sum over the workers that are alive is what is shown."""
 
     def __init__(self, numbers: "memoryview[float]", place: int) -> None:
-        self._numbers, self._place = numbers, place
+        self._numbers, self.place = numbers, place
 
     def set(self, value: float) -> None:
-        self._numbers[self._place] = value
+        self._numbers[self.place] = value
 
     def add(self, amount: float) -> None:
-        self._numbers[self._place] += amount
+        self._numbers[self.place] += amount
 
 
 class Histogram:

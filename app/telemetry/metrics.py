@@ -57,6 +57,7 @@ class Metrics:
         folder = os.environ.get(METRICS_FOLDER)
         made = Registry(Path(folder) if folder is not None else None)
         self.expose = made.expose
+        self.elsewhere = made.elsewhere
         route, status = [*dict.fromkeys(routes), OTHER], [*map(str, _STATUSES)]
 
         # Requests, by the route's template
@@ -64,6 +65,7 @@ class Metrics:
         took = "From a request's headers to its response's last byte."
         latency = made.histogram("sine_request_duration_seconds", took, _LATENCIES_S, route=route)
         refusals = made.counter("sine_refusals", "Requests refused or given up.", reason=REASONS)
+        self.connections = made.gauge("sine_connections", "Connections open, WebSockets among them.")
         self.sockets = made.gauge("sine_websockets", "WebSocket connections open.")
         messages = made.counter("sine_websocket_messages", "WebSocket messages.", direction=("received", "sent"))
 

@@ -2,12 +2,16 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.metrics import total
@@ -43,6 +47,17 @@ def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
     for _ in range(10):  # the same number, whichever worker is asked
         assert answered() == answered_by_all
     assert metric(server, "sine_steps_total") == answered_by_all * 4
+
+
+def test_connections_are_counted_over_all_workers_whatever_they_are(server: Server) -> None:
+    address = urlsplit(server.url)
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(socket.create_connection((address.hostname, address.port)))
+        for _ in range(3):
+            stack.enter_context(connect(server.url.replace("http", "ws") + "/live"))
+        wait_for("them, and the one that asks", lambda: metric(server, "sine_connections") == 34)
+    wait_for("their end", lambda: metric(server, "sine_connections") == 1)
 
 
 def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(server: Server) -> None:

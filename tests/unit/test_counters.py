@@ -92,6 +92,27 @@ def test_totals_are_sums_over_processes_too(tmp_path: Path) -> None:
         assert registry.totals(asked["b",], asked["a",]) == [2.5, 0]
 
 
+def test_a_gauge_is_known_elsewhere_as_long_as_its_worker_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.telemetry.numbers._AGAIN_S", 0)
+    registry = Registry(tmp_path)
+    registry.counter("asked", "", kind=["a", "b"])
+    waiting = registry.gauge("waiting", "")
+    waiting.set(1)
+    (tmp_path / "7").touch()  # one that is just starting
+    assert registry.elsewhere(waiting) == []
+    with subprocess.Popen(
+        [sys.executable, "-c", _OTHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert registry.elsewhere(waiting) == [5]
+    assert registry.elsewhere(waiting) == []
+    alone = Registry(None)
+    assert alone.elsewhere(alone.gauge("waiting", "")) == []
+
+
 def test_a_thousand_deaths_lose_no_number_and_leave_no_file(tmp_path: Path) -> None:
     living = registry_of(tmp_path)
     subprocess.run([sys.executable, "-c", _MANY, str(tmp_path)], check=True)
