@@ -24,7 +24,7 @@ CHUNK_S = 1e-3
 
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 16, 4096
 
-BESIDE = 4
+BESIDE = 3
 """How many times the work of a request, as long as that takes on an idle machine, may always stand before it."""
 
 

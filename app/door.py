@@ -2,9 +2,10 @@
 
 A request of little work is computed on the event loop, so under too many of them nothing waits in a queue that
 `app/admission.py` could look at: requests wait in their sockets, each turn of the loop finds more of them, and takes
-longer. Here a turn that takes twice `max_pending_s` makes the next ones take fewer requests, fast, and any other
-makes them take more, slowly. The time is the processor's, not the clock's: on a busy machine turns take longer, but
-would not with fewer requests.
+longer. Here a turn takes no more of them once it has worked for twice `max_pending_s`. Work that begins only when a
+turn has read its requests is not seen by that; so a turn that has taken longer than that makes the next ones take fewer
+requests, fast, and any other makes them take more, slowly. The time is the processor's, not the clock's: on a busy
+machine turns take longer, but would not with fewer requests.
 
 A few hundred connections that each wait for their answer never make a turn that long, and nothing is refused. Refused
 are POST requests only, which are those that cost something: health and metrics are answered under any load. A refusal
@@ -27,6 +28,12 @@ MOST = 512
 
 _FALL, _RISE = 1 / 1.5, 1.1
 
+_LOOKS = 8
+"""Requests after which the clock is looked at: it takes almost a microsecond."""
+
+_FORGETS_S = 1.0
+"""Without a request, after which a turn takes `MOST` again."""
+
 
 class Door:
     """Counts the requests of each turn of one event loop."""
@@ -36,40 +43,51 @@ class Door:
     ) -> None:
         """`turn_s` is how long a turn may take, in seconds of the processor; `on_refusal` is told each path."""
         self.limit = float(MOST)
-        """Requests that this turn takes."""
+        """Requests that this turn takes, unless they take too long."""
 
         self.on_refusal = on_refusal
         self._loop = loop
         self._turn_s = turn_s
-        self._came = 0
-        self._taken_before = 0.0
+        self._taken = self._taken_before = 0
+        self._is_full = False
         self._began_s = 0.0
         self._watching = False
+        self._idle_since_s = 0.0
 
     def takes(self) -> bool:
         """Whether there is room for one more request in this turn."""
         if not self._watching:
-            self._watching = True
-            self._began_s = time.thread_time()
-            self._loop.call_soon(self._turn)
-        self._came += 1
-        return self._came <= self.limit
+            self._watch()
+        if self._is_full:
+            return False
+        self._taken += 1
+        if self._taken % _LOOKS == 0:
+            self._is_full = time.thread_time() - self._began_s > self._turn_s
+        self._is_full |= self._taken + 1 > self.limit
+        return True
+
+    def _watch(self) -> None:
+        self._watching = True
+        self._began_s = time.thread_time()
+        self._loop.call_soon(self._turn)
+        if self._loop.time() - self._idle_since_s > _FORGETS_S:
+            self.limit = MOST
 
     def _turn(self) -> None:
         """A turn ends where requests have been read: it worked on those of its own that are answered where they are
         parsed (`app/direct.py`), and of the last one on all others. Turns that are too long come in rows, alike.
         """
-        now_s, taken = time.thread_time(), min(self._came, self.limit)
+        now_s = time.thread_time()
         took_s = now_s - self._began_s
         if took_s > self._turn_s:
             self.limit = max(self._taken_before * self._turn_s / took_s, self.limit * _FALL, 1.0)
         else:
             self.limit = min(self.limit * _RISE, MOST)
-        if taken or self._taken_before:
+        if self._taken or self._taken_before:
             self._loop.call_soon(self._turn)
         else:
-            self._watching, self.limit = False, MOST
-        self._began_s, self._taken_before, self._came = now_s, taken, 0
+            self._watching, self._idle_since_s = False, self._loop.time()
+        self._began_s, self._taken_before, self._taken, self._is_full = now_s, self._taken, 0, False
 
 
 class DoorProtocol(DirectProtocol):

@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     """Seconds after which a request is given up; a request may ask for less."""
 
     max_pending_s: float = Field(default=0.025, gt=0)
-    """Seconds of work that may stand before a request, beside four times its own; beyond, it is refused with 503."""
+    """Seconds of work that may stand before a request, beside three times its own; beyond, it is refused with 503."""
 
     receive_timeout_s: float = Field(default=30, gt=0)
     """Seconds that a client has to send a request as a whole, or to take something of an answer."""

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 _TIMEOUT_S = 30
@@ -26,6 +27,12 @@ class Kind:
     name: str
     path: str
     body: bytes
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The request as it is sent."""
+        head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        return head % (self.path.encode(), len(self.body)) + self.body
 
 
 @dataclass(frozen=True)
@@ -53,17 +60,24 @@ def quantile(answers: Sequence[Answer], fraction: float) -> float:
 
 
 def poisson(
-    url: str, kinds: Sequence[Kind], rate: float, seconds: float, seed: int = 0, connections: int = 1_000
+    url: str,
+    kinds: Sequence[Kind],
+    rate: float,
+    seconds: float,
+    seed: int = 0,
+    most: int = 1_000,
+    ahead: int = 0,
 ) -> list[Answer]:
     """Send requests of all kinds in turns at `rate` a second, and wait for what becomes of each.
 
-    Who finds all connections busy waits for one, and this counts: those of a load balancer are not without number.
+    It has at most so many connections. Who finds all of them busy waits for one, and this counts: those of a load
+    balancer are not without number. So many are opened `ahead` of the first request, the others when they are needed.
     """
     draw = random.Random(seed)  # noqa: S311 - arrivals, not secrets
     due_s, arrivals = 0.0, deque[tuple[float, Kind]]()
     while (due_s := due_s + draw.expovariate(rate)) < seconds:
         arrivals.append((due_s, kinds[len(arrivals) % len(kinds)]))
-    return _Load(url, arrivals, connections).run()
+    return _Load(url, arrivals, most, ahead).run()
 
 
 class _Connection:
@@ -76,13 +90,12 @@ class _Connection:
 
     def ask(self, due_s: float, kind: Kind) -> None:
         self.due_s, self.kind, self._received, self._end = due_s, kind, b"", 0
-        head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        self.socket.sendall(head % (kind.path.encode(), len(kind.body)) + kind.body)
+        self.socket.sendall(kind.wire)
 
     def answer(self, now_s: float) -> Answer | None:
         """Take what has come; None while it is not all."""
         try:
-            part = self.socket.recv(1_000_000)
+            part = self.socket.recv(65_536)
         except OSError:
             part = b""
         if not part:
@@ -107,12 +120,12 @@ class _Connection:
 
 
 class _Load:
-    def __init__(self, url: str, arrivals: deque[tuple[float, Kind]], connections: int) -> None:
+    def __init__(self, url: str, arrivals: deque[tuple[float, Kind]], most: int, ahead: int) -> None:
         address = urlsplit(url)
         self._address = (str(address.hostname), address.port or 80)
-        self._arrivals, self._most = arrivals, connections
-        self._idle, self._busy = list[_Connection](), dict[int, _Connection]()
+        self._arrivals, self._most = arrivals, most
         self._epoll = select.epoll()
+        self._idle, self._busy = [self._connect() for _ in range(ahead)], dict[int, _Connection]()
         self._began = time.monotonic()
 
     def run(self) -> list[Answer]:

@@ -45,7 +45,7 @@ def test_on_an_idle_service_any_work_is_admitted(admission: Admission) -> None:
     assert admitted(admission, 10**9, timeout_s=1e-3)
 
 
-@pytest.mark.parametrize(("cost", "others"), [(10, 10 + BESIDE), (1000, BESIDE), (25, 4 + BESIDE)])
+@pytest.mark.parametrize(("cost", "others"), [(10, 10 + BESIDE), (1000, BESIDE), (30, 3 + BESIDE)])
 def test_so_much_stands_before_a_request_and_some_of_its_own_size(admission: Admission, cost: int, others: int) -> None:
     with ExitStack() as waiting:
         assert fill(admission, waiting, cost) == others + 1

@@ -20,6 +20,9 @@ class Loop:
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
 
+    def time(self) -> float:
+        return self.now_s
+
     def turn(self, took_s: float) -> None:
         self.now_s += took_s
         due, self.soon = self.soon, []
@@ -88,10 +91,28 @@ def test_an_idle_door_is_open_again_and_asks_for_nothing(loop: Loop) -> None:
     assert there.limit < 5
     loop.turn(0.001)
     loop.turn(0.001)
-    loop.turn(0.001)
     assert loop.soon == []
-    assert there.limit == MOST
+    assert taken(there, 2 * MOST) < 6, "a moment without requests is not the end of a flood"
+    for _ in range(3):
+        loop.turn(0.01)
+    loop.now_s += 1.1
     assert taken(there, 2 * MOST) == MOST
+
+
+def test_a_turn_takes_no_more_when_its_time_is_used_up(loop: Loop) -> None:
+    there, took = open_door(loop), list[int]()
+    for _ in range(100):
+        before, now = loop.now_s, 0
+        for _ in range(1000):
+            if there.takes():  # and answers it at once
+                now += 1
+                loop.now_s += 300e-6
+            else:
+                loop.now_s += 5e-6
+        took.append(now)
+        assert loop.now_s - before < 1.6 * TURN_S
+        loop.turn(0)
+    assert min(took) > 0.3 * TURN_S / 300e-6
 
 
 async def waits_for_turns(there: Door) -> None:
