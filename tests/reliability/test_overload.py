@@ -118,22 +118,18 @@ def outcome(answers: Sequence[Answer], right: dict[str, set[bytes]]) -> Outcome:
     return Outcome(accepted, refused, wrong, lost)
 
 
-@pytest.mark.parametrize("times", [1, 2, 4])
-async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Results, full: bool, times: int) -> None:
-    row = f"{times} times capacity, a third of it large"
-    await overload(server, MIXED, row, results, 30.0 if full else 3.0, times)
+async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Results, full: bool) -> None:
+    await overload(server, MIXED, "a third of it large", results, 30.0 if full else 3.0)
 
 
-@pytest.mark.parametrize("times", [1, 2, 4])
-async def test_overload_by_predictions(quick: Server, results: Results, full: bool, times: int) -> None:
-    row = f"{times} times capacity, /predict alone"
-    await overload(quick, PREDICT, row, results, 10.0 if full else 3.0, times, ahead=CONNECTIONS)
+async def test_overload_by_predictions(quick: Server, results: Results, full: bool) -> None:
+    await overload(quick, PREDICT, "/predict alone", results, 10.0 if full else 3.0, ahead=CONNECTIONS)
 
 
 async def overload(
-    server: Server, kinds: Sequence[Kind], row: str, results: Results, seconds: float, times: int, ahead: int = 0
+    server: Server, kinds: Sequence[Kind], what: str, results: Results, seconds: float, ahead: int = 0
 ) -> None:
-    """Load a server so many times as it can bear, and hold the times of its answers to those without the load.
+    """Load a server 1, 2 and 4 times as it can bear, and hold the times of its answers to those without the load.
 
     So many connections are opened `ahead`, as a load balancer has them.
     """
@@ -142,22 +138,29 @@ async def overload(
     for one in kinds:
         right[one.name].add((await connections.post(one.path, one.body))[2])
     connections.close()
-    for _ in range(TRIES):
-        most = await capacity(server.url, kinds, seconds / 3)
-        before = outcome(poisson(server.url, kinds, UNLOADED * most, seconds, seed=times, ahead=ahead), right)
-        answers = poisson(server.url, kinds, times * most, seconds, seed=10 + times, ahead=ahead)
-        loaded = outcome(answers, right)
-        await asyncio.sleep(0.5)
-        after = outcome(poisson(server.url, kinds, UNLOADED * most, 2, seed=20 + times), right)
-        for said in (before, loaded, after):
-            assert not said.wrong
-            assert not said.lost
-        print(f"\n{times} x {most:.0f}/s, {len(loaded.refused)} of {len(answers)} refused", end="")
-        if not (late := too_late(before, loaded, after)):
-            break
-    assert not late
-    accepted = sum(map(len, loaded.accepted.values()))
-    results.add(Result(row, len(answers), len(answers), accepted + len(loaded.refused), 0, 0, load=accepted / seconds))
+
+    def load(rate: float, seconds: float) -> Outcome:
+        became = outcome(poisson(server.url, kinds, rate, seconds, seed=int(rate), ahead=ahead), right)
+        assert not became.wrong
+        assert not became.lost
+        return became
+
+    before: Outcome | None = None
+    for times in (1, 2, 4):
+        for _ in range(TRIES):
+            most = await capacity(server.url, kinds, seconds / 3)
+            before = before or load(UNLOADED * most, seconds)
+            loaded = load(times * most, seconds)
+            await asyncio.sleep(0.5)
+            print(f"\n{times} x {most:.0f}/s, {len(loaded.refused)} refused", end="")
+            if not (late := too_late(before, loaded, load(UNLOADED * most, 2))):
+                break
+            before = None
+        assert not late
+        accepted = sum(map(len, loaded.accepted.values()))
+        sent = accepted + len(loaded.refused)
+        row = f"{times} times capacity, {what}"
+        results.add(Result(row, sent, sent, sent, wrong=0, lost=0, load=accepted / seconds))
 
 
 def too_late(before: Outcome, loaded: Outcome, after: Outcome) -> list[str]:
