@@ -16,7 +16,7 @@ from tests.metrics import total
 from tests.server import Server
 
 SURPLUS = 300
-"""More than a turn takes: some of them, as the first requests may get a turn of their own."""
+"""More than a turn takes: some are refused, as the first may get a turn of their own; on a slow machine more."""
 PREDICT = b'{"sequence": [0.1, 0.2, 0.3]}'
 INFER = b'{"inputs": [{"name": "sequence", "shape": [1, 3], "datatype": "FP64", "data": [0.1, 0.2, 0.3]}]}'
 
@@ -47,7 +47,7 @@ def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
     for _ in range(2):
         got = at_once(server, connections, [post(PREDICT, path="/predict")] * len(connections))
         refused = [answer for answer in got if answer[0] != 200]
-        assert 0 < len(refused) <= SURPLUS
+        assert 0 < len(refused) < len(connections)
         refusals += len(refused)
         for status, headers, body in refused:
             assert status == json.loads(body)["status"] == 503
@@ -66,7 +66,7 @@ def test_below_v2_a_refusal_has_the_form_of_its_protocol(server: Server, connect
     path = f"/v2/models/{httpx.get(f'{server.url}/model').json()['name']}/infer"
     got = at_once(server, connections, [post(INFER, path=path)] * len(connections))
     refused = [json.loads(body) for status, _, body in got if status == 503]
-    assert 0 < len(refused) <= SURPLUS
+    assert 0 < len(refused) < len(connections)
     assert all(body.keys() == {"error"} for body in refused)
 
 
@@ -80,6 +80,6 @@ def test_a_connection_that_is_not_to_be_kept_ends_with_its_refusal(
 ) -> None:
     requests = [post(PREDICT, b"connection: close\r\n", "/predict")] * len(connections)
     got = at_once(server, connections, requests)
-    assert 0 < sum(status == 503 for status, _, _ in got) <= SURPLUS
+    assert 0 < sum(status == 503 for status, _, _ in got) < len(connections)
     assert {headers["connection"] for _, headers, _ in got} == {"close"}
     assert all(connection.recv(1) == b"" for connection in connections)

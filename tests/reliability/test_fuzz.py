@@ -53,7 +53,7 @@ def test_whatever_openapi_allows_or_forbids_is_answered_as_it_declares(
     server: Server, tmp_path: Path, full: bool, results: Results
 ) -> None:
     singles = _schemathesis(server, tmp_path / "singles.json", "examples,coverage,fuzzing", 1_500 if full else 8)
-    chains = _schemathesis(server, tmp_path / "chains.json", "stateful", 1_900 if full else 8, asking_for_states=True)
+    chains = _schemathesis(server, tmp_path / "chains.json", "stateful", 2_900 if full else 8, asking_for_states=True)
     reports = [_report(*run) for run in (singles, chains)]
     cases = sum(report["test_cases"]["generated"] for report in reports)
     assert cases >= (20_000 if full else 500)
