@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # of them, for tens of milliseconds in the middle of somebody's request.
         gc.collect()
         gc.freeze()
+        gc.collect()  # Python waits for garbage by a quarter of what the last full collection has left
         door = Door(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)
         balance = Balance(metrics.connections.set, partial(metrics.elsewhere, metrics.connections))
         with reload.on_hangup(), leaving(leave, settings.drain_delay_s):

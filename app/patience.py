@@ -25,6 +25,8 @@ HEAD_BYTES = 65_536
 LINGER_S = 0.5
 """Seconds that a connection between two requests is kept after the service was told to stop."""
 _EVERY_S = 1.0
+_A_REQUEST = object()
+"""What a new connection waits for. Not the connection itself: it would keep itself alive, with all that it was sent."""
 
 
 class PatientProtocol(JoiningProtocol):
@@ -36,7 +38,7 @@ class PatientProtocol(JoiningProtocol):
         super().connection_made(transport)
         self._head_bytes = 0
         self._draining = False
-        self._awaited: object = self
+        self._awaited: object = _A_REQUEST
         self._since = self.loop.time()
         _watch(self.loop, self.connections)
 
@@ -104,7 +106,7 @@ class PatientProtocol(JoiningProtocol):
         answering = not self.has_answered()
         if self._in_head() or (answering and self.cycle.more_body):
             return self.scope
-        return None if answering else self.cycle or self  # between two requests, the one that was answered
+        return None if answering else self.cycle or _A_REQUEST  # between two requests, the one that was answered
 
     def _in_head(self) -> bool:
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)

@@ -10,7 +10,7 @@ from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.server import Server, serve
 
 # For `make reliability`: tests whose number of examples is a multiple of the profile's then run that much longer.
-settings.register_profile("long", max_examples=1_000)
+settings.register_profile("long", max_examples=400)
 
 
 @pytest.fixture

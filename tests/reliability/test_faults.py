@@ -114,7 +114,7 @@ def answered(server: Server) -> float:
 async def test_workers_that_are_killed_take_only_what_was_inside_them(
     server: Server, results: Results, full: bool
 ) -> None:
-    kills, counted = 20 if full else 1, [0.0]
+    kills, counted = 10 if full else 1, [0.0]
     began = time.monotonic()
     async with load(server) as running:
         for kill in range(kills):

@@ -119,11 +119,11 @@ def outcome(answers: Sequence[Answer], right: dict[str, set[bytes]]) -> Outcome:
 
 
 async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Results, full: bool) -> None:
-    await overload(server, MIXED, "a third of it large", results, 30.0 if full else 3.0)
+    await overload(server, MIXED, "a third of it large", results, 15.0 if full else 3.0)
 
 
 async def test_overload_by_predictions(quick: Server, results: Results, full: bool) -> None:
-    await overload(quick, PREDICT, "/predict alone", results, 10.0 if full else 3.0, ahead=CONNECTIONS)
+    await overload(quick, PREDICT, "/predict alone", results, 6.0 if full else 3.0, ahead=CONNECTIONS)
 
 
 async def overload(
