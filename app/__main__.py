@@ -5,7 +5,6 @@ import signal
 import sys
 from contextlib import suppress
 
-import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
@@ -14,7 +13,7 @@ from app.folders import shared_folders
 from app.protocol import Config
 from app.settings import Settings
 from app.telemetry.logs import log_config
-from app.workers import Supervisor, listeners, worker_count
+from app.workers import Server, Supervisor, listeners, worker_count
 
 PROTOCOL, SOCKET_PROTOCOL = "app.door:DoorProtocol", "app.sockets:SocketProtocol"
 
@@ -66,7 +65,7 @@ def serve(settings: Settings, workers: int) -> int:
     )
     config.receive_timeout_s = settings.receive_timeout_s
     if workers == 1:
-        server = uvicorn.Server(config)
+        server = Server(config)
         with suppress(KeyboardInterrupt):
             server.run(listeners(config))
         return 0 if server.started else STARTUP_FAILURE

@@ -1,5 +1,6 @@
 """How many processes serve, and what looks after them."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -60,6 +61,29 @@ def listeners(config: uvicorn.Config) -> list[socket.socket]:
     return [first, *(first.dup() for _ in range(_ACCEPTED - 1))]
 
 
+class Server(uvicorn.Server):
+    """Uvicorn's, which takes all who have connected before it closes the socket: the system would reset them."""
+
+    _LAST_TURNS = 4
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server.shutdown`."""
+        for _ in range(self._LAST_TURNS):  # each takes `_ACCEPTED`, and there may have been none for a while
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+
+class Worker(Process):
+    """Uvicorn's, with our `Server`."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        """That of the process that this was started as."""
+        if self._server is None:
+            self._server = Server(config=self.config)
+        return self._server
+
+
 class Supervisor(Multiprocess):
     """Uvicorn's: it replaces workers that die. A SIGHUP is passed on to all of them, which reload (`app/reload.py`).
 
@@ -85,6 +109,10 @@ class Supervisor(Multiprocess):
         """When each worker was first looked at."""
         # At once, not when uvicorn looks the next time.
         signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())
+
+    def init_processes(self) -> None:
+        """See `Multiprocess`."""
+        self.keep_subprocess_alive()
 
     def keep_subprocess_alive(self) -> None:
         """See `Multiprocess`, which ends the service where a worker cannot start. Here it goes on if others serve.
@@ -114,7 +142,7 @@ class Supervisor(Multiprocess):
         while len(self.processes) < self.processes_num:
             if self.processes and time.monotonic() < self._not_before_s:
                 break
-            self.processes.append(Process(self.config, self.sockets))
+            self.processes.append(Worker(self.config, self.sockets))
             self.processes[-1].start()
 
     def terminate_all(self) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import uvicorn
 import uvloop
+from starlette.types import Receive, Scope, Send
 
 from app.settings import Settings
-from app.workers import listeners, usable_cpus, worker_count
+from app.workers import Server, listeners, usable_cpus, worker_count
 
 CPUS = len(os.sched_getaffinity(0))
 
@@ -59,3 +60,29 @@ def test_connections_do_not_wait_for_a_turn_of_the_event_loop_each() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(accept(48), timeout=30))
     assert max(in_turn) - min(in_turn) < 48 / 4
+
+
+async def greet(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"hi"})
+
+
+def test_who_has_connected_is_answered_before_the_socket_closes() -> None:
+    async def stop_with(connections: int) -> list[bytes]:
+        config = uvicorn.Config(greet, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=10)
+        config.load()
+        server, sockets = Server(config), listeners(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets)
+        with ExitStack() as stack:
+            clients = [
+                stack.enter_context(socket.create_connection(sockets[0].getsockname())) for _ in range(connections)
+            ]
+            for client in clients:
+                client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await server.shutdown(sockets)  # the event loop has had no turn in which to accept them
+            return [client.recv(1000) for client in clients]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        answers = runner.run(asyncio.wait_for(stop_with(48), timeout=30))
+    assert {answer[:15] for answer in answers} == {b"HTTP/1.1 200 OK"}
