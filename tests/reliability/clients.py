@@ -14,6 +14,9 @@ import httpx
 from tests.reliability.results import Result
 from tests.server import Server
 
+RECEIVE_S = 1.0
+"""How long the server that is checked waits for a client."""
+
 BODY = b'{"sequence": [1, 2, 3], "steps": 5}'
 HEAD = b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 REQUEST = HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -92,7 +95,8 @@ def honest(server: Server) -> Iterator[Honest]:
                 is_right = answer.status_code == 200 and answer.content == right
                 counts.wrong += not (is_right or (answer.status_code == 503 and "retry-after" in answer.headers))
 
-    with httpx.Client(base_url=server.url, headers={"content-type": "application/json"}, timeout=10) as client:
+    headers, kept = {"content-type": "application/json"}, httpx.Limits(keepalive_expiry=RECEIVE_S / 2)
+    with httpx.Client(base_url=server.url, headers=headers, timeout=10, limits=kept) as client:
         right = client.post("/generate", content=BODY)
         assert right.status_code == 200
         asking = threading.Thread(target=ask, args=(client, right.content))

@@ -9,10 +9,9 @@ import pytest
 
 from benchmarks.report import save
 from tests.artifacts import make_small_artifact
+from tests.reliability.clients import RECEIVE_S
 from tests.reliability.results import Results
 from tests.server import Server, serve
-
-RECEIVE_S = 1.0
 
 _RESULTS = pytest.StashKey[Results]()
 
