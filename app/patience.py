@@ -140,9 +140,13 @@ def _watch(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
         for connection in [*connections]:
             connection.look(now)
         if connections:
-            loop.call_later(_EVERY_S, look)
+            look_later()
         else:
             _watched.discard(loop)
 
+    def look_later() -> None:
+        # A turn after it is due, in which is read what came while the process was kept from running.
+        loop.call_later(_EVERY_S, loop.call_soon, loop.call_soon, look)
+
     _watched.add(loop)
-    loop.call_later(_EVERY_S, look)
+    look_later()

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.frames import Frame, Opcode
 
+from tests.integration.wire import stopped
 from tests.reliability.clients import (
     BODY,
     HEAD,
+    RECEIVE_S,
     REQUEST,
     assert_others_are_served,
     connection,
@@ -55,6 +57,17 @@ def test_a_connection_without_a_request_is_closed(patient: Server, sent: bytes) 
         answer = until_closed(client)
     assert b"408" not in answer
     assert answer.count(b"HTTP/1.1 200") == sent.count(b"POST")
+
+
+def test_a_server_that_was_kept_from_running_reads_before_it_looks_at_the_clock(patient: Server) -> None:
+    with connection(patient) as client:
+        client.sendall(REQUEST)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        time.sleep(1.1 * RECEIVE_S)
+        with stopped(patient):
+            client.sendall(REQUEST)
+            time.sleep(1.5 * RECEIVE_S)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 class Slow:
