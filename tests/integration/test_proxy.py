@@ -19,6 +19,7 @@ from websockets.asyncio.client import connect
 
 from app.settings import Settings
 from tests.artifacts import make_small_artifact
+from tests.integration.wire import until_closed
 from tests.metrics import total
 from tests.server import ROOT, Server, serve
 
@@ -103,14 +104,6 @@ def connection(proxy: Proxy, address: str) -> Iterator[socket.socket]:
     assert at.port is not None
     with socket.create_connection((at.hostname, at.port), timeout=20, source_address=(address, 0)) as client:
         yield client
-
-
-def until_closed(client: socket.socket) -> bytes:
-    received = b""
-    with contextlib.suppress(ConnectionError):
-        while part := client.recv(65_536):
-            received += part
-    return received
 
 
 def asked_for(server: Server) -> float:

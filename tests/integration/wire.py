@@ -4,7 +4,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,6 +43,15 @@ def stopped(server: Server) -> Iterator[None]:
         yield
     finally:
         server.process.send_signal(signal.SIGCONT)
+
+
+def until_closed(client: socket.socket) -> bytes:
+    """All that comes until the other side closes the connection, in whichever way."""
+    received = b""
+    with suppress(ConnectionError):
+        while part := client.recv(65_536):
+            received += part
+    return received
 
 
 def post(body: bytes, headers: bytes = b"", path: str = "/generate", version: str = "1.1") -> bytes:

@@ -29,14 +29,6 @@ def connection(server: Server) -> Iterator[socket.socket]:
         yield client
 
 
-def until_closed(client: socket.socket) -> bytes:
-    received = b""
-    with contextlib.suppress(ConnectionError):
-        while part := client.recv(65_536):
-            received += part
-    return received
-
-
 def statuses(answer: bytes) -> list[int]:
     """The statuses of all answers on a connection."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.frames import Frame, Opcode
 
-from tests.integration.wire import stopped
+from tests.integration.wire import stopped, until_closed
 from tests.reliability.clients import (
     BODY,
     HEAD,
@@ -22,7 +22,6 @@ from tests.reliability.clients import (
     descriptors,
     honest,
     resident_mb,
-    until_closed,
 )
 from tests.reliability.results import Results
 from tests.server import Server
