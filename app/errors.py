@@ -13,7 +13,7 @@
     ├── BodyTooLarge        413
     ├── UnsupportedEncoding 415  the body is compressed in a way that nobody here can undo
     ├── RateExceeded        429  its key has had as much work done as it may, for now
-    ├── HeadTooLarge        431  the head of a request has no end
+    ├── HeadTooLarge        431  the head of a request, or of a chunk, has no end
     ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
     ├── Failed              500  an error that nobody expected; its message goes to the log alone
     ├── NotReady            503  the service is starting or stopping
@@ -168,7 +168,7 @@ class HeadTooLarge(Problem):
     title = "Request Header Fields Too Large"
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"The head of a request has at most {max_bytes} bytes.")
+        super().__init__(f"A request has at most {max_bytes} bytes in its head and around its chunks.")
 
 
 class ClientGone(Problem):

@@ -24,6 +24,7 @@ from tests.artifacts import make_small_artifact
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.keys import AS_ADMIN, admin_keys
 from tests.metrics import total
+from tests.reliability.clients import RECEIVE_S
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
 
@@ -36,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One worker, which refuses almost anything beside four long rollouts, and takes seconds to leave."""
     folder = tmp_path_factory.mktemp("declared")
     limits = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "max_pending_s": 1e-6, "timeout_s": 3600}
-    times = {"receive_timeout_s": 1.0, "drain_delay_s": 20}
+    times = {"receive_timeout_s": RECEIVE_S, "drain_delay_s": 20}
     model = make_small_artifact(folder, hidden=64)
     with serve(folder, model=model, workers=1, admin_keys=admin_keys(folder), **limits, **times) as server:
         yield server

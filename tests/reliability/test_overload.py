@@ -119,17 +119,25 @@ def outcome(answers: Sequence[Answer], right: dict[str, set[bytes]]) -> Outcome:
 
 
 async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Results, full: bool) -> None:
-    await overload(server, MIXED, "a third of it large", results, 15.0 if full else 3.0)
+    factors, seconds = ((1, 2, 4), 15.0) if full else ((4,), 3.0)
+    await overload(server, MIXED, "a third of it large", results, factors, seconds)
 
 
 async def test_overload_by_predictions(quick: Server, results: Results, full: bool) -> None:
-    await overload(quick, PREDICT, "/predict alone", results, 6.0 if full else 3.0, ahead=CONNECTIONS)
+    factors, seconds = ((1, 2, 4), 6.0) if full else ((4,), 3.0)
+    await overload(quick, PREDICT, "/predict alone", results, factors, seconds, ahead=CONNECTIONS)
 
 
 async def overload(
-    server: Server, kinds: Sequence[Kind], what: str, results: Results, seconds: float, ahead: int = 0
+    server: Server,
+    kinds: Sequence[Kind],
+    what: str,
+    results: Results,
+    factors: Sequence[int],
+    seconds: float,
+    ahead: int = 0,
 ) -> None:
-    """Load a server 1, 2 and 4 times as it can bear, and hold the times of its answers to those without the load.
+    """Load a server so many times as it can bear, and hold the times of its answers to those without the load.
 
     So many connections are opened `ahead`, as a load balancer has them.
     """
@@ -146,7 +154,7 @@ async def overload(
         return became
 
     before: Outcome | None = None
-    for times in (1, 2, 4):
+    for times in factors:
         for _ in range(TRIES):
             most = await capacity(server.url, kinds, seconds / 3)
             before = before or load(UNLOADED * most, seconds)

@@ -115,7 +115,7 @@ def slow_clients(server: Server) -> Iterator[Slow]:
 
 def test_500_connections_of_a_byte_a_second_harm_nobody(patient: Server, results: Results, full: bool) -> None:
     """Senders and readers. Whoever was cut off is replaced by another one, so that there are 500 all the time."""
-    seconds, at_once, tried, most = 30 if full else 5, 500, 0, 0.0
+    seconds, at_once, tried, most = 30 if full else 3, 500, 0, 0.0
     more = slow_clients(patient)
     before = resident_mb(patient)
     with honest(patient) as others, ExitStack() as stack:

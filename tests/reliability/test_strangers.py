@@ -41,7 +41,7 @@ async def test_no_request_without_a_right_key_is_answered(tmp_path: Path, full: 
     key, keys = new_key(), tmp_path / "keys"
     keys.write_text(line("alice", key))
     draw = random.Random(0)  # noqa: S311 - which request is wrong in which way is no secret
-    tries = 20_000 if full else 400
+    tries = 20_000 if full else 160
     wrong = []
 
     async def ask(client: httpx.AsyncClient) -> None:
