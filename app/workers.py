@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import time
+from multiprocessing import resource_tracker
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import uvicorn
+from uvicorn._subprocess import subprocess_started
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
@@ -73,8 +76,33 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+_forked = multiprocessing.get_context("forkserver")
+_forked.set_forkserver_preload(["app.main", "model.kernel"])
+
+
 class Worker(Process):
-    """Uvicorn's, with our `Server`."""
+    """Uvicorn's, with our `Server`, forked from a process that has imported torch, Numba and the application.
+
+    A worker that has died is replaced without the seconds that this takes, and all of them share those pages.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        run = {"config": config, "target": self.target, "sockets": sockets, "stdin_fileno": None}
+        self.process = _forked.Process(target=subprocess_started, kwargs=run)  # type: ignore[assignment]
+
+    def start(self) -> None:
+        """See `Process`."""
+        resource_tracker.ensure_running()  # which forking needs; to start it unblocks signals
+        # Where all processes are told to stop at once, that which forks is not: it says when the others have ended.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        super().start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `Process`. Here it runs in the process that has been forked."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        super().target(sockets)
 
     @property
     def server(self) -> uvicorn.Server:

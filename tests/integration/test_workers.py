@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -14,6 +15,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.artifacts import MakeArtifact, make_small_artifact
+from tests.integration.wire import answers, connected, post
 from tests.metrics import total
 from tests.server import Server, fails_to_start, serve
 from tests.waiting import wait_for
@@ -25,9 +27,18 @@ def metric(server: Server, name: str, **labels: str) -> float:
 
 
 def workers_of(server: Server) -> list[int]:
-    """The processes that listen, other than their parent: multiprocessing has a helper process as well."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    """The processes that listen, in the order of their starts."""
+    return children(forking(server))
+
+
+def forking(server: Server) -> int:
+    """The process that all workers are forked from."""
+    of_supervisor = children(server.process.pid)
+    return next(pid for pid in of_supervisor if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,23 @@ def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(server: Server) 
     wait_for("three workers again", lambda: metric(server, "sine_workers") == 3)
     assert answered() == counted  # what was counted stays
     assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
+
+
+def test_told_to_stop_all_at_once_they_finish_and_the_supervisor_ends_last(
+    tmp_path: Path, make_artifact: MakeArtifact
+) -> None:
+    request = post(b'{"sequence": [1], "steps": 3}')
+    with serve(tmp_path, model=make_artifact(), workers=2) as server, connected(server) as client:
+        client.sendall(request[:-1])
+        wait_for("it to be accepted", lambda: metric(server, "sine_connections") == 2)
+        time.sleep(0.1)  # and read
+        for pid in (server.process.pid, *children(server.process.pid), *workers_of(server)):
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(1)
+        assert server.process.poll() is None
+        client.sendall(request[-1:])
+        assert answers(client, 1)[0][0] == 200
+        assert server.process.wait(30) == 0
 
 
 def test_a_model_that_cannot_be_served_ends_the_service_with_all_its_workers(

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from app.folders import METRICS_FOLDER
-from tests.integration.test_workers import workers_of
+from tests.integration.test_workers import forking, workers_of
 from tests.metrics import total
 from tests.reliability.conftest import MAX_STEPS, SETTINGS
 from tests.reliability.load import Connections, NotConnected
@@ -140,6 +140,22 @@ async def test_workers_that_are_killed_take_only_what_was_inside_them(
     results.add(Result(check, kills, got + inside, got, wrong=0, lost=0, load=held))
 
 
+async def test_workers_whose_origin_is_killed_finish_and_are_replaced(server: Server, results: Results) -> None:
+    before = workers_of(server)
+    async with load(server) as running, asyncio.TaskGroup() as group:
+        stream = group.create_task(a_slow_stream(server, 1))
+        await asyncio.sleep(0.5)
+        os.kill(forking(server), signal.SIGKILL)
+        await until("the end of all workers", lambda: not any(map(is_alive, before)))
+        await until("two others", lambda: metric(server, "sine_workers_ready") == 2)
+    assert stream.result() == "event: done"
+    assert running.lost == []
+    assert running.refused == 0
+    assert len(running.answers) == 1
+    got = sum(running.answers.values()) + 1
+    results.add(Result("kill -9 of what workers are forked from, under load", 1, got, got, wrong=0, lost=0))
+
+
 async def test_clients_that_vanish_stop_the_work_and_leave_nothing(
     server: Server, results: Results, full: bool
 ) -> None:
@@ -249,7 +265,7 @@ async def test_sigterm_ends_readiness_then_finishes_what_was_accepted(
 
 
 async def test_workers_whose_supervisor_is_killed_finish_and_end(
-    server: Server, tmp_path: Path, artifact: Path, results: Results
+    server: Server, tmp_path: Path, artifact: Path, results: Results, full: bool
 ) -> None:
     others = Path(variable(workers_of(server)[0], METRICS_FOLDER)).parent
     with serve(tmp_path, model=artifact, **SETTINGS) as killed:
@@ -266,8 +282,9 @@ async def test_workers_whose_supervisor_is_killed_finish_and_end(
     assert stream.result() == "event: done"
     assert [sent for sent in running.lost if sent < told] == []
     assert len(running.answers) == 1
-    with serve(tmp_path, model=artifact, workers=1):
-        there = [*map(Path.exists, (folder, others))]
-    assert there == [False, True], "the next one that starts removes what the killed one left"
+    if full:  # tests/unit/test_folders.py does it, in less time
+        with serve(tmp_path, model=artifact, workers=1):
+            there = [*map(Path.exists, (folder, others))]
+        assert there == [False, True], "the next one that starts removes what the killed one left"
     got = sum(running.answers.values()) + 1
     results.add(Result("kill -9 of the supervisor under load", 1, got, got, wrong=0, lost=0))

@@ -124,7 +124,7 @@ async def test_overload_by_a_mix_of_small_and_large(server: Server, results: Res
 
 
 async def test_overload_by_predictions(quick: Server, results: Results, full: bool) -> None:
-    factors, seconds = ((1, 2, 4), 6.0) if full else ((4,), 3.0)
+    factors, seconds = ((1, 2, 4), 6.0) if full else ((4,), 2.0)
     await overload(quick, PREDICT, "/predict alone", results, factors, seconds, ahead=CONNECTIONS)
 
 
