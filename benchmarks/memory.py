@@ -14,6 +14,7 @@ class Memory:
     """One process. MB are 10⁶ bytes."""
 
     pid: int
+    parent: int
     command: str
     resident_mb: float
     proportional_mb: float
@@ -27,8 +28,10 @@ def of(family: Family) -> list[Memory]:
         folder = Path("/proc", str(process.pid))
         try:
             kilobytes = dict(re.findall(r"(?m)^(\w+): +(\d+) kB$", (folder / "smaps_rollup").read_text()))
+            parent = int(re.findall(r"(?m)^PPid:\s+(\d+)$", (folder / "status").read_text())[0])
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:  # it has ended
             continue
-        found.append(Memory(process.pid, command, int(kilobytes["Rss"]) * 1.024e-3, int(kilobytes["Pss"]) * 1.024e-3))
+        sizes = [int(kilobytes[name]) * 1.024e-3 for name in ("Rss", "Pss")]
+        found.append(Memory(process.pid, parent, command, *sizes))
     return sorted(found, key=lambda memory: -memory.resident_mb)

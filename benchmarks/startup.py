@@ -30,12 +30,13 @@ def start(model: Path, cache: Path, workers: int) -> tuple[float, list[memory.Me
         return served.ready_s, memory.of(served.family)
 
 
-def _role(process: memory.Memory, workers: int) -> str:
+def _role(process: memory.Memory, processes: Sequence[memory.Memory]) -> str:
     if "resource_tracker" in process.command:
         return "multiprocessing's tracker"
-    if "spawn_main" in process.command or workers == 1:
+    commands = {each.pid: each.command for each in processes}
+    if len(processes) == 1 or "forkserver" in commands.get(process.parent, ""):
         return "worker"
-    return "supervisor"
+    return "that which they are forked from" if "forkserver" in process.command else "supervisor"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             times.rows.append([f"warm, {plural}", number(min(warm)), number(median(warm))])
             for process in processes:
                 cells = [number(process.resident_mb), number(process.proportional_mb)]
-                sizes.rows.append([f"{plural}: {_role(process, workers)}", *cells])
+                sizes.rows.append([f"{plural}: {_role(process, processes)}", *cells])
             total = sum(process.proportional_mb for process in processes)
             sizes.rows.append([f"{plural}: sum", "", number(total)])
             data[plural] = {"cold_s": cold, "warm_s": warm, "memory": [asdict(process) for process in processes]}

@@ -18,9 +18,11 @@ from tests.reliability.test_faults import Load, load_on, until
 pytestmark = pytest.mark.anyio
 
 _WORKERS = """
-import json, os, pathlib
+import json, pathlib, re
 lines = {int(path.parent.name): path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")}
-print(json.dumps([p for p, line in lines.items() if b"spawn_main" in line and p != os.getpid()]))
+forked = [p for p, line in lines.items() if b"multiprocessing.forkserver" in line]  # and that which they come from
+parents = {p: int(re.search(r"PPid:\\s(\\d+)", pathlib.Path(f"/proc/{p}/status").read_text())[1]) for p in forked}
+print(json.dumps([p for p, parent in parents.items() if parent in forked]))
 """
 
 _TAKE_ALL_PROCESSES = """
