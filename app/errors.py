@@ -100,7 +100,6 @@ class Unauthorized(Problem):
 class BodyTooLarge(Problem):
     status = 413
     title = "Content Too Large"
-    headers = MappingProxyType({"Connection": "close"})  # or the rest of the body would have to be read
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(f"A request body has at most {max_body_bytes} bytes.")

@@ -3,8 +3,9 @@
 Uvicorn waits for the rest of a request as long as it takes, keeps every byte of a head that does not end, and holds an
 answer for a client that has stopped reading. Here a request that is not there as a whole in time is answered 408, a
 head that is too large, or chunks that are all frame and no content, 431, and a connection that takes nothing of its
-answer for as long is dropped. That protects memory and descriptors from slow clients, not the network from many of
-them: a reverse proxy has to stand in front of a service that strangers can reach.
+answer for as long is dropped. What comes of a body after its answer is read, since who sends it may not read before its
+end; but not without end. That protects memory and descriptors from slow clients, not the network from many of them: a
+reverse proxy has to stand in front of a service that strangers can reach.
 
 Nothing of this is done for each request, and neither is what uvicorn does, to start a timer after each and stop it
 before the next. Once a second, every connection is asked what it waits for; what it has waited for since the last time
@@ -25,6 +26,9 @@ HEAD_BYTES = 65_536
 """That a request may have in its head and around its chunks."""
 _FRAME = 16
 """Times its size that a chunk may have around it without being counted: it may be of one byte, and its size padded."""
+UNWANTED_BYTES = 16_777_216
+"""That may come of a request that has been answered: a connection that is closed earlier loses the answer with it."""
+
 LINGER_S = 0.5
 """Seconds that a connection between two requests is kept after the service was told to stop."""
 _EVERY_S = 1.0
@@ -39,7 +43,7 @@ class PatientProtocol(JoiningProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._frame_bytes = 0
+        self._unused_bytes = 0
         self._draining = False
         self._awaited: object = _A_REQUEST
         self._since = self.loop.time()
@@ -48,17 +52,29 @@ class PatientProtocol(JoiningProtocol):
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol.data_received`."""
         super().data_received(data)
-        if self._in_head() or self._in_body():
-            self._frame_bytes = max(0, self._frame_bytes + len(data))
-            if self._frame_bytes > HEAD_BYTES:
+        in_head = self._in_head()
+        if not (in_head or self._in_body()):
+            self._unused_bytes = 0
+            return
+        self._unused_bytes = max(0, self._unused_bytes + len(data))
+        if in_head or not self.has_answered():
+            if self._unused_bytes > HEAD_BYTES:
                 self._refuse(HeadTooLarge(HEAD_BYTES))
-        else:
-            self._frame_bytes = 0
+        elif self._unused_bytes > UNWANTED_BYTES:
+            self.transport.close()
 
     def on_body(self, body: bytes) -> None:
         """See `HttpToolsProtocol`."""
-        self._frame_bytes -= _FRAME * len(body)
+        if not self.has_answered():
+            self._unused_bytes -= _FRAME * len(body)
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        super().on_message_complete()
+        self._unused_bytes = 0
+        if self.cycle is not None:
+            self.cycle.more_body = False  # which uvicorn forgets where the answer was there first
 
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`."""
@@ -111,16 +127,16 @@ class PatientProtocol(JoiningProtocol):
         """What the client has to do now: send the rest of a request, take its answer, or begin; None for nothing."""
         if self.flow.write_paused:
             return self.transport.get_write_buffer_size()
-        if self._in_head() or self._in_body():
+        answering = not self.has_answered()
+        if self._in_head() or (answering and self._in_body()):
             return self.scope
-        # Between two requests, the one that was answered.
-        return (self.cycle or _A_REQUEST) if self.has_answered() else None
+        return None if answering else self.cycle or _A_REQUEST  # between two requests, the one that was answered
 
     def _in_head(self) -> bool:
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
     def _in_body(self) -> bool:
-        return not self.has_answered() and bool(self.cycle.more_body)
+        return self.cycle is not None and self.cycle.more_body
 
     def _refuse(self, problem: Problem) -> None:
         """Answer in the application's place, and close."""

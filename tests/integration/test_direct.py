@@ -120,3 +120,22 @@ def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) 
     log = server.log.read_text()
     assert log.count("counted-once") == log.count("refused-once") == 1
     assert requests() == before + 2
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_who_sends_all_of_what_is_too_large_has_the_refusal_and_may_ask_again(
+    client: socket.socket, announced: bool
+) -> None:
+    large = b"1" * 4_000_000
+    head = b"POST /generate HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunked = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(large), large)
+    client.sendall(post(large) if announced else chunked)
+    client.sendall(post(SMALL))
+    assert [status for status, _, _ in answers(client, 2)] == [413, 200]
+
+
+def test_what_comes_of_a_request_after_its_answer_is_not_read_without_end(client: socket.socket) -> None:
+    client.sendall(b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
+    assert answers(client, 1)[0][0] == 413
+    with pytest.raises(ConnectionError):
+        client.sendall(b"1" * 100_000_000)
