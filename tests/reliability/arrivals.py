@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
-_TIMEOUT_S = 30
+_TIMEOUT_S, _CONNECTIONS = 30, 1_000
 _length = re.compile(rb"content-length: *(\d+)", re.IGNORECASE).search
 
 
@@ -65,19 +65,18 @@ def poisson(
     rate: float,
     seconds: float,
     seed: int = 0,
-    most: int = 1_000,
     ahead: int = 0,
 ) -> list[Answer]:
     """Send requests of all kinds in turns at `rate` a second, and wait for what becomes of each.
 
-    It has at most so many connections. Who finds all of them busy waits for one, and this counts: those of a load
+    It has at most `_CONNECTIONS`. Who finds all of them busy waits for one, and this counts: those of a load
     balancer are not without number. So many are opened `ahead` of the first request, the others when they are needed.
     """
     draw = random.Random(seed)  # noqa: S311 - arrivals, not secrets
     due_s, arrivals = 0.0, deque[tuple[float, Kind]]()
     while (due_s := due_s + draw.expovariate(rate)) < seconds:
         arrivals.append((due_s, kinds[len(arrivals) % len(kinds)]))
-    return _Load(url, arrivals, most, ahead).run()
+    return _Load(url, arrivals, ahead).run()
 
 
 class _Connection:
@@ -120,10 +119,10 @@ class _Connection:
 
 
 class _Load:
-    def __init__(self, url: str, arrivals: deque[tuple[float, Kind]], most: int, ahead: int) -> None:
+    def __init__(self, url: str, arrivals: deque[tuple[float, Kind]], ahead: int) -> None:
         address = urlsplit(url)
         self._address = (str(address.hostname), address.port or 80)
-        self._arrivals, self._most = arrivals, most
+        self._arrivals = arrivals
         self._epoll = select.epoll()
         self._idle, self._busy = [self._connect() for _ in range(ahead)], dict[int, _Connection]()
         self._began = time.monotonic()
@@ -132,7 +131,7 @@ class _Load:
         answers = list[Answer]()
         while self._arrivals or self._busy:
             self._send()
-            if self._arrivals and len(self._busy) < self._most:
+            if self._arrivals and len(self._busy) < _CONNECTIONS:
                 wait_s = max(0.0, self._arrivals[0][0] - self._now_s())
             else:
                 wait_s = 1.0
@@ -148,7 +147,7 @@ class _Load:
         return answers
 
     def _send(self) -> None:
-        while self._arrivals and self._arrivals[0][0] <= self._now_s() and len(self._busy) < self._most:
+        while self._arrivals and self._arrivals[0][0] <= self._now_s() and len(self._busy) < _CONNECTIONS:
             connection = self._idle.pop() if self._idle else self._connect()
             connection.ask(*self._arrivals.popleft())
             self._busy[connection.socket.fileno()] = connection
