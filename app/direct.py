@@ -125,7 +125,7 @@ class DirectProtocol(StrictProtocol):
             defaults, send = self.server_state.default_headers, self.joining.send
             if self._direct.answer(self.url, self.headers, self._parts, self._head_s, defaults, send):
                 self._held, self._parts = False, b""
-                self.cycle = Answered(self.scope, more_body=False)  # type: ignore[assignment]
+                self.cycle = Answered(self.scope)  # type: ignore[assignment]
                 return self.on_response_complete()
             self._hand_on()
         super().on_message_complete()
@@ -167,8 +167,7 @@ class Answered:
     message_event = asyncio.Event()
     """Nobody waits for it."""
 
-    __slots__ = ("more_body", "scope")
+    __slots__ = ("scope",)
 
-    def __init__(self, scope: Any, more_body: bool) -> None:
+    def __init__(self, scope: Any) -> None:
         self.scope = scope
-        self.more_body = more_body

@@ -119,7 +119,8 @@ class DoorProtocol(DirectProtocol):
     def _turn_away(self, door: Door) -> None:
         path = self.url.partition(b"?")[0].decode("latin-1")
         keeps = self.parser.should_keep_alive() and not self._draining
-        self.cycle = Answered(self.scope, more_body=True)  # type: ignore[assignment]
+        self.cycle = Answered(self.scope)  # type: ignore[assignment]
+        self.joining.receiving = True
         self.transport.write(_refusal(is_open_inference(path), keeps))
         self.on_response_complete()
         if not keeps:

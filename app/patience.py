@@ -53,7 +53,7 @@ class PatientProtocol(JoiningProtocol):
         """See `asyncio.Protocol.data_received`."""
         super().data_received(data)
         in_head = self._in_head()
-        if not (in_head or self._in_body()):
+        if not (in_head or self.joining.receiving):
             self._unused_bytes = 0
             return
         self._unused_bytes = max(0, self._unused_bytes + len(data))
@@ -61,7 +61,7 @@ class PatientProtocol(JoiningProtocol):
             if self._unused_bytes > HEAD_BYTES:
                 self._refuse(HeadTooLarge(HEAD_BYTES))
         elif self._unused_bytes > UNWANTED_BYTES:
-            self.transport.close()
+            self.joining.close_now()
 
     def on_body(self, body: bytes) -> None:
         """See `HttpToolsProtocol`."""
@@ -72,13 +72,13 @@ class PatientProtocol(JoiningProtocol):
     def on_message_complete(self) -> None:
         """See `HttpToolsProtocol`."""
         super().on_message_complete()
+        self.joining.received()
         self._unused_bytes = 0
-        if self.cycle is not None:
-            self.cycle.more_body = False  # which uvicorn forgets where the answer was there first
 
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`."""
         super().on_headers_complete()
+        self.joining.receiving = True
         if self._draining and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -108,7 +108,7 @@ class PatientProtocol(JoiningProtocol):
 
     def _close_between_requests(self) -> None:
         if self.has_answered():
-            self.transport.close()
+            self.joining.close_now()
 
     def look(self, now: float) -> None:
         """End the connection if it has kept the service waiting for one thing for too long."""
@@ -128,23 +128,20 @@ class PatientProtocol(JoiningProtocol):
         if self.flow.write_paused:
             return self.transport.get_write_buffer_size()
         answering = not self.has_answered()
-        if self._in_head() or (answering and self._in_body()):
+        if self._in_head() or (answering and self.joining.receiving):
             return self.scope
         return None if answering else self.cycle or _A_REQUEST  # between two requests, the one that was answered
 
     def _in_head(self) -> bool:
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
-    def _in_body(self) -> bool:
-        return self.cycle is not None and self.cycle.more_body
-
     def _refuse(self, problem: Problem) -> None:
-        """Answer in the application's place, and close."""
+        """Answer in the application's place, unless it has begun to, and close."""
         if self.transport.is_closing():
             return
-        if self.has_answered() or not self.cycle.response_started:
+        if not (self.joining.receiving if self.has_answered() else self.cycle.response_started):
             self.transport.write(as_bytes(problem))
-        self.transport.close()
+        self.joining.close_now()
 
 
 def as_bytes(problem: Problem, path: str = "", keeps: bool = False) -> bytes:

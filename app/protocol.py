@@ -61,6 +61,9 @@ class JoiningTransport:
         self._transport = transport
         self._outbox = outbox
         self._kept = b""
+        self._closes = False
+        self.receiving = False
+        """Whether there is more to come of a request whose head has been read. For the protocol to say."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -94,9 +97,25 @@ class JoiningTransport:
                 self._transport.abort()
 
     def close(self) -> None:
+        """Close when the last request has been read to its end.
+
+        A connection that is closed with something in it that nobody has read is reset, and answers are lost with it.
+        """
+        self.flush()
+        self._closes = True
+        if not self.receiving:
+            self._transport.close()
+
+    def close_now(self) -> None:
         """See `asyncio.BaseTransport.close`: what was written before is sent."""
         self.flush()
         self._transport.close()
+
+    def received(self) -> None:
+        """Take note of the end of a request."""
+        self.receiving = False
+        if self._closes:
+            self._transport.close()
 
 
 _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()

@@ -134,6 +134,13 @@ def test_who_sends_all_of_what_is_too_large_has_the_refusal_and_may_ask_again(
     assert [status for status, _, _ in answers(client, 2)] == [413, 200]
 
 
+def test_who_sends_all_first_on_a_connection_to_be_closed_has_the_refusal_too(client: socket.socket) -> None:
+    client.sendall(post(b"1" * 4_000_000, b"connection: close\r\n"))
+    ((status, headers, _),) = answers(client, 1)
+    assert (status, headers["connection"]) == (413, "close")
+    assert client.recv(1) == b""
+
+
 def test_what_comes_of_a_request_after_its_answer_is_not_read_without_end(client: socket.socket) -> None:
     client.sendall(b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
     assert answers(client, 1)[0][0] == 413
