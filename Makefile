@@ -36,7 +36,7 @@ test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a 
 reliability: $(VENV)/dev.stamp ## overload, faults, hostile clients, reloads under load, and the table of what was lost (20 minutes)
 	$(BIN)/python -m pytest tests/reliability --full
 
-bench: $(VENV)/dev.stamp ## measure the server and its kernel; needs wrk, gcc and an idle machine (10 minutes)
+bench: $(VENV)/dev.stamp ## measure the server and its kernel; needs wrk, gcc and an idle machine (17 minutes)
 	$(BIN)/python -m benchmarks
 
 bench-peers: $(VENV)/dev.stamp ## compare with other servers; installs them into .venv-peers first (3 GB, 25 minutes)
