@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -76,7 +77,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-_forked = multiprocessing.get_context("forkserver")
+_get = multiprocessing.get_context
+_forked = _get("forkserver") if sys.platform == "linux" else _get("spawn")
+"""What macOS brings does not bear to be forked once it is loaded: there, each worker imports for itself."""
 _forked.set_forkserver_preload(["app.main", "model.kernel"])
 
 
