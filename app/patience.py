@@ -1,4 +1,4 @@
-"""How long a connection may keep the service waiting, and how much it may send before a request has begun.
+"""How long a connection may keep the service waiting, and how much it may send that is of no use.
 
 Uvicorn waits for the rest of a request as long as it takes, keeps every byte of a head that does not end, and holds an
 answer for a client that has stopped reading. Here a request that is not there as a whole in time is answered 408, a

@@ -77,8 +77,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-_get = multiprocessing.get_context
-_forked = _get("forkserver") if sys.platform == "linux" else _get("spawn")
+_forked = multiprocessing.get_context("forkserver") if sys.platform == "linux" else multiprocessing.get_context("spawn")
 """What macOS brings does not bear to be forked once it is loaded: there, each worker imports for itself."""
 _forked.set_forkserver_preload(["app.main", "model.kernel"])
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.processes import Family
+from benchmarks.peers.processes import Family, stat_of
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,14 @@ def of(family: Family) -> list[Memory]:
     """The processes of a server, the largest first. Linux only."""
     found = []
     for process in family.alive():
-        folder = Path("/proc", str(process.pid))
+        folder, stat = Path("/proc", str(process.pid)), stat_of(process.pid)
+        if stat is None:
+            continue
         try:
             kilobytes = dict(re.findall(r"(?m)^(\w+): +(\d+) kB$", (folder / "smaps_rollup").read_text()))
-            parent = int(re.findall(r"(?m)^PPid:\s+(\d+)$", (folder / "status").read_text())[0])
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:  # it has ended
             continue
         sizes = [int(kilobytes[name]) * 1.024e-3 for name in ("Rss", "Pss")]
-        found.append(Memory(process.pid, parent, command, *sizes))
+        found.append(Memory(process.pid, stat.parent, command, *sizes))
     return sorted(found, key=lambda memory: -memory.resident_mb)

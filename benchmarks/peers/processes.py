@@ -32,7 +32,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class _Stat:
+class Stat:
     parent: int
     session: int
     cpu_ticks: int
@@ -50,7 +50,7 @@ class Family:
 
     def alive(self) -> set[Process]:
         """The living processes of the family; each call also learns of new ones."""
-        stats = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
+        stats = {pid: stat for pid in _pids() if (stat := stat_of(pid)) is not None}
         members = {pid for pid, stat in stats.items() if Process(pid, stat.started) in self._known}
         for pid, stat in stats.items():
             if pid != os.getpid() and (stat.session == self._leader_pid or self._mark in _environment(pid)):
@@ -66,7 +66,7 @@ class Family:
 
     def cpu_seconds(self) -> float:
         """Processor time, user and system, that the living members have used."""
-        stats = (_stat(process.pid) for process in self.alive())
+        stats = (stat_of(process.pid) for process in self.alive())
         return sum(stat.cpu_ticks for stat in stats if stat is not None) / _TICKS_PER_S
 
     def settle(self, *, quiet_cores: float = 0.25, bound_s: float = 30.0) -> None:
@@ -103,7 +103,7 @@ class Family:
             if time.monotonic() > end:
                 raise RuntimeError(f"still running after SIGKILL: {sorted(process.pid for process in left)}")
             for process in left:
-                stat = _stat(process.pid)
+                stat = stat_of(process.pid)
                 if stat is not None and stat.started == process.started:
                     with suppress(ProcessLookupError):
                         os.kill(process.pid, signal.SIGKILL)
@@ -142,14 +142,15 @@ def _environment(pid: int) -> bytes:
         return b""
 
 
-def _stat(pid: int) -> _Stat | None:
+def stat_of(pid: int) -> Stat | None:
+    """What the system says of a process; None where there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     # The command's name, in parentheses, may hold spaces: count fields from its end. Numbers are proc(5)'s, less 3.
     fields = text.rpartition(")")[2].split()
-    return _Stat(
+    return Stat(
         parent=int(fields[1]),
         session=int(fields[3]),
         cpu_ticks=int(fields[11]) + int(fields[12]),

@@ -2,13 +2,11 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -61,10 +59,9 @@ def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
 
 
 def test_connections_are_counted_over_all_workers_whatever_they_are(server: Server) -> None:
-    address = urlsplit(server.url)
     with ExitStack() as stack:
         for _ in range(30):
-            stack.enter_context(socket.create_connection((address.hostname, address.port)))
+            stack.enter_context(connected(server))
         for _ in range(3):
             stack.enter_context(connect(server.url.replace("http", "ws") + "/live"))
         wait_for("them, and the one that asks", lambda: metric(server, "sine_connections") == 34)
