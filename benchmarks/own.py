@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.peers.registry import GENERATE, PREDICT, Peer, read_prediction
+from benchmarks.peers.dialects import read_prediction
+from benchmarks.peers.registry import GENERATE, PREDICT, Peer
 
 
 def own(name: str = "ours", module: str = "app", **settings: object) -> Peer:

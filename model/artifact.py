@@ -17,7 +17,6 @@ digests that may be served come from elsewhere (`SINE_MODEL_SHA256`).
 
 import hashlib
 import io
-import itertools
 import warnings
 import zipfile
 import zlib
@@ -32,6 +31,7 @@ from torch import Tensor
 from model.intervals import Intervals
 from model.metadata import Golden, Metadata
 from model.network import Network
+from model.reproducible import reproducible
 
 METADATA, GOLDEN, INTERVALS = "metadata.json", "golden.json", "intervals.npy"
 
@@ -90,7 +90,7 @@ def save_artifact(
         if intervals is not None:
             extra[INTERVALS] = intervals.to_bytes()
         torch.jit.save(script, exported, _extra_files=extra)
-    content = _reproducible(exported.getvalue())
+    content = reproducible(exported.getvalue())
     digest = hashlib.sha256(content).hexdigest()
     path.parent.mkdir(parents=True, exist_ok=True)
     for target, data in ((path, content), (digest_path(path), f"{digest}  {path.name}\n".encode())):
@@ -181,27 +181,6 @@ def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> Artifact
         f"{path}: the file is not the one whose sha256 was recorded: its own is {digest}. If you replaced it on "
         f"purpose, write the new digest to {digest_path(path).name}"
     )
-
-
-def _reproducible(content: bytes) -> bytes:
-    """The archive less what differs from run to run, or from machine to machine, and means nothing.
-
-    `.debug_pkl` entries hold source paths of whoever trained, which no one should get. TorchScript writes a class's
-    constants in the order of a Python set, which is another in each process, and hashes that into a serialisation id.
-    """
-    kept = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(kept, "w") as target:
-        for entry in source.infolist():
-            if entry.filename.endswith((".debug_pkl", "/serialization_id")):
-                continue
-            data = source.read(entry)
-            target.writestr(entry, _with_sorted_constants(data) if entry.filename.endswith(".py") else data)
-    return kept.getvalue()
-
-
-def _with_sorted_constants(code: bytes) -> bytes:
-    runs = itertools.groupby(code.splitlines(keepends=True), key=lambda line: b" : Final[" in line)
-    return b"".join(line for constants, run in runs for line in (sorted(run) if constants else run))
 
 
 @contextmanager

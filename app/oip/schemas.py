@@ -20,11 +20,11 @@ integer, and so it is to load generators; the version of the artifact ("0.2.0"),
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics", "model_repository"]
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-class _NoOthers(_Message):
+class _NoOthers(Message):
     """Other fields are kept, so that they can be refused."""
 
     model_config = ConfigDict(extra="allow")
@@ -46,14 +46,14 @@ class InferParameters(_NoOthers):
     """Answer with binary tensors, where an output does not say otherwise."""
 
 
-class InputParameters(_Message):
+class InputParameters(Message):
     """How an input is sent."""
 
     binary_data_size: int | None = Field(default=None, strict=True, ge=0)
     """Bytes of the tensor, if it is behind the JSON and not in `data`."""
 
 
-class InferInput(_Message):
+class InferInput(Message):
     """The values so far of each sequence, oldest first."""
 
     name: Literal["sequence"]
@@ -73,14 +73,14 @@ class OutputParameters(_NoOthers):
     binary_data: bool | None = Field(default=None, strict=True)
 
 
-class InferRequestedOutput(_Message):
+class InferRequestedOutput(Message):
     """The one output there is."""
 
     name: Literal["values"]
     parameters: OutputParameters = OutputParameters()
 
 
-class InferRequest(_Message):
+class InferRequest(Message):
     """Sequences to continue; binary tensors follow behind it."""
 
     id: str | None = None
@@ -92,7 +92,7 @@ class InferRequest(_Message):
     """All there are, unless named."""
 
 
-class InferOutput(_Message):
+class InferOutput(Message):
     """The next values of each sequence."""
 
     name: Literal["values"]
@@ -108,7 +108,7 @@ class InferOutput(_Message):
     data: list[float] | None = Field(default=None, examples=[[0.87, 0.51]])
 
 
-class InferResponse(_Message):
+class InferResponse(Message):
     """The answer to an `InferRequest`."""
 
     model_name: str
@@ -117,111 +117,7 @@ class InferResponse(_Message):
     outputs: list[InferOutput]
 
 
-class InferenceError(_Message):
+class InferenceError(Message):
     """Why a request was refused. It never repeats what was sent."""
 
     error: str
-
-
-class ServerLive(_Message):
-    live: bool
-
-
-class ServerReady(_Message):
-    ready: bool
-
-
-class ModelReady(_Message):
-    name: str
-    ready: bool
-
-
-class ServerMetadata(_Message):
-    """What the server is, and what it can do beyond the protocol's core."""
-
-    name: str
-    version: str
-    extensions: list[str]
-
-
-class TensorMetadata(_Message):
-    name: str
-    datatype: str
-    shape: list[int]
-    """-1 for what may vary; the first is the batch."""
-
-
-class ModelMetadata(_Message):
-    """The model's name and tensors."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
-
-
-class TensorConfig(_Message):
-    name: str
-    data_type: str
-    dims: list[int]
-    """Without the batch."""
-
-
-class ModelConfig(_Message):
-    """What Triton calls the model's configuration, as far as it applies."""
-
-    name: str
-    platform: str
-    backend: str
-    max_batch_size: int
-    input: list[TensorConfig]
-    output: list[TensorConfig]
-
-
-class Duration(_Message):
-    count: int
-    ns: int
-    """Nanoseconds, over all that are counted."""
-
-
-class InferenceStatistics(_Message):
-    """How often something was done since the start, and how long it took in all."""
-
-    success: Duration
-    fail: Duration
-    queue: Duration
-    """No time: what is spent waiting is in `compute_infer`."""
-
-    compute_input: Duration
-    compute_infer: Duration
-    compute_output: Duration
-    cache_hit: Duration
-    cache_miss: Duration
-
-
-class ModelStatistics(_Message):
-    name: str
-    version: str
-    inference_count: int
-    """Sequences continued, each row of a batch by itself."""
-
-    execution_count: int
-    """Requests answered, whatever their batch."""
-
-    inference_stats: InferenceStatistics
-
-
-class Statistics(_Message):
-    """Of the requests to `infer`, over all workers."""
-
-    model_stats: list[ModelStatistics]
-
-
-class RepositoryEntry(_Message):
-    """A model that is there."""
-
-    name: str
-    version: str
-    state: str
-    reason: str

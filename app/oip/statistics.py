@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from app.oip.schemas import VERSION, Duration, InferenceStatistics, ModelStatistics
+from app.oip.descriptions import Duration, InferenceStatistics, ModelStatistics
+from app.oip.schemas import VERSION
 from app.telemetry.counters import Labels, Registry
 from app.telemetry.kinds import Counter
 

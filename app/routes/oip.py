@@ -21,14 +21,7 @@ from app.errors import (
     UnsupportedEncoding,
 )
 from app.models import Served
-from app.oip.inference import Inference
-from app.oip.schemas import (
-    EXTENSIONS,
-    INPUT,
-    OUTPUT,
-    VERSION,
-    InferenceError,
-    InferResponse,
+from app.oip.descriptions import (
     ModelConfig,
     ModelMetadata,
     ModelReady,
@@ -40,6 +33,8 @@ from app.oip.schemas import (
     TensorConfig,
     TensorMetadata,
 )
+from app.oip.inference import Inference
+from app.oip.schemas import EXTENSIONS, INPUT, OUTPUT, VERSION, InferenceError, InferResponse
 from app.oip.tensors import LENGTH_HEADER
 from app.problems import UNDECLARED, declared
 

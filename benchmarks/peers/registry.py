@@ -5,10 +5,11 @@ Imports neither PyTorch nor any framework, so that it can be read, listed and te
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import pi, sin
+
+from benchmarks.peers import dialects
 
 
 @dataclass(frozen=True)
@@ -49,41 +50,8 @@ class Peer:
     """Seconds within which it must answer. A bound against hanging, not a target."""
 
 
-def _sequence(values: Sequence[float]) -> bytes:
-    return json.dumps({"sequence": list(values)}).encode()
-
-
-def _sequence_steps(values: Sequence[float], steps: int) -> bytes:
-    return json.dumps({"sequence": list(values), "steps": steps}).encode()
-
-
-def _v2(values: Sequence[float]) -> bytes:
-    tensor = {"name": "x", "shape": [1, len(values)], "datatype": "FP32", "data": list(values)}
-    return json.dumps({"inputs": [tensor]}).encode()
-
-
-def _batch_of_one(values: Sequence[float]) -> bytes:
-    return json.dumps({"sequences": [list(values)]}).encode()
-
-
-def read_prediction(body: bytes) -> float:
-    return float(json.loads(body)["prediction"])
-
-
-def _number(body: bytes) -> float:
-    return float(json.loads(body))
-
-
-def _first_number(body: bytes) -> float:
-    return float(json.loads(body)[0])
-
-
-def _v2_number(body: bytes) -> float:
-    return float(json.loads(body)["outputs"][0]["data"][0])
-
-
-PREDICT = Call("/predict", _sequence)
-GENERATE = Call("/generate", _sequence_steps)
+PREDICT = Call("/predict", dialects.sequence)
+GENERATE = Call("/generate", dialects.sequence_steps)
 
 PEERS: tuple[Peer, ...] = (
     Peer(
@@ -94,7 +62,7 @@ PEERS: tuple[Peer, ...] = (
         ready_path="/readyz",
         predict=PREDICT,
         generate=GENERATE,
-        read_prediction=read_prediction,
+        read_prediction=dialects.read_prediction,
         is_floor=True,
     ),
     Peer(
@@ -105,7 +73,7 @@ PEERS: tuple[Peer, ...] = (
         ready_path="/readyz",
         predict=PREDICT,
         generate=GENERATE,
-        read_prediction=read_prediction,
+        read_prediction=dialects.read_prediction,
         is_floor=True,
     ),
     Peer(
@@ -116,7 +84,7 @@ PEERS: tuple[Peer, ...] = (
         ready_path="/readyz",
         predict=PREDICT,
         generate=GENERATE,
-        read_prediction=read_prediction,
+        read_prediction=dialects.read_prediction,
     ),
     Peer(
         name="fastapi-tuned",
@@ -125,7 +93,7 @@ PEERS: tuple[Peer, ...] = (
         command=("-m", "benchmarks.peers.fastapi_tuned", "{port}"),
         ready_path="/readyz",
         predict=PREDICT,
-        read_prediction=read_prediction,
+        read_prediction=dialects.read_prediction,
     ),
     Peer(
         name="litserve",
@@ -134,7 +102,7 @@ PEERS: tuple[Peer, ...] = (
         command=("-m", "benchmarks.peers.litserve_server", "{port}"),
         ready_path="/health",
         predict=PREDICT,
-        read_prediction=read_prediction,
+        read_prediction=dialects.read_prediction,
     ),
     Peer(
         name="bentoml",
@@ -146,8 +114,8 @@ PEERS: tuple[Peer, ...] = (
         ),
         environment={"BENTOML_DO_NOT_TRACK": "True", "BENCH_BATCHING": "1"},
         ready_path="/readyz",
-        predict=Call("/predict", _batch_of_one),
-        read_prediction=_first_number,
+        predict=Call("/predict", dialects.batch_of_one),
+        read_prediction=dialects.read_first_number,
     ),
     Peer(
         name="ray-serve",
@@ -161,7 +129,7 @@ PEERS: tuple[Peer, ...] = (
         },
         ready_path="/-/healthz",
         predict=PREDICT,
-        read_prediction=read_prediction,
+        read_prediction=dialects.read_prediction,
     ),
     Peer(
         name="ray-serve-default",
@@ -172,7 +140,7 @@ PEERS: tuple[Peer, ...] = (
         workers=1,
         ready_path="/-/healthz",
         predict=PREDICT,
-        read_prediction=read_prediction,
+        read_prediction=dialects.read_prediction,
     ),
     Peer(
         name="mlserver",
@@ -180,8 +148,8 @@ PEERS: tuple[Peer, ...] = (
         distribution="mlserver",
         command=("-m", "benchmarks.peers.mlserver_server", "{port}"),
         ready_path="/v2/models/sine/ready",
-        predict=Call("/v2/models/sine/infer", _v2),
-        read_prediction=_v2_number,
+        predict=Call("/v2/models/sine/infer", dialects.v2),
+        read_prediction=dialects.read_v2,
     ),
     Peer(
         name="torchserve",
@@ -189,8 +157,8 @@ PEERS: tuple[Peer, ...] = (
         distribution="torchserve",
         command=("-m", "benchmarks.peers.torchserve_server", "{port}"),
         ready_path="/ping",
-        predict=Call("/predictions/sine", _sequence),
-        read_prediction=read_prediction,
+        predict=Call("/predictions/sine", dialects.sequence),
+        read_prediction=dialects.read_prediction,
     ),
     Peer(
         name="triton",
@@ -198,8 +166,8 @@ PEERS: tuple[Peer, ...] = (
         distribution="nvidia-pytriton",
         command=("-m", "benchmarks.peers.triton_server", "{port}"),
         ready_path="/v2/health/ready",
-        predict=Call("/v2/models/sine/infer", _v2),
-        read_prediction=_v2_number,
+        predict=Call("/v2/models/sine/infer", dialects.v2),
+        read_prediction=dialects.read_v2,
         version_path="/v2",
     ),
 )
@@ -227,7 +195,9 @@ VARIANTS: tuple[Peer, ...] = ()
 """The other tunings that were tried: `python -m benchmarks.peers --tune` compares them with what PEERS has."""
 VARIANTS = (
     _variant("litserve", "1 worker", workers=1),
-    replace(_variant("bentoml", "no batching", BENCH_BATCHING="0"), predict=PREDICT, read_prediction=_number),
+    replace(
+        _variant("bentoml", "no batching", BENCH_BATCHING="0"), predict=PREDICT, read_prediction=dialects.read_number
+    ),
     _variant("ray-serve", "1 replica", workers=1),
     _variant("ray-serve-default", "2 replicas", workers=2),
     _variant("mlserver", "in process", workers=0),
