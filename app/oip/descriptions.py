@@ -1,6 +1,6 @@
 """What the server and its models say of themselves, in the terms of the Open Inference Protocol and of Triton.
 
-The other half of the wire contract, inference, is in `app/oip/schemas.py`.
+The other half of the wire contract is in `app/oip/schemas.py`.
 """
 
 from app.oip.schemas import Message

@@ -1,5 +1,7 @@
 """The wire contract of the Open Inference Protocol, version 2, with those of Triton's extensions that are offered here.
 
+Here is inference; what server and models say of themselves is in `app/oip/descriptions.py`.
+
 https://github.com/open-inference/open-inference-protocol has the protocol, Triton's documentation the extensions.
 Fields that a request may have beyond these are ignored, as the protocol wants it, except where ignoring them would
 change what the answer means.
