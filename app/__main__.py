@@ -9,19 +9,19 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
 
-from app.folders import shared_folders
-from app.protocol import Config
+from app.server.coalescing import Config
+from app.server.workers import Server, Supervisor, listeners, worker_count
 from app.settings import Settings
+from app.shared_memory.folders import shared_folders
 from app.telemetry.logs import log_config
-from app.workers import Server, Supervisor, listeners, worker_count
 
-PROTOCOL, SOCKET_PROTOCOL = "app.door:DoorProtocol", "app.sockets:SocketProtocol"
+PROTOCOL, SOCKET_PROTOCOL = "app.server.shedding:DoorProtocol", "app.server.websocket:SocketProtocol"
 
 HEADERS = [
     ("x-content-type-options", "nosniff"),  # JSON is JSON, whatever a browser would like to see in it
     ("x-frame-options", "DENY"),  # nobody's page may lay the documentation's buttons under its own
 ]
-"""Of every response. Uvicorn has them ready as bytes. The page has more: `app/routes/page.py`."""
+"""Of every response. Uvicorn has them ready as bytes. The page has more: `app/api/page.py`."""
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def serve(settings: Settings, workers: int) -> int:
         port=settings.port,
         workers=workers,
         log_config=log_config(settings),
-        access_log=False,  # the application's own: app/telemetry/access.py
+        access_log=False,  # the application's own: app/telemetry/access_log.py
         server_header=False,
         headers=HEADERS,
         proxy_headers=False,  # nothing here looks at the client's address

@@ -16,20 +16,21 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app import problems
-from app.balance import Balance
-from app.direct import Direct
-from app.door import Door
-from app.endpoints import endpoints
+from app.api import admin, forecast, live, page, service
+from app.api.body_limit import BodyLimitMiddleware
+from app.api.endpoints import endpoints
+from app.api.guard import cross_origin, document_keys, guarded
+from app.api.hotpath import HotPath
+from app.engine.loading import load
+from app.engine.reload import Reload, serve
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
-from app.guard import cross_origin, document_keys, guarded
-from app.hotpath import HotPath
-from app.limits import BodyLimitMiddleware
-from app.loading import load
-from app.oip.inference import Inference, InferFront
-from app.reload import Reload, serve
-from app.routes import admin, forecast, live, oip, page, service
+from app.open_inference import routes as oip
+from app.open_inference.inference import Inference, InferFront
+from app.server.balancing import Balance
+from app.server.inline import Direct
+from app.server.shedding import Door
+from app.server.shutdown import leaving
 from app.settings import Settings
-from app.stopping import leaving
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import ObservingMiddleware

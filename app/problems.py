@@ -18,9 +18,9 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from app.errors import Exhausted, Failed, InvalidRequest, Problem
-from app.oip.schemas import InferenceError, InferRequest
+from app.open_inference.schemas import InferenceError, InferRequest
 from app.schemas import FieldError, ProblemDetails
-from app.telemetry.observation import refused
+from app.telemetry.context import refused
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-/* The closed loop of one layer as one would write it in C: the yardstick of model/kernel.py.
+/* The closed loop of one layer as one would write it in C: the yardstick of model/runtime/kernel.py.
  *
  * Built with -O3 -march=native -ffast-math -DHIDDEN=<hidden units, a multiple of 8> -DCELL=<RNN, GRU or LSTM>, so that
  * all bounds are constants. Matrices are stored by column, so that what is added is contiguous. Two ways to write the

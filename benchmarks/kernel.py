@@ -24,10 +24,10 @@ from benchmarks.peers.registry import sample
 from benchmarks.report import Table, Target, number, save, targets
 from benchmarks.timing import Timing, in_turns
 from model.artifact import load_module, read_artifact
-from model.fused import FusedRuntime, aligned_zeros
 from model.metadata import CellKind
-from model.runtime import State
-from model.scripted import ScriptedRuntime
+from model.runtime.base import State
+from model.runtime.fused import FusedRuntime, aligned_zeros
+from model.runtime.torchscript import ScriptedRuntime
 
 NETWORKS: tuple[tuple[CellKind, int], ...] = (
     *(("rnn", hidden) for hidden in (32, 64, 128)),

@@ -20,9 +20,9 @@ from typing import Any
 import orjson
 import torch
 
-from app.telemetry.access import AccessLog
+from app.telemetry.access_log import AccessLog
+from app.telemetry.context import Observation
 from app.telemetry.middleware import ObservingMiddleware
-from app.telemetry.observation import Observation
 from benchmarks.artifacts import untrained
 from benchmarks.peers.registry import sample
 from benchmarks.report import Table, number, save
@@ -88,14 +88,14 @@ def _at_once(flush: Callable[[], None]) -> None:
 
 def layers(folder: Path) -> dict[str, Ask]:
     """What is timed, by name."""
-    from app.endpoints import endpoints
-    from app.folders import METRICS_FOLDER
-    from app.hotpath import HotPath
-    from app.limits import BodyLimitMiddleware
-    from app.loading import load
+    from app.api.body_limit import BodyLimitMiddleware
+    from app.api.endpoints import endpoints
+    from app.api.hotpath import HotPath
+    from app.engine.loading import load
+    from app.engine.reload import serve
     from app.main import create_app
-    from app.reload import serve
     from app.settings import Settings
+    from app.shared_memory.folders import METRICS_FOLDER
 
     settings = Settings(model=untrained(folder))
     (folder / "metrics").mkdir()

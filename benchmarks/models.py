@@ -26,13 +26,13 @@ from benchmarks.report import ROOT, Table, number, save
 from benchmarks.timing import in_turns
 from model.artifact import Artifact, read_artifact
 from model.metadata import Architecture
-from model.runtime import Runtime, open_runtime
+from model.runtime.base import Runtime, open_runtime
 from training.article import largest_errors
 from training.baselines import one_sine
 from training.breakdown import by_context, by_noise
 from training.config import PRESETS, Preset
 from training.data import Waves
-from training.evaluation import served
+from training.evaluate import served
 
 FOLDER = ROOT / "runs" / "models"
 STEPS = 4096

@@ -1,7 +1,7 @@
 """Our own server: the hot path, the distance to what any Python server can reach, and fairness.
 
-Compares, in interleaved rounds, this server, the same server answering through FastAPI's routing
-(SINE_HOT_PATH=false), the same server on uvicorn's own protocol (app/protocol.py and app/direct.py say what ours does
+Compares, in interleaved rounds, this server, the same server answering through FastAPI's routing (SINE_HOT_PATH=false),
+the same server on uvicorn's own protocol (app/server/coalescing.py and app/server/inline.py say what ours does
 differently), and the floor: raw ASGI with the same validation that answers a constant, of the same length for
 /generate, with as many workers. Then the p99 of /predict on one connection, alone and beside another connection that
 asks for rollouts of 10,000 steps without pause; with one worker, both connections are that worker's. A star marks what
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="server-") as folder:
         model = untrained(Path(folder))
         floors = as_long_as_ours([by_name("floor-asgi"), by_name("floor-fastapi")], model, 1000)
-        peers = [own(), own(ROUTED, hot_path=False), own(APART, "benchmarks.apart"), *floors]
+        peers = [own(), own(ROUTED, hot_path=False), own(APART, "benchmarks.uvicorn_protocol"), *floors]
         entries = measure(peers, loads, model, rounds=options.rounds, seconds=options.seconds)
         shared = {workers: fairness(model, workers, options.rounds, options.seconds) for workers in (1, 2)}
 

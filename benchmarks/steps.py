@@ -19,9 +19,9 @@ from benchmarks.peers.registry import sample
 from benchmarks.report import Table, Target, number, save, targets
 from benchmarks.timing import in_turns
 from model.artifact import load_module, read_artifact
-from model.fused import FusedRuntime
-from model.runtime import Runtime
-from model.scripted import ScriptedRuntime
+from model.runtime.base import Runtime
+from model.runtime.fused import FusedRuntime
+from model.runtime.torchscript import ScriptedRuntime
 
 LENGTHS = (10, 4000)
 ROLLOUTS = (10, 100, 1000, 10_000)

@@ -13,7 +13,7 @@ from model.artifact import ArtifactError
 from model.cell import CELLS, Cell, Readout, unroll_stack
 from model.metadata import Golden, GoldenCase
 from model.network import Network
-from model.runtime import Runtime
+from model.runtime.base import Runtime
 
 
 class GoldenMismatch(ArtifactError):

@@ -13,14 +13,15 @@ import tyro
 from rich.console import Console
 
 from model.artifact import ArtifactError
-from training import card, checkpoint, evaluation
+from training import card, checkpoint
 from training.article import largest_errors, next_value_line
 from training.baselines import Predictor
 from training.checkpoint import CheckpointError
 from training.config import PRESETS, Config
-from training.evaluate import evaluate
+from training.evaluate import Evaluate, run
 from training.export import export
 from training.loop import make_deterministic, train
+from training.measures import evaluate
 from training.progress import TrainingProgress
 from training.report import write_report
 from training.series import open_source
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         match list(arguments):
             case ["evaluate", *options]:
-                evaluation.run(tyro.cli(evaluation.Evaluate, args=options, prog="python -m training evaluate"))
+                run(tyro.cli(Evaluate, args=options, prog="python -m training evaluate"))
                 return 0
             case ["card", *options]:
                 card.run(tyro.cli(card.Card, args=options, prog="python -m training card"))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.baselines import Predictor, baselines
 from training.data import BANDS, Source, Waves
-from training.evaluate import errors_of, rmse
+from training.measures import errors_of, rmse
 from training.tables import Table
 
 COUNT = 1024

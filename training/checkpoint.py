@@ -17,8 +17,7 @@ from torch import Tensor
 
 from training.config import Config
 from training.data import Source
-from training.record import Best, Epoch
-from training.run import Run
+from training.record import Best, Epoch, Run
 
 FILE = "checkpoint.safetensors"
 

@@ -1,53 +1,118 @@
-"""Errors on windows that training never saw, as fractions of their unit, beside baselines.
+"""`python -m training evaluate ARTIFACT`: what a finished artifact does, through the runtime that would serve it.
 
-Shape suffixes: B batch, T time, S steps.
+Prints the tables of `training/breakdown.py`, and leaves them with pictures in RUNS/NAME/, where training has left the
+curve of its loss.
+
+Shape suffixes: B batch, T time, S steps, H all numbers of a state.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import tyro
 from torch import Tensor
 
-from model.network import Network
+from model import DEFAULT_ARTIFACT
+from model.artifact import Artifact, read_artifact
+from model.runtime.base import Runtime, open_runtime
 from training.baselines import Predictor, baselines
-from training.data import Source, WindowDataset
+from training.breakdown import breakdown, error_by_step
+from training.data import Floats, Source, Waves
+from training.reading import read_series
+from training.report import HORIZON, PORTRAIT, ROLLOUT, error_curve, phase_portrait, rollout_picture, save_figure, three
+from training.series import Series, fewest_points
+
+TABLES = "evaluation.md"
 
 
-@torch.inference_mode()
-def rollout_rmse(predictor: Predictor, dataset: WindowDataset) -> float:
-    """Root mean square, over windows and steps, of a rollout's errors over the data set's horizon."""
-    return rmse(errors_of(predictor, dataset))
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure an artifact on what it never saw: by horizon, period, length of context and noise, beside baselines."""
+
+    artifact: tyro.conf.Positional[Path] = DEFAULT_ARTIFACT
+    """The artifact."""
+
+    data: Path | None = None
+    """The file that a model of your own series was trained on; the artifact does not hold it."""
+
+    column: str | None = None
+    """The column of values, as for training."""
+
+    time: str | None = None
+    """The column of times, as for training."""
+
+    runs: Path = Path("runs")
+    """Directory of reports: tables and plots are written to RUNS/NAME/."""
 
 
-@torch.inference_mode()
-def measure(predictor: Predictor, dataset: WindowDataset, rollouts: Sequence[int]) -> dict[str, float]:
-    """Errors of the next value, RMSE and largest, and the RMSE of rollouts over all their steps.
+def run(options: Evaluate) -> None:
+    """Print the tables, write them and the pictures.
 
-    A rollout length that is longer than the data set's horizon is left out.
+    Raises:
+        ArtifactError: the artifact cannot be served.
+        ValueError: it needs a file of series, or the file cannot be used.
     """
-    error_BS = errors_of(predictor, dataset)
-    measured = {"next_value_rmse": rmse(error_BS[:, :1]), "next_value_max": float(error_BS[:, 0].abs().max())}
-    return measured | {
-        f"rollout_{steps}_rmse": rmse(error_BS[:, :steps]) for steps in rollouts if steps <= dataset.horizon
-    }
+    artifact = read_artifact(options.artifact)
+    source = source_of(artifact, options)
+    trained: dict[str, Any] = artifact.metadata.training
+    context, season = int(trained["context_evaluated"]), trained.get("season")
+    runtime = open_runtime(artifact, "cpu").runtime
+    model = served(runtime)
+
+    text = "\n\n".join(str(table) for table in breakdown(model, source, context, season))
+    print(text)
+    directory = options.runs / artifact.metadata.name
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / TABLES).write_text(text + "\n", "utf-8")
+    errors = error_by_step({"model": model} | baselines(source, context, season), source, context)
+    save_figure(error_curve(errors, source.unit), directory / HORIZON)
+    save_figure(rollout_picture(model, source, context), directory / ROLLOUT)
+    save_figure(phase_portrait(state_paths(runtime, source, context), context), directory / PORTRAIT)
+    print(f"\nwrote {TABLES}, {HORIZON}, {ROLLOUT} and {PORTRAIT} in {directory}/")
 
 
-def evaluate(network: Network, source: Source, context: int, season: int | None = None) -> dict[str, float]:
-    """`measure` for the network and, with their names before a slash, for the baselines."""
-    dataset = source.held_out(context, max(source.rollouts), count=1024)
-    errors = measure(network.eval().generate, dataset, source.rollouts)
-    for name, baseline in baselines(source, context, season).items():
-        errors |= {f"{name}/{key}": value for key, value in measure(baseline, dataset, source.rollouts).items()}
-    return errors
+def source_of(artifact: Artifact, options: Evaluate) -> Source:
+    """What the artifact was trained on: the waves, from its metadata, or the series in `options.data`."""
+    about: dict[str, Any] = artifact.metadata.data
+    if about.get("kind") not in ("sine", "series"):
+        raise ValueError("the metadata of this artifact does not say what it was trained on, so it cannot be measured")
+    if about["kind"] == "sine":
+        if options.data is not None:
+            raise ValueError("this model was trained on sine waves, and is measured on them: leave out --data")
+        return Waves(**{name: tuple(about[name]) for name in ("period", "phase", "amplitude")})
+    if options.data is None:
+        raise ValueError("this model was trained on series that it does not hold: give the file with --data")
+    trained: dict[str, Any] = artifact.metadata.training
+    horizon = int(trained["horizon"][1])
+    at_least = fewest_points(int(trained["context_evaluated"]), horizon)
+    return Series(read_series(options.data, options.column, options.time, at_least), horizon)
 
 
-def errors_of(predictor: Predictor, dataset: WindowDataset) -> Tensor:
-    """Prediction less truth as fractions of the data set's unit, [B, S]."""
-    x_BT, truth_BS = dataset.all()
-    return (predictor(x_BT, dataset.horizon) - truth_BS) / torch.from_numpy(dataset.unit_B)[:, None]
+def served(runtime: Runtime) -> Predictor:
+    """The forecasts that clients of the service get."""
+
+    def predict(x_BT: Tensor, steps: int) -> Tensor:
+        values_BS, _ = runtime.rollout(runtime.encode(x_BT.tolist()), steps)
+        return torch.from_numpy(values_BS)
+
+    return predict
 
 
-def rmse(error_BS: Tensor) -> float:
-    """Root mean square."""
-    return float(np.sqrt(float(error_BS.square().mean())))
+def state_paths(runtime: Runtime, source: Source, context: int) -> list[tuple[str, Floats]]:
+    """The states [T + S, H] after each given value and each value of the rollout, of three held-out windows."""
+    dataset = source.held_out(context, 1, count=1024)
+    steps = min(300, 10 * source.rollouts[-1])
+    paths = []
+    for label, index in three(dataset):
+        sequence = dataset[index][0].tolist()
+        states = [runtime.start(sequence)]
+        for value in sequence:
+            states += runtime.encode([[value]], states[-1:])
+        for _ in range(steps):
+            states += runtime.rollout(states[-1:], 1)[1]
+        path_NH = np.stack([np.ravel(state.memory_LM) for state in states[1:]]).astype(np.float64)
+        paths.append((label, path_NH))
+    return paths

@@ -20,8 +20,8 @@ from training.__main__ import parse
 from training.baselines import Predictor, autoregression, baselines
 from training.config import Config
 from training.data import Floats
-from training.evaluate import measure
 from training.loop import make_deterministic, train
+from training.measures import measure
 from training.progress import TrainingProgress
 from training.series import Series, open_source
 from training.tables import Table, filled

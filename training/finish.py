@@ -23,7 +23,7 @@ from training.config import Config
 from training.data import Floats, cut
 from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
-from training.run import Run
+from training.record import Run
 
 CHUNK = 400  # rows of one context; their backward pass is held in memory at once
 NEXT_VALUE = 0.25  # part of the rows

@@ -24,8 +24,7 @@ from training.data import Source, wave_loader
 from training.finish import finish
 from training.losses import losses
 from training.progress import TrainingProgress
-from training.record import Epoch, Record
-from training.run import Run
+from training.record import Epoch, Record, Run
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,17 @@
-"""What a run has measured so far, and the best weights that it has seen."""
+"""A training run between two epochs: what it goes on with, what it has measured, and the best weights so far."""
 
 import copy
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from model.network import Network
 from training.config import Config
 from training.data import Source
-from training.evaluate import rollout_rmse
+from training.measures import rollout_rmse
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,24 @@ class Record:
     def forget(self) -> None:
         """Let the next weights be the best so far, however large their error."""
         self.best = self.best._replace(error=math.inf)
+
+
+@dataclass
+class Run:
+    """A training run between two epochs."""
+
+    network: Network
+    adam: torch.optim.Adam
+    record: Record
+
+    horizon: int
+    """Steps of the closed loop in the loss of the next epoch with Adam."""
+
+    stage: int = 0
+    """Stages of the finish that are over."""
+
+    iterations: int = 0
+    """Iterations of the stage that follows them."""
+
+    damping: float = 0.0
+    """λ of the next of them; each stage chooses its first."""

@@ -1,6 +1,6 @@
 """How log lines look: JSON, or text on a terminal, the same for the service, uvicorn and all libraries.
 
-They go to standard error. `app/telemetry/access.py` writes those of requests.
+They go to standard error. `app/telemetry/access_log.py` writes those of requests.
 """
 
 import atexit
@@ -13,8 +13,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from app.settings import Settings
-from app.telemetry.access import AccessLog, in_a_moment, timestamp
-from app.telemetry.observation import current
+from app.telemetry.access_log import AccessLog, in_a_moment, timestamp
+from app.telemetry.context import current
 
 
 class _Times(logging.Formatter):

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.errors import REASONS
-from app.folders import METRICS_FOLDER
-from app.oip.statistics import inference_counters
-from app.telemetry.counters import Registry
-from app.telemetry.kinds import Counter, Histogram
+from app.open_inference.statistics import inference_counters
+from app.shared_memory.folders import METRICS_FOLDER
+from app.telemetry.instruments import Counter, Histogram
+from app.telemetry.registry import Registry
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -96,6 +96,6 @@ class Metrics:
         self.inference_of = inference_counters(made)
 
     def turned_away(self, path: str) -> None:
-        """Count a request that was refused before anything was done for it (`app/door.py`)."""
+        """Count a request that was refused before anything was done for it (`app/server/shedding.py`)."""
         self.refused["overloaded"].add()
         self.routes.get(path, self.other).requests[HTTPStatus.SERVICE_UNAVAILABLE].add()

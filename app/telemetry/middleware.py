@@ -12,9 +12,9 @@ from http import HTTPStatus
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.telemetry.access import AccessLog
+from app.telemetry.access_log import AccessLog
+from app.telemetry.context import Observation
 from app.telemetry.metrics import Metrics, Route
-from app.telemetry.observation import Observation
 
 
 class ObservingMiddleware:

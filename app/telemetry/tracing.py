@@ -14,9 +14,9 @@ from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 from starlette.types import Receive, Scope, Send
 
-from app.forecaster import Forecast, Forecaster
-from app.hotpath import HotPath
-from app.telemetry.observation import current
+from app.api.hotpath import HotPath
+from app.engine.forecaster import Forecast, Forecaster
+from app.telemetry.context import current
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -129,7 +129,7 @@ def test_every_line_has_the_same_form_and_none_holds_what_clients_sent(server: S
     answer = httpx.get(f"{server.url}/livez")
     access_line(server, answer.headers["x-request-id"])
     found = lines(server)
-    assert {"uvicorn.error", "app.reload", "app.access"} <= {line["logger"] for line in found}
+    assert {"uvicorn.error", "app.engine.reload", "app.access"} <= {line["logger"] for line in found}
     for line in found:
         assert list(line)[:4] == ["time", "level", "logger", "message"]
     assert PLANTED not in server.log.read_text()

@@ -13,8 +13,8 @@ from app.client import Client
 from model.artifact import load_module, read_artifact
 from tests.artifacts import MakeArtifact
 from tests.server import ROOT, serve
-from training import evaluation
 from training.__main__ import main
+from training.evaluate import Evaluate, run
 
 LEVEL = 50_000.0
 SERIES_T = LEVEL + 400 * np.sin(math.tau * np.arange(300) / 12) + np.random.default_rng(0).normal(0, 20, 300)
@@ -96,8 +96,8 @@ def test_a_file_that_cannot_be_used_is_refused_before_the_training(
 
 def test_a_model_cannot_be_measured_without_what_it_was_trained_on(folder: Path, make_artifact: MakeArtifact) -> None:
     with pytest.raises(ValueError, match="give the file with --data"):
-        evaluation.run(evaluation.Evaluate(folder / "own.pt"))
+        run(Evaluate(folder / "own.pt"))
     with pytest.raises(ValueError, match="leave out --data"):
-        evaluation.run(evaluation.Evaluate(data=folder / "own.csv"))
+        run(Evaluate(data=folder / "own.csv"))
     with pytest.raises(ValueError, match="does not say what it was trained on"):
-        evaluation.run(evaluation.Evaluate(make_artifact()))
+        run(Evaluate(make_artifact()))

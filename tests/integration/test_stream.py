@@ -16,7 +16,7 @@ from app.errors import DeadlineExceeded
 from app.main import create_app
 from app.schemas import StreamedValues, StreamEnd
 from app.settings import Settings
-from model.runtime import Runtime, State
+from model.runtime.base import Runtime, State
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.integration.test_load import metric, steps_after_they_stop_rising
 from tests.integration.wire import post

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from starlette.datastructures import Headers
 
-from app.endpoints import endpoints, stream
+from app.api.endpoints import endpoints, stream
+from app.api.live_sequence import LiveSequence
+from app.engine.loading import load
+from app.engine.repository import Models
 from app.errors import Problem
-from app.live import LiveSequence
-from app.loading import load
-from app.models import Models
-from app.oip.inference import Inference
+from app.open_inference.inference import Inference
 from app.problems import problem_response
 from app.schemas import GenerateRequest, PredictRequest
 from app.settings import Settings

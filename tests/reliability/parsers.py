@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from app.api.state_tokens import BadToken, Origin, read_token, write_token
 from app.errors import BodyTooLarge, InvalidRequest
-from app.oip.compression import inflate
-from app.oip.tensors import Asked, TensorLimits, parse_request
-from app.tokens import BadToken, Origin, read_token, write_token
+from app.open_inference.compression import inflate
+from app.open_inference.tensors import Asked, TensorLimits, parse_request
 from model.metadata import Architecture
-from model.runtime import State
+from model.runtime.base import State
 
 DIGEST = "ab" * 32
 ARCHITECTURE = Architecture(cell="lstm", layers=2, hidden=2)

@@ -18,8 +18,8 @@ import httpx
 import pytest
 import schemathesis
 
-from app.door import MOST
-from app.patience import HEAD_BYTES
+from app.server.shedding import MOST
+from app.server.timeouts import HEAD_BYTES
 from tests.artifacts import make_small_artifact
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.keys import AS_ADMIN, admin_keys

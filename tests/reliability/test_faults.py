@@ -18,7 +18,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from app.folders import METRICS_FOLDER
+from app.shared_memory.folders import METRICS_FOLDER
 from tests.integration.test_workers import forking, workers_of
 from tests.metrics import total
 from tests.reliability.conftest import MAX_STEPS, SETTINGS

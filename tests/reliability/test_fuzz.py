@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.tokens import write_token
-from model.runtime import State
+from app.api.state_tokens import write_token
+from model.runtime.base import State
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.metrics import total
 from tests.reliability.parsers import PARSERS

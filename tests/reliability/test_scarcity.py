@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.folders import METRICS_FOLDER
+from app.shared_memory.folders import METRICS_FOLDER
 from tests.integration.test_workers import workers_of
 from tests.reliability.processes import cpu_s, descriptors, limited, size_bytes, variable
 from tests.reliability.results import Result, Results

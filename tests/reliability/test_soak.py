@@ -28,7 +28,8 @@ from tests.server import Server, serve
 pytestmark = pytest.mark.anyio
 
 CONNECTIONS = 64
-PIPELINED = 6  # so that a worker which has been kept waiting finds no more in one turn than it takes (`app/door.py`)
+PIPELINED = 6
+"""Requests in a pipeline. After a pause, a worker finds no more in a turn than it takes (`app/server/shedding.py`)."""
 MAX_STEPS = 1_000_000
 POOLED = min(32, (os.cpu_count() or 1) + 4)
 """Threads that asyncio's pool may have, each of which begins when so many are needed at once. Leaks have more."""

@@ -4,18 +4,18 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.admission import BESIDE, Admission, Limits
+from app.engine.admission import BESIDE, Admission, Limits
 from app.errors import Overloaded
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
-from model.runtime import open_runtime
+from model.runtime.base import open_runtime
 from tests.artifacts import make_small_artifact
 
 
 @pytest.fixture
 def admission(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Admission:
     """A step takes a millisecond, and 100 may stand before a request."""
-    monkeypatch.setattr("app.admission._price", lambda runtime: 1e-3)
+    monkeypatch.setattr("app.engine.admission._price", lambda runtime: 1e-3)
     folder = tmp_path_factory.mktemp("model")
     runtime = open_runtime(read_artifact(make_small_artifact(folder)), "cpu", "fused").runtime
     return Admission(runtime, Limits(max_pending_s=0.1, timeout_s=30), Metrics(()).pending)

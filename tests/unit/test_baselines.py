@@ -19,7 +19,7 @@ from training.baselines import (
     seasonal_naive,
 )
 from training.data import Waves
-from training.evaluate import rollout_rmse
+from training.measures import rollout_rmse
 from training.series import Series
 
 WAVES = Waves(period=(10.0, 50.0), amplitude=(2.0, 2.0))

@@ -9,7 +9,7 @@ from benchmarks import document, report, tanh_fit
 from benchmarks.load import Measured, medians
 from benchmarks.peers.registry import PEERS, VARIANTS, by_name
 from benchmarks.report import Table, Target
-from model import gates
+from model.runtime import gates
 
 
 def test_the_fit_finds_the_coefficients_of_the_kernel() -> None:

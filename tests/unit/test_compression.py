@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
-from app.oip.compression import accepted_coding, deflate, inflate
+from app.open_inference.compression import accepted_coding, deflate, inflate
 
 codings = st.sampled_from(["gzip", "deflate"])
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.folders import METRICS_FOLDER, RATES_FOLDER, shared_folders
-from app.telemetry.counters import Registry
+from app.shared_memory.folders import METRICS_FOLDER, RATES_FOLDER, shared_folders
+from app.telemetry.registry import Registry
 
 _KILLED = """
 import os, signal
-from app.folders import shared_folders
+from app.shared_memory.folders import shared_folders
 with shared_folders():
     os.kill(os.getpid(), signal.SIGKILL)
 """

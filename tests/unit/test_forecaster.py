@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from app.admission import Limits
+from app.engine.admission import Limits
+from app.engine.forecaster import Forecaster
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
-from app.forecaster import Forecaster
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
-from model.runtime import Engine, Runtime, open_runtime
+from model.runtime.base import Engine, Runtime, open_runtime
 from tests.artifacts import make_small_artifact
 from tests.metrics import total
 

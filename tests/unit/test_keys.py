@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.guard import bearer
+from app.api.guard import bearer
 from app.keys import BadKeys, Keys, line, new_key, read_keys
 
 

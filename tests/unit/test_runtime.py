@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from model.artifact import read_artifact
-from model.gates import sigmoid, tanh
 from model.golden import GoldenMismatch, tolerance
 from model.metadata import CellKind
-from model.runtime import Device, DeviceUnavailable, Engine, Runtime, open_runtime
+from model.runtime.base import Device, DeviceUnavailable, Engine, Runtime, open_runtime
+from model.runtime.gates import sigmoid, tanh
 from tests.artifacts import MakeArtifact, make_small_artifact
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
@@ -218,7 +218,7 @@ def test_a_kernel_that_does_not_compile_is_said_so_and_replaced(
     def broken(architecture: object) -> None:
         raise RuntimeError("no compiler")
 
-    monkeypatch.setattr("model.fused.compile_kernel", broken)
+    monkeypatch.setattr("model.runtime.fused.compile_kernel", broken)
     artifact = read_artifact(make_artifact())
     opened = open_runtime(artifact, "cpu")
     assert opened.runtime.name == "torchscript"
@@ -232,7 +232,8 @@ def test_the_kernel_is_compiled_once_and_comes_from_the_cache_then(make_artifact
     path = make_artifact(hidden=3)
     program = (
         "import sys; from pathlib import Path; from model.artifact import read_artifact;"
-        "from model.runtime import open_runtime; print(open_runtime(read_artifact(Path(sys.argv[1])), 'cpu').reason)"
+        "from model.runtime.base import open_runtime;"
+        "print(open_runtime(read_artifact(Path(sys.argv[1])), 'cpu').reason)"
     )
 
     def reason(cache: Path) -> str:
@@ -261,5 +262,5 @@ def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same(
             raise RuntimeError("cannot cache function 'run': no locator available for file 'kernel.py'")
         return njit(*arguments, **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr("model.kernel.numba.njit", without_cache)
+    monkeypatch.setattr("model.runtime.kernel.numba.njit", without_cache)
     assert "was compiled" in open_runtime(artifact, "cpu", "fused").reason

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scheduler import NEW_ONLY, Job, Scheduler, advance
+from app.engine.scheduler import NEW_ONLY, Job, Scheduler, advance
 from model.artifact import read_artifact
-from model.runtime import Engine, Runtime, open_runtime
+from model.runtime.base import Engine, Runtime, open_runtime
 from tests.artifacts import make_small_artifact
 
 CHUNK = 8
@@ -167,5 +167,5 @@ def test_every_job_gets_the_answer_that_it_gets_alone(
 
 
 def test_the_scheduler_needs_no_torch() -> None:
-    program = "import sys, app.scheduler; sys.exit('torch' in sys.modules)"
+    program = "import sys, app.engine.scheduler; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])

@@ -9,7 +9,7 @@ import pytest
 from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
 from model.golden import tolerance
-from model.runtime import Engine, Runtime, open_runtime
+from model.runtime.base import Engine, Runtime, open_runtime
 from training.config import PRESETS
 
 

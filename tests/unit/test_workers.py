@@ -11,8 +11,8 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
+from app.server.workers import Server, listeners, usable_cpus, worker_count
 from app.settings import Settings
-from app.workers import Server, listeners, usable_cpus, worker_count
 
 CPUS = len(os.sched_getaffinity(0))
 

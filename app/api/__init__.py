@@ -1,0 +1,1 @@
+"""What a request means: the endpoints of the service, and what stands around them."""

@@ -1,0 +1,50 @@
+"""GET /model, /models, /livez, /readyz and /metrics: what people and machines ask about the service itself."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.dependencies import STAYS, CurrentModels
+from app.engine.repository import Models
+from app.errors import Exhausted, NotReady
+from app.problems import declared
+from app.schemas import Health, ModelInfo, ModelList
+from app.telemetry.metrics import MEDIA_TYPE
+
+routes = APIRouter(tags=["service"])
+
+
+@routes.get("/model", responses=declared(NotReady))
+async def model(models: CurrentModels) -> ModelInfo:
+    """The model in service, of several the default: what it is, what it was trained on, how good it is, and what
+    executes it."""
+    return models.default.info
+
+
+@routes.get("/models", responses=declared(NotReady))
+async def all_models(models: CurrentModels) -> ModelList:
+    """All models in service."""
+    return model_list(models)
+
+
+@routes.get("/livez")
+async def livez() -> Health:
+    """200 as long as the process answers."""
+    return Health(status="alive")
+
+
+@routes.get("/readyz", dependencies=[STAYS], responses=declared(NotReady))
+async def readyz(models: CurrentModels) -> Health:
+    """200 when every model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
+    return Health(status="ready")
+
+
+@routes.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **declared(Exhausted)}
+)
+async def metrics(request: Request) -> Response:
+    """Counters and histograms in the Prometheus text format."""
+    return Response(request.app.state.metrics.expose(), media_type=MEDIA_TYPE)
+
+
+def model_list(models: Models) -> ModelList:
+    """What clients are told of all models."""
+    return ModelList(default=models.default.info.name, models=[served.info for served in models])

@@ -1,0 +1,269 @@
+"""Where a request runs: everything between a validated request and its values.
+
+A request of little work is computed at once, on the event loop, where that is the runtime's cheapest way. Everything
+else is admitted (`app/engine/admission.py`) and goes through the scheduler, a chunk at a time, on the model's own
+thread (`app/engine/model_thread.py`).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from app.engine.admission import Admission, Limits
+from app.engine.model_thread import ModelThread
+from app.engine.scheduler import Job, finite_part
+from app.errors import ClientGone, DeadlineExceeded
+from app.telemetry.context import worked
+from app.telemetry.metrics import Metrics
+from model.runtime.base import Runtime, State
+
+INLINE_S = 250e-6
+"""The longest that a forecast may hold the event loop: less than what it costs to hand it to another thread, whose end
+has to wake the loop, and to interleave it with what else waits there."""
+
+FIRST_PART, PART = 16, 256
+"""Values in the first part of a stream, and in the largest; each is twice the one before. The first are there soon,
+even where the next parts are made before they are sent; the largest, about 5 kB of JSON, are never long to wait for."""
+
+
+class Forecast(NamedTuple):
+    """The values of a rollout, in parts, and what it leaves behind."""
+
+    chunks: Sequence[npt.NDArray[np.float64]]
+    diverged: bool
+    """The rollout stopped being finite, and ended before that."""
+
+    observed: State | None = None
+    """The state after the sequence, before the rollout; None where nobody asked for states."""
+
+    reached: State | None = None
+    """The state after the rollout, whose predictions it takes for values; None where nobody asked for states."""
+
+
+class Forecaster:
+    """Answers requests with one runtime. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        limits: Limits,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """`metrics` count what is done; by default, some that nobody reads."""
+        self.runtime = runtime
+        metrics = metrics or Metrics(())
+        self._admission = Admission(runtime, limits, metrics.pending)
+        self._thread = ModelThread(runtime, self._admission, metrics)
+        self._inline, self._ended = metrics.stages["inline"], metrics.ended
+        self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._admission.step_s)
+        self._part_steps = min(self._admission.chunk_steps, PART)
+        # A batch rounds differently where its chunks begin at other steps than those of `forecast`.
+        self._first_part_steps = self._part_steps if runtime.batches else min(self._part_steps, FIRST_PART)
+        self._turn = asyncio.Lock()
+
+    def is_inline(self, cost: int) -> bool:
+        """Whether a forecast of so many steps, encoding included, is computed at once, on the event loop."""
+        return cost <= self._inline_steps
+
+    async def forecast(
+        self,
+        sequence: Sequence[float],
+        steps: int,
+        timeout_s: float | None = None,
+        client_gone: Callable[[], Awaitable[object]] | None = None,
+        state: State | None = None,
+        keeps_state: bool = False,
+    ) -> Forecast:
+        """The `steps` values that follow `sequence`, in its unit.
+
+        Args:
+            sequence: all finite; at least one value where there is no `state`.
+            steps: at least one.
+            timeout_s: give up after this many seconds, if the service does not sooner.
+            client_gone: returns when nobody waits for the answer any more. Awaited only for work that takes long.
+            state: what the sequence goes on from, at the scale of that; None for the start.
+            keeps_state: whether the forecast's states are wanted.
+
+        Raises:
+            Overloaded: too much work is waiting, or it could not be done in time.
+            DeadlineExceeded: it was not done in time.
+            ClientGone: nobody waits for it any more.
+        """
+        cost = len(sequence) + steps
+        if self.is_inline(cost):
+            forecast = self._at_once(sequence, steps, state, keeps_state)
+        else:
+            self._admission.check(cost, self._admission.timeout_s(timeout_s))
+            with self._counting_given_up():
+                forecast = await self._queued(sequence, steps, timeout_s, client_gone, state, keeps_state)
+        self._count_end(forecast)
+        return forecast
+
+    async def stream(
+        self, sequence: Sequence[float], steps: int, timeout_s: float | None = None, state: State | None = None
+    ) -> AsyncGenerator[Forecast]:
+        """The same values in parts. Each is computed when it is asked for, so a slow reader slows only itself.
+
+        Admitted, or refused, as a whole, when the first part is asked for; `timeout_s` is for each part. For the rest
+        see `forecast`.
+        """
+        self._admission.check(len(sequence) + steps, self._admission.timeout_s(timeout_s))
+        size = self._first_part_steps
+        with self._counting_given_up():
+            while steps > 0:
+                wanted = min(steps, size)
+                if len(sequence) + wanted <= self._inline_steps:
+                    part = self._at_once(sequence, wanted, state, keeps_state=True)
+                else:
+                    part = await self._queued(sequence, wanted, timeout_s, None, state, keeps_state=True)
+                yield part
+                sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
+                size = min(2 * size, self._part_steps)
+        self._count_end(part)
+
+    async def forecast_batch(
+        self,
+        rows: Sequence[Sequence[float]],
+        steps: int,
+        timeout_s: float | None = None,
+        client_gone: Callable[[], Awaitable[object]] | None = None,
+    ) -> list[Forecast]:
+        """The forecast of each row, the same as `forecast` gives it. All of them are admitted, or none.
+
+        Arguments and errors are those of `forecast`; there is at least one row.
+        """
+        if len(rows) == 1:
+            return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
+        cost = max(map(len, rows)) + steps
+        if cost * len(rows) <= self._inline_steps:
+            forecasts = [self._at_once(row, steps) for row in rows]
+        else:
+            timeout_s = self._admission.timeout_s(timeout_s)
+            self._admission.check(cost, timeout_s, len(rows))
+            with self._counting_given_up(len(rows)), self._admission.pending(cost, len(rows)):
+                forecasts = await self._admitted_batch(rows, steps, cost, timeout_s, client_gone)
+        for forecast in forecasts:
+            self._count_end(forecast)
+        return forecasts
+
+    async def _admitted_batch(
+        self,
+        rows: Sequence[Sequence[float]],
+        steps: int,
+        cost: int,
+        timeout_s: float,
+        client_gone: Callable[[], Awaitable[object]] | None,
+    ) -> list[Forecast]:
+        jobs: list[Job] = []
+        work: asyncio.Future[Any]
+        if cost <= self._inline_steps:
+            work = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // cost))
+        else:
+            jobs = [Job(row, steps, queued_s=time.perf_counter()) for row in rows]
+            # As jobs that had had a turn: otherwise the first turns of all of them would go before what is short.
+            last = not self._admission.is_short(cost * len(rows))
+            work = asyncio.gather(*(self._thread.submit(job, last) for job in jobs))
+        try:
+            await _first(work, client_gone, timeout_s)
+            return [Forecast(job.chunks, job.diverged) for job in jobs] or work.result()
+        finally:
+            work.cancel()
+            for job in jobs:
+                self._thread.leave(job)
+
+    async def _in_turns(self, rows: Sequence[Sequence[float]], steps: int, rows_a_turn: int) -> list[Forecast]:
+        """Rows of little work, on the event loop: to hand over each of them would cost more.
+
+        However many batches there are, in a turn of the loop it is held by a single one, and for so many rows.
+        """
+        forecasts: list[Forecast] = []
+        while len(forecasts) < len(rows):
+            async with self._turn:
+                for row in rows[len(forecasts) :][:rows_a_turn]:
+                    forecasts.append(self._at_once(row, steps))
+                await asyncio.sleep(0)
+        return forecasts
+
+    def _at_once(
+        self, sequence: Sequence[float], steps: int, state: State | None = None, keeps_state: bool = False
+    ) -> Forecast:
+        """A forecast of little work, on the event loop."""
+        began, runtime = time.perf_counter(), self.runtime
+        if state is None and not keeps_state:
+            finite_S = finite_part(runtime.forecast(sequence, steps))
+            forecast = Forecast([finite_S], diverged=len(finite_S) < steps)
+        else:
+            begun = None if state is None else [state]
+            observed = runtime.encode([sequence], begun) if len(sequence) else begun or []
+            values_BS, reached = runtime.rollout(observed, steps)
+            finite_S = finite_part(values_BS[0])
+            forecast = Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
+        cost = len(sequence) + steps
+        self._inline.ran(cost, time.perf_counter() - began)
+        worked(cost)
+        return forecast
+
+    async def _queued(
+        self,
+        sequence: Sequence[float],
+        steps: int,
+        timeout_s: float | None,
+        client_gone: Callable[[], Awaitable[object]] | None,
+        state: State | None,
+        keeps_state: bool,
+    ) -> Forecast:
+        """A forecast that has been admitted, on the model's thread."""
+        job = Job(sequence, steps, state, keeps_state, queued_s=time.perf_counter())
+        with self._admission.pending(len(sequence) + steps):
+            try:
+                await _first(self._thread.submit(job), client_gone, self._admission.timeout_s(timeout_s))
+            finally:
+                self._thread.leave(job)
+        return Forecast(job.chunks, job.diverged, job.observed, job.state)
+
+    def _count_end(self, forecast: Forecast) -> None:
+        self._ended["diverged" if forecast.diverged else "length"].add()
+
+    @contextmanager
+    def _counting_given_up(self, rollouts: int = 1) -> Iterator[None]:
+        """Count why so many that were admitted have no end of their own, if they have none."""
+        try:
+            yield
+        except BaseException as error:
+            self._ended[_given_up(error)].add(rollouts)
+            raise
+
+    def close(self) -> None:
+        """Wait for the model's thread to finish what it has begun."""
+        self._thread.close()
+
+
+def _given_up(error: BaseException) -> str:
+    """Why a forecast that was admitted has no end of its own, for the metrics."""
+    if isinstance(error, DeadlineExceeded):
+        return "deadline"
+    return "client_gone" if isinstance(error, ClientGone | GeneratorExit | asyncio.CancelledError) else "failed"
+
+
+async def _first(
+    answer: asyncio.Future[Any], client_gone: Callable[[], Awaitable[object]] | None, timeout_s: float
+) -> None:
+    """Wait for the answer, or raise what came before it."""
+    gone = asyncio.ensure_future(client_gone()) if client_gone is not None else None
+    try:
+        awaited: set[asyncio.Future[Any]] = {answer} if gone is None else {answer, gone}
+        await asyncio.wait(awaited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if gone is not None:
+            gone.cancel()
+    if answer.done():
+        answer.result()
+    elif gone is not None and gone.done():
+        raise ClientGone
+    else:
+        raise DeadlineExceeded(timeout_s)

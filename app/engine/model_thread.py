@@ -1,0 +1,71 @@
+"""The thread that the model runs on: it moves the scheduler's jobs on, a chunk at a time, as long as there are any."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from app.engine.admission import Admission
+from app.engine.scheduler import Job, Scheduler, advance
+from app.telemetry.context import worked
+from app.telemetry.metrics import Metrics
+from model.runtime.base import Runtime
+
+_MAX_BATCH = 64
+"""Rows at a time, for a runtime that gains from batches."""
+
+
+class ModelThread:
+    """Jobs go in, and are done when their future is. Belongs to one event loop."""
+
+    def __init__(self, runtime: Runtime, admission: Admission, metrics: Metrics) -> None:
+        self.runtime = runtime
+        self._admission = admission
+        self._metrics = metrics
+        # Without a gain from batching, the jobs of a batch would only wait for each other.
+        self._scheduler = Scheduler(_MAX_BATCH if runtime.batches else 1)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._thread.submit(int)  # makes the thread now: later there may be no room for one
+        self._answers: dict[Job, asyncio.Future[None]] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    def submit(self, job: Job, last: bool = False) -> asyncio.Future[None]:
+        """What is done when the job is. `last` puts it behind all others, as if it had had a turn."""
+        answer = self._answers[job] = asyncio.get_running_loop().create_future()
+        (self._scheduler.add_last if last else self._scheduler.add)(job)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return answer
+
+    def leave(self, job: Job) -> None:
+        """Nobody waits for the job any more, done or not."""
+        job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
+        del self._answers[job]
+        worked(job.encoded + job.produced)
+
+    async def _run(self) -> None:
+        """Work until the queue is empty."""
+        loop, stages, chunk_steps = asyncio.get_running_loop(), self._metrics.stages, self._admission.chunk_steps
+        while batch := self._scheduler.next_batch():
+            began = time.perf_counter()
+            self._metrics.rows.observe(len(batch))
+            for job in batch:
+                if job.untouched:
+                    self._metrics.waited.observe(began - job.queued_s)
+            try:
+                turn = await loop.run_in_executor(self._thread, advance, self.runtime, batch, chunk_steps)
+            except Exception as error:  # the requests of this batch fail; the others go on
+                for job in batch:
+                    if job in self._answers:
+                        self._answers[job].set_exception(error)
+                continue
+            stages["encode"].ran(turn.encoded, turn.encode_s)
+            stages["rollout"].ran(turn.rolled_out, turn.rollout_s)
+            self._admission.measured(turn.executed, time.perf_counter() - began)
+            for job in self._scheduler.put_back(batch):
+                if job in self._answers:
+                    self._answers[job].set_result(None)
+        self._running = None
+
+    def close(self) -> None:
+        """Wait for the thread to finish what it has begun."""
+        self._thread.shutdown(cancel_futures=True)

@@ -1,0 +1,97 @@
+"""Reloading: artifacts that have changed are loaded beside those in service, and take their place when they are good.
+
+A worker does so for itself, on SIGHUP or by POST /admin/reload, and goes on answering meanwhile. The main process
+passes a SIGHUP on to all of its workers.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.datastructures import State
+
+from app.engine.loading import load_changes
+from app.engine.repository import Models, serving
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Reload:
+    """The reloads of one worker, one after the other."""
+
+    def __init__(self, state: State, settings: Settings) -> None:
+        """`state` is the application's."""
+        self._state = state
+        self._settings = settings
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[list[str]]] = set()
+
+    async def run(self) -> list[str]:
+        """Serve what is on disk now. Returns why some of it is not served, for which what was before still is."""
+        async with self._turn:
+            before = self.serving()
+            # On a thread: others are answered meanwhile, but for 25 ms in which torch.jit.load holds the interpreter.
+            after, refused = await asyncio.to_thread(load_changes, self._settings, self._state.metrics, before)
+            if self._state.models is before:  # the service has not been stopped in the meantime
+                serve(self._state, after)
+        for why in refused:
+            log.error("Not reloaded, and what was served still is: %s", why)
+        if after is before and not refused:
+            log.info("Nothing to reload: every artifact is the one that is served")
+        return refused
+
+    def serving(self) -> Models:
+        """What is served now. Raises NotReady if nothing is."""
+        return serving(self._state)
+
+    def begin(self) -> None:
+        """Begin a reload, of which the log tells what has come of it."""
+        if len(self._tasks) < 2:  # one that has yet to begin will find whatever there is by then
+            task = asyncio.create_task(self.run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    @contextmanager
+    def on_hangup(self) -> Iterator[None]:
+        """As long as this lasts, SIGHUP begins a reload. One that came before, and was blocked, does so too."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # no thread but the main one can do anything about signals
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.begin)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing left to reload
+
+
+def serve(state: State, models: Models) -> None:
+    """Make these the models that the application with this state serves."""
+    before = [] if state.models is None else [*state.models]
+    state.models = models
+    state.metrics.models.labels = [
+        {name: getattr(served.info, name) for name in ("name", "version", "digest", "runtime", "device")}
+        for served in models
+    ]
+    for served in models:
+        if served not in before:
+            info = served.info
+            what = (info.name, info.version, info.digest[:12], info.runtime, info.device, info.runtime_reason)
+            log.info("Serving %s %s (%s) with the %s runtime on %s: %s", *what)
+    for served in before:
+        if served not in models:
+            log.info("No longer serving %s %s (%s)", served.info.name, served.info.version, served.info.digest[:12])
+
+
+def tell_others() -> None:
+    """Have all other workers reload too."""
+    if (supervisor := multiprocessing.parent_process()) is not None and supervisor.pid is not None:
+        os.kill(supervisor.pid, signal.SIGHUP)

@@ -1,0 +1,116 @@
+"""What POST /v2/models/…/infer does, and the front that does it without FastAPI's routing.
+
+Parse, forecast, serialise, like `app/api/endpoints.py`, with tensors in place of lists. The front is to this endpoint
+what `app/api/hotpath.py` is to the others, and held to the same answers.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy.typing as npt
+from starlette.datastructures import Headers, State
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.endpoints import numbers
+from app.api.parsing import disconnected, read_body
+from app.engine.repository import Models, Served
+from app.errors import Diverged
+from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
+from app.open_inference.statistics import Durations
+from app.open_inference.tensors import (
+    LENGTH_HEADER,
+    Asked,
+    TensorLimits,
+    parse_request,
+    response_head,
+    tensor,
+    with_data,
+)
+from app.problems import problem_of, problem_response
+from app.settings import Settings
+
+Values = npt.NDArray[Any]
+"""Of the tensor's own type, flat."""
+
+ClientGone = Callable[[], Awaitable[object]]
+
+
+class Inference:
+    """The endpoint, with the limits of a server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.limits = TensorLimits(
+            settings.max_batch, settings.max_sequence, settings.max_steps, settings.max_body_bytes
+        )
+        self._max_bytes = settings.max_batch_bytes
+
+    async def respond(self, headers: Headers, body: bytes, current: Served, client_gone: ClientGone) -> Response:
+        """The answer to a request with these headers and this body. Raises Problem for whatever is refused."""
+        began = time.perf_counter()
+        try:
+            coding = headers.get("content-encoding", "identity")
+            if coding.lower() != "identity":
+                body = await asyncio.to_thread(inflate, coding, body, self._max_bytes)
+            asked = parse_request(body, headers.get(LENGTH_HEADER), self.limits)
+            parsed = time.perf_counter()
+            values = await _forecast(asked, current, client_gone)
+            forecast = time.perf_counter()
+            response = await _response(asked, values, current, headers.get("accept-encoding", ""))
+        except Exception:
+            current.inference.refused(time.perf_counter() - began)
+            raise
+        took = Durations(parsed - began, forecast - parsed, time.perf_counter() - forecast)
+        current.inference.answered(len(asked.x_BT), took)
+        return response
+
+
+async def _forecast(asked: Asked, current: Served, client_gone: ClientGone) -> Values:
+    """The next values of all sequences, one sequence after the other."""
+    forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
+    for row, forecast in enumerate(forecasts):
+        if forecast.diverged:  # a tensor has no place for rows that end early
+            steps = sum(map(len, forecast.chunks))
+            raise Diverged(f"The rollout of sequence {row} of the batch stops being finite after {steps} steps.")
+    return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype)
+
+
+async def _response(asked: Asked, values: Values, current: Served, accept_encoding: str) -> Response:
+    headers = {}
+    head = response_head(asked, current.info.name, values.nbytes if asked.binary else None)
+    if asked.binary:
+        content, media_type = head + values.tobytes(), "application/octet-stream"
+        headers[LENGTH_HEADER] = str(len(head))
+    else:
+        content, media_type = with_data(head, await numbers([values])), "application/json"
+    coding = accepted_coding(accept_encoding) if len(content) >= SMALLEST else None
+    if coding is not None:
+        content = await asyncio.to_thread(deflate, coding, content)
+        headers["content-encoding"] = coding
+    response = Response(content, headers=headers, media_type=media_type)
+    response.raw_headers.append(current.version)
+    return response
+
+
+class InferFront:
+    """ASGI middleware around the application that has the endpoint; `state` is that application's."""
+
+    def __init__(self, app: ASGIApp, state: State, inference: Inference) -> None:
+        self.app = app
+        self._state = state
+        self._inference = inference
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
+        models: Models | None = self._state["models"]
+        current = models.at_infer_path(path) if models is not None else None
+        if current is None:
+            return await self.app(scope, receive, send)
+        try:
+            body = await read_body(receive)
+            response = await self._inference.respond(Headers(scope=scope), body, current, lambda: disconnected(receive))
+        except Exception as error:
+            response = problem_response(problem_of(error, f"POST {path}"), path)
+        await response(scope, receive, send)

@@ -1,0 +1,125 @@
+"""The wire contract of the Open Inference Protocol, version 2, with those of Triton's extensions that are offered here.
+
+Here is inference; what server and models say of themselves is in `app/open_inference/descriptions.py`.
+
+https://github.com/open-inference/open-inference-protocol has the protocol, Triton's documentation the extensions.
+Fields that a request may have beyond these are ignored, as the protocol wants it, except where ignoring them would
+change what the answer means.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Datatype = Literal["FP32", "FP64"]
+
+INPUT, OUTPUT = "sequence", "values"
+
+VERSION = "1"
+"""The model's version in the protocol's sense: which of those in a repository, here the only one. To Triton it is an
+integer, and so it is to load generators; the version of the artifact ("0.2.0"), at `GET /model`, is none."""
+
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics", "model_repository"]
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class _NoOthers(Message):
+    """Other fields are kept, so that they can be refused."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class InferParameters(_NoOthers):
+    """How to continue the sequences."""
+
+    steps: int = Field(default=1, strict=True, ge=1, examples=[8])
+    """How many values to generate for each sequence."""
+
+    timeout: int = Field(default=0, strict=True, ge=0, lt=2**63, examples=[5_000_000])
+    """Give up after this many microseconds, if the service does not sooner; 0 is no limit of the request's own."""
+
+    priority: int = Field(default=0, strict=True, ge=0)
+    """Taken and ignored: all requests have the same."""
+
+    binary_data_output: bool = Field(default=False, strict=True)
+    """Answer with binary tensors, where an output does not say otherwise."""
+
+
+class InputParameters(Message):
+    """How an input is sent."""
+
+    binary_data_size: int | None = Field(default=None, strict=True, ge=0)
+    """Bytes of the tensor, if it is behind the JSON and not in `data`."""
+
+
+class InferInput(Message):
+    """The values so far of each sequence, oldest first."""
+
+    name: Literal["sequence"]
+    shape: list[Annotated[int, Field(strict=True, ge=1)]] = Field(min_length=2, max_length=3, examples=[[1, 4]])
+    """[batch, time] or [batch, time, 1]."""
+
+    datatype: Datatype
+    data: list[Any] | None = Field(default=None, examples=[[0.0, 0.5, 0.86, 1.0]])
+    """The values in row-major order, flat or nested like the shape."""
+
+    parameters: InputParameters = InputParameters()
+
+
+class OutputParameters(_NoOthers):
+    """How an output is wanted."""
+
+    binary_data: bool | None = Field(default=None, strict=True)
+
+
+class InferRequestedOutput(Message):
+    """The one output there is."""
+
+    name: Literal["values"]
+    parameters: OutputParameters = OutputParameters()
+
+
+class InferRequest(Message):
+    """Sequences to continue; binary tensors follow behind it."""
+
+    id: str | None = None
+    """Comes back with the answer."""
+
+    parameters: InferParameters = InferParameters()
+    inputs: list[InferInput] = Field(min_length=1, max_length=1)
+    outputs: list[InferRequestedOutput] | None = Field(default=None, max_length=1)
+    """All there are, unless named."""
+
+
+class InferOutput(Message):
+    """The next values of each sequence."""
+
+    name: Literal["values"]
+    datatype: Datatype
+    """That of the input."""
+
+    shape: list[int] = Field(examples=[[1, 2]])
+    """[batch, steps]."""
+
+    parameters: dict[str, int] | None = Field(default=None, examples=[None])
+    """`binary_data_size`: the bytes of the tensor, if it is behind the JSON and not in `data`."""
+
+    data: list[float] | None = Field(default=None, examples=[[0.87, 0.51]])
+
+
+class InferResponse(Message):
+    """The answer to an `InferRequest`."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[InferOutput]
+
+
+class InferenceError(Message):
+    """Why a request was refused. It never repeats what was sent."""
+
+    error: str

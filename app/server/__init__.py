@@ -1,0 +1,1 @@
+"""Processes and connections. The only room that knows uvicorn from the inside."""

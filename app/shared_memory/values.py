@@ -1,0 +1,101 @@
+"""The numbers of all workers: each has its own, in memory that is mapped from a file, in a folder that all share.
+
+A worker holds a lock on its file as long as it lives, which says who is alive. When it has died, the next one to start
+goes on in its file: no number is lost, and there are never more files than there were workers at once.
+"""
+
+import fcntl
+import itertools
+import logging
+import mmap
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.shared_memory.folders import lock
+
+log = logging.getLogger(__name__)
+
+PLACES = 8192
+"""Numbers that a worker has room for, 64 KiB."""
+
+_BYTES = 8 * PLACES
+
+_AGAIN_S = 1.0
+"""Until the folder is looked at again for workers that have come."""
+
+Numbers = npt.NDArray[np.float64]
+
+
+class SharedNumbers:
+    """Those of one worker, which it alone writes, and of all others, which it reads."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """`folder` is what the workers share; None for a process that is alone.
+
+        Where nothing can be written to the folder, the worker is on its own, and serves: only it tells its numbers.
+        """
+        self._folder = folder
+        path, memory = (None, None) if folder is None else _memory_in(folder)
+        self._path = path
+        self.own = memoryview(memory or mmap.mmap(-1, _BYTES)).cast("d")
+        self._others: list[memoryview[float]] = []
+        self._looked_s = -_AGAIN_S
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else can see its numbers."""
+        return self._path is None
+
+    def sums(self) -> tuple[Numbers, Numbers]:
+        """The numbers of all workers that there ever were, and of those that are alive."""
+        ever, now = np.zeros(PLACES), np.zeros(PLACES)
+        if self.is_alone:
+            ever += np.asarray(self.own)
+            now += np.asarray(self.own)
+        for path in self._files():
+            with path.open("rb") as file:
+                numbers = np.fromfile(file)
+                if len(numbers) < PLACES:  # a worker that is just starting
+                    continue
+                ever += numbers
+                if not lock(file, fcntl.LOCK_SH):
+                    now += numbers
+        return ever, now
+
+    def elsewhere(self, place: int) -> list[float]:
+        """One number of each other worker that lives, or did a second ago. It takes a microsecond or two."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= _AGAIN_S and not self.is_alone:
+            self._looked_s = now_s
+            self._others = [*filter(None, map(_mapped, self._files() - {self._path}))]
+        return [numbers[place] for numbers in self._others]
+
+    def _files(self) -> set[Path]:
+        return set() if self._folder is None else {*self._folder.glob("[0-9]*")}
+
+
+def _memory_in(folder: Path) -> tuple[Path | None, mmap.mmap | None]:
+    """A file that no living worker has: one that died left it, or it is new. None where there can be none."""
+    try:
+        for number in itertools.count():
+            with (path := folder / str(number)).open("a+b") as file:
+                if lock(file, fcntl.LOCK_EX):
+                    # Not `truncate`: where the disk is full, touching the memory would then kill the process.
+                    os.posix_fallocate(file.fileno(), 0, _BYTES)
+                    return path, mmap.mmap(file.fileno(), _BYTES)  # has a descriptor of its own, which keeps the lock
+    except OSError as error:
+        log.warning("The metrics of this worker are not shared: %s", error.strerror)
+    return None, None
+
+
+def _mapped(path: Path) -> "memoryview[float] | None":
+    """The numbers of a living worker; None where it has died, or is just starting, or its file cannot be read."""
+    with suppress(OSError), path.open("rb") as file:
+        if not lock(file, fcntl.LOCK_SH) and os.fstat(file.fileno()).st_size == _BYTES:
+            return memoryview(mmap.mmap(file.fileno(), _BYTES, access=mmap.ACCESS_READ)).cast("d")
+    return None

@@ -1,0 +1,96 @@
+"""The access log: a line for each request, with what is known of it and nothing that a client sent but a harmless id.
+
+A line through `logging` would cost more than all that is counted. So the lines of `DELAY_S` are written together, and
+made without a serialiser, which would take three times as long: no field can need an escape. Their form is that which
+`app/telemetry/logs.py` gives to all other lines.
+"""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from select import PIPE_BUF
+from typing import Literal
+
+from app.telemetry.context import Observation
+
+STDERR = 2
+
+DELAY_S = 0.05
+"""How long a line may wait. A worker that is killed takes those that do along."""
+
+_FORMS = {
+    "json": (
+        b'{"time":"%b","level":"INFO","logger":"app.access","message":"request",'
+        b'"request_id":"%b","route":"%b","status":%d,"duration_s":%.6f,"work":%d%b%b}\n',
+        b',"trace_id":"%b"',
+        b',"key":"%b"',
+    ),
+    "text": (b"%b INFO     app.access: request %b: %b %d in %.6f s, %d steps%b%b\n", b", trace %b", b", key of %b"),
+}
+
+
+Flush = Callable[[], None]
+
+
+def in_a_moment(flush: Flush) -> None:
+    """Call `flush` after `DELAY_S`, from the event loop that is running."""
+    asyncio.get_running_loop().call_later(DELAY_S, flush)
+
+
+class AccessLog:
+    """Writes the lines of requests."""
+
+    def __init__(
+        self, form: Literal["json", "text"], file: int = STDERR, later: Callable[[Flush], object] | None = None
+    ) -> None:
+        """`file` is the descriptor of where they go, `later` has `flush` called; without it, somebody else does."""
+        self._line, self._trace, self._owner = _FORMS[form]
+        self._file = file
+        self._is_pipe = stat.S_ISFIFO(os.fstat(file).st_mode)
+        self._later = later
+        self._waiting = b""
+        """Lines that are not written yet."""
+
+    def add(self, requests: Iterable[Observation]) -> None:
+        """Put the lines of requests that have just ended behind those that wait to be written."""
+        line, trace, owner = self._line, self._trace, self._owner
+        now = timestamp(time.time()).encode()
+        if self._later is not None and not self._waiting:
+            self._later(self.flush)
+        self._waiting += b"".join(
+            [
+                line
+                % (
+                    *(now, r.id, r.route.path, r.status, r.duration_s, r.work),
+                    r.trace_id and trace % r.trace_id,
+                    r.owner and owner % r.owner,
+                )
+                for r in requests
+            ]
+        )
+
+    def flush(self) -> None:
+        """Write all that waits. A log that cannot be written fails no request."""
+        lines, self._waiting = self._waiting, b""
+        with suppress(OSError):
+            while self._is_pipe and len(lines) > PIPE_BUF:  # more at once could get mixed with other workers' lines
+                end = lines.rindex(b"\n", 0, PIPE_BUF) + 1
+                os.write(self._file, lines[:end])
+                lines = lines[end:]
+            os.write(self._file, lines)
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def timestamp(time_s: float) -> str:
+    """A time of `time.time` as all log lines have it: ISO 8601, in UTC, with milliseconds."""
+    second = int(time_s)
+    return f"{_second(second)}.{int(1000 * (time_s - second)):03d}Z"

@@ -1,0 +1,85 @@
+"""What is refused at the door: in the right form, on connections that go on, and never a GET.
+
+The server is stopped while requests are sent to it, so that it finds them all in one turn of its event loop.
+"""
+
+import json
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from app.server.shedding import MOST
+from tests.integration.wire import Answer, accepted, answers, post, stopped
+from tests.metrics import total
+from tests.server import Server
+
+SURPLUS = 300
+"""More than a turn takes: some are refused, as the first may get a turn of their own; on a slow machine more."""
+PREDICT = b'{"sequence": [0.1, 0.2, 0.3]}'
+INFER = b'{"inputs": [{"name": "sequence", "shape": [1, 3], "datatype": "FP64", "data": [0.1, 0.2, 0.3]}]}'
+
+
+@pytest.fixture(scope="module")
+def server(alone: Server) -> Server:
+    return alone
+
+
+@pytest.fixture(scope="module")
+def connections(server: Server) -> Iterator[list[socket.socket]]:
+    with accepted(server, MOST + SURPLUS) as made:
+        yield made
+
+
+def at_once(server: Server, connections: list[socket.socket], requests: list[bytes]) -> list[Answer]:
+    """Status, headers and body of the answers to requests that are all there in one turn."""
+    with stopped(server):
+        for connection, request in zip(connections, requests, strict=True):
+            connection.sendall(request)
+    return [answer for connection in connections for answer in answers(connection, 1)]
+
+
+def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
+    server: Server, connections: list[socket.socket]
+) -> None:
+    refusals = 0
+    for _ in range(2):
+        got = at_once(server, connections, [post(PREDICT, path="/predict")] * len(connections))
+        refused = [answer for answer in got if answer[0] != 200]
+        assert 0 < len(refused) < len(connections)
+        refusals += len(refused)
+        for status, headers, body in refused:
+            assert status == json.loads(body)["status"] == 503
+            assert headers["retry-after"] == "1"
+            assert headers["content-type"] == "application/problem+json"
+            assert "connection" not in headers
+        text = httpx.get(f"{server.url}/metrics").text
+        assert total(text, "sine_refusals_total", reason="overloaded") == refusals
+        assert total(text, "sine_requests_total", route="/predict", status="503") == refusals
+    assert {body for status, _, body in got if status == 200} == {
+        httpx.post(f"{server.url}/predict", content=PREDICT, headers={"content-type": "application/json"}).content
+    }
+
+
+def test_below_v2_a_refusal_has_the_form_of_its_protocol(server: Server, connections: list[socket.socket]) -> None:
+    path = f"/v2/models/{httpx.get(f'{server.url}/model').json()['name']}/infer"
+    got = at_once(server, connections, [post(INFER, path=path)] * len(connections))
+    refused = [json.loads(body) for status, _, body in got if status == 503]
+    assert 0 < len(refused) < len(connections)
+    assert all(body.keys() == {"error"} for body in refused)
+
+
+def test_nobody_who_asks_how_it_is_going_is_refused(server: Server, connections: list[socket.socket]) -> None:
+    requests = [post(PREDICT, path="/predict")] * MOST + [b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"] * SURPLUS
+    assert {status for status, _, _ in at_once(server, connections, requests)[MOST:]} == {200}
+
+
+def test_a_connection_that_is_not_to_be_kept_ends_with_its_refusal(
+    server: Server, connections: list[socket.socket]
+) -> None:
+    requests = [post(PREDICT, b"connection: close\r\n", "/predict")] * len(connections)
+    got = at_once(server, connections, requests)
+    assert 0 < sum(status == 503 for status, _, _ in got) < len(connections)
+    assert {headers["connection"] for _, headers, _ in got} == {"close"}
+    assert all(connection.recv(1) == b"" for connection in connections)

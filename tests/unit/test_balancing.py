@@ -1,0 +1,27 @@
+"""Connections are shared out: who has more than another gives way, and only then."""
+
+import pytest
+
+from app.server.balancing import Balance
+
+
+@pytest.mark.parametrize(
+    ("connections", "elsewhere", "gives_way"),
+    [
+        (1, [], False),
+        (3, [1.0], False),
+        (4, [1.0], True),
+        (4, [1.0, 9.0], True),
+        (4, [9.0, 9.0], False),
+        (1000, [950.0], False),
+        (1000, [900.0], True),
+    ],
+)
+def test_who_has_more_than_another_gives_way(
+    monkeypatch: pytest.MonkeyPatch, connections: int, elsewhere: list[float], gives_way: bool
+) -> None:
+    told, slept = list[int](), list[float]()
+    monkeypatch.setattr("time.sleep", slept.append)
+    Balance(told.append, lambda: elsewhere).took(connections)
+    assert told == [connections]
+    assert bool(slept) == gives_way

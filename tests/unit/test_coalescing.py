@@ -1,0 +1,92 @@
+"""What is written in a turn of the event loop goes out at its end, in one piece."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.server.coalescing import JoiningTransport, Outbox
+
+pytestmark = pytest.mark.anyio
+
+
+class Recorder:
+    """What a transport was told to do."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    def write(self, data: bytes) -> None:
+        self.done.append(data)
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+    def is_closing(self) -> bool:
+        return "closed" in self.done
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def outbox() -> Outbox:
+    return Outbox(asyncio.get_running_loop())
+
+
+def joining(outbox: Outbox) -> tuple[Any, Recorder]:
+    recorder = Recorder()
+    return JoiningTransport(recorder, outbox), recorder  # type: ignore[arg-type]
+
+
+async def test_the_writes_of_a_turn_are_one_write(outbox: Outbox) -> None:
+    (first, first_did), (second, second_did) = joining(outbox), joining(outbox)
+    for transport in (first, second, first):
+        transport.write(b"head ")
+    assert first_did.done == second_did.done == []
+    await asyncio.sleep(0)
+    assert (first_did.done, second_did.done) == ([b"head head "], [b"head "])
+    first.write(b"next")
+    await asyncio.sleep(0)
+    assert first_did.done == [b"head head ", b"next"]
+
+
+async def test_a_large_answer_does_not_wait(outbox: Outbox) -> None:
+    transport, did = joining(outbox)
+    transport.write(b"head ")
+    transport.write(bytes(65_536))
+    assert [len(data) for data in did.done] == [5 + 65_536]
+    transport.write(b"more")
+    await asyncio.sleep(0)
+    assert did.done[1:] == [b"more"]
+
+
+async def test_what_was_written_before_a_close_is_sent(outbox: Outbox) -> None:
+    transport, did = joining(outbox)
+    transport.write(b"last words")
+    assert not transport.is_closing()  # asked of the real one
+    transport.close()
+    assert did.done == [b"last words", "closed"]
+    assert transport.is_closing()
+    await asyncio.sleep(0)
+    assert len(did.done) == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), MemoryError()])
+async def test_a_client_that_cannot_be_written_to_costs_nobody_else_an_answer(outbox: Outbox, error: Exception) -> None:
+    class Gone(Recorder):
+        def write(self, data: bytes) -> None:
+            raise error
+
+        def abort(self) -> None:
+            self.done.append("aborted")
+
+    gone = Gone()
+    first = JoiningTransport(gone, outbox)  # type: ignore[arg-type]
+    second, second_did = joining(outbox)
+    for transport in (first, second):
+        transport.write(b"answer")
+    await asyncio.sleep(0)
+    assert (gone.done, second_did.done) == (["aborted"], [b"answer"])

@@ -1,0 +1,130 @@
+"""The door: turns that take too long let fewer in, and a hiccup or a closed loop shuts nobody out."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.server.shedding import MOST, Door
+
+TURN_S = 0.02
+
+
+class Loop:
+    """An event loop whose turns take what the test says: `call_soon` is all that a door asks of one."""
+
+    def __init__(self) -> None:
+        self.soon: list[Callable[[], None]] = []
+        self.now_s = 0.0
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def time(self) -> float:
+        return self.now_s
+
+    def turn(self, took_s: float) -> None:
+        self.now_s += took_s
+        due, self.soon = self.soon, []
+        for callback in due:
+            callback()
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
+    loop = Loop()
+    monkeypatch.setattr("time.thread_time", lambda: loop.now_s)
+    return loop
+
+
+def open_door(loop: Loop) -> Door:
+    return Door(loop, TURN_S)  # type: ignore[arg-type]
+
+
+def taken(door: Door, requests: int) -> int:
+    return sum([door.takes() for _ in range(requests)])
+
+
+def closed_loop(loop: Loop, connections: int, price_s: float, turns: int = 100) -> int:
+    """Refusals where each connection asks again when it is answered, and a request takes `price_s`."""
+    there, before = open_door(loop), 0
+    refused = 0
+    for _ in range(turns):
+        now = taken(there, connections)
+        refused += connections - now
+        loop.turn(before * price_s)
+        before = now
+    return refused
+
+
+@pytest.mark.parametrize("connections", [1, 64, 256])
+def test_connections_that_wait_for_their_answers_are_not_refused(loop: Loop, connections: int) -> None:
+    assert closed_loop(loop, connections, 70e-6) == 0
+
+
+def test_under_overload_turns_become_as_long_as_they_may(loop: Loop) -> None:
+    there, before, price_s, refusal_s = open_door(loop), 0, 300e-6, 20e-6
+    took = []
+    came = 8
+    for _ in range(200):
+        now = taken(there, came)
+        took.append(before * price_s + (came - now) * refusal_s)
+        loop.turn(took[-1])
+        before, came = now, int(4 * took[-1] / price_s) + 8  # four times what can be done arrives meanwhile
+    settled = took[100:]
+    assert max(settled) < 1.3 * TURN_S
+    assert sum(settled) / len(settled) > 0.7 * TURN_S
+
+
+def test_one_long_turn_shuts_few_out(loop: Loop) -> None:
+    there = open_door(loop)
+    taken(there, 256)
+    loop.turn(0.1)
+    assert taken(there, 256) == 256
+
+
+def test_an_idle_door_is_open_again_and_asks_for_nothing(loop: Loop) -> None:
+    there = open_door(loop)
+    for _ in range(50):
+        taken(there, 1000)
+        loop.turn(1.0)
+    assert there.limit < 5
+    loop.turn(0.001)
+    loop.turn(0.001)
+    assert loop.soon == []
+    assert taken(there, 2 * MOST) < 6, "a moment without requests is not the end of a flood"
+    for _ in range(3):
+        loop.turn(0.01)
+    loop.now_s += 1.1
+    assert taken(there, 2 * MOST) == MOST
+
+
+def test_a_turn_takes_no_more_when_its_time_is_used_up(loop: Loop) -> None:
+    there, took = open_door(loop), list[int]()
+    for _ in range(100):
+        before, now = loop.now_s, 0
+        for _ in range(1000):
+            if there.takes():  # and answers it at once
+                now += 1
+                loop.now_s += 300e-6
+            else:
+                loop.now_s += 5e-6
+        took.append(now)
+        assert loop.now_s - before < 1.6 * TURN_S
+        loop.turn(0)
+    assert min(took) > 0.3 * TURN_S / 300e-6
+
+
+async def waits_for_turns(there: Door) -> None:
+    there.takes()
+    await asyncio.sleep(0.01)
+
+
+def test_a_real_loop_ends_its_turns() -> None:
+    async def ask() -> float:
+        there = Door(asyncio.get_running_loop(), TURN_S)
+        await waits_for_turns(there)
+        await waits_for_turns(there)
+        return there.limit
+
+    assert asyncio.run(ask()) == MOST

@@ -1,0 +1,53 @@
+"""Errors on windows that training never saw, as fractions of their unit, beside baselines.
+
+Shape suffixes: B batch, T time, S steps.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.network import Network
+from training.baselines import Predictor, baselines
+from training.data import Source, WindowDataset
+
+
+@torch.inference_mode()
+def rollout_rmse(predictor: Predictor, dataset: WindowDataset) -> float:
+    """Root mean square, over windows and steps, of a rollout's errors over the data set's horizon."""
+    return rmse(errors_of(predictor, dataset))
+
+
+@torch.inference_mode()
+def measure(predictor: Predictor, dataset: WindowDataset, rollouts: Sequence[int]) -> dict[str, float]:
+    """Errors of the next value, RMSE and largest, and the RMSE of rollouts over all their steps.
+
+    A rollout length that is longer than the data set's horizon is left out.
+    """
+    error_BS = errors_of(predictor, dataset)
+    measured = {"next_value_rmse": rmse(error_BS[:, :1]), "next_value_max": float(error_BS[:, 0].abs().max())}
+    return measured | {
+        f"rollout_{steps}_rmse": rmse(error_BS[:, :steps]) for steps in rollouts if steps <= dataset.horizon
+    }
+
+
+def evaluate(network: Network, source: Source, context: int, season: int | None = None) -> dict[str, float]:
+    """`measure` for the network and, with their names before a slash, for the baselines."""
+    dataset = source.held_out(context, max(source.rollouts), count=1024)
+    errors = measure(network.eval().generate, dataset, source.rollouts)
+    for name, baseline in baselines(source, context, season).items():
+        errors |= {f"{name}/{key}": value for key, value in measure(baseline, dataset, source.rollouts).items()}
+    return errors
+
+
+def errors_of(predictor: Predictor, dataset: WindowDataset) -> Tensor:
+    """Prediction less truth as fractions of the data set's unit, [B, S]."""
+    x_BT, truth_BS = dataset.all()
+    return (predictor(x_BT, dataset.horizon) - truth_BS) / torch.from_numpy(dataset.unit_B)[:, None]
+
+
+def rmse(error_BS: Tensor) -> float:
+    """Root mean square."""
+    return float(np.sqrt(float(error_BS.square().mean())))
