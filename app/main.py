@@ -26,10 +26,10 @@ from app.engine.reload import Reload, serve
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.open_inference import routes as oip
 from app.open_inference.inference import Inference, InferFront
-from app.server.balancing import Balance
-from app.server.inline import Direct
-from app.server.shedding import Door
-from app.server.shutdown import leaving
+from app.server.balancing import ConnectionBalancer
+from app.server.inline import InlineResponder
+from app.server.shedding import LoadShedder
+from app.server.shutdown import shutdown
 from app.settings import Settings
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
@@ -41,8 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
 
-    def leave() -> None:
-        app.state.leaving = True
+    def drain() -> None:
+        app.state.draining = True
         metrics.ready.set(0)
 
     @asynccontextmanager
@@ -57,11 +57,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         gc.collect()
         gc.freeze()
         gc.collect()  # Python waits for garbage by a quarter of what the last full collection has left
-        door = Door(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)
-        balance = Balance(metrics.connections.set, partial(metrics.elsewhere, metrics.connections))
-        with reload.on_hangup(), leaving(leave, settings.drain_delay_s):
-            yield {"door": door, "balance": balance, "direct": app.state.direct}
-        leave()
+        shedder = LoadShedder(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)
+        balancer = ConnectionBalancer(metrics.connections.set, partial(metrics.other_workers, metrics.connections))
+        with reload.on_hangup(), shutdown(drain, settings.drain_delay_s):
+            yield {"shedder": shedder, "balancer": balancer, "direct": app.state.direct}
+        drain()
         models, app.state.models = app.state.models, None
         for served in models:
             served.forecaster.close()
@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(page.routes)
     problems.install(app)
     document_keys(app, settings)
-    app.state.leaving = False
+    app.state.draining = False
     app.state.direct = None
     metrics = app.state.metrics = Metrics(
         routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
@@ -122,5 +122,5 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
     observing = ObservingMiddleware(stack, app.state.metrics, access_log(settings))
     # What stands between these two and the hot path would be passed by.
     if settings.hot_path and not (settings.tracing or settings.api_keys or settings.cors_origins):
-        app.state.direct = Direct(app.state, both, observing, most)
+        app.state.direct = InlineResponder(app.state, both, observing, most)
     return observing

@@ -21,7 +21,7 @@ import orjson
 import torch
 
 from app.telemetry.access_log import AccessLog
-from app.telemetry.context import Observation
+from app.telemetry.context import RequestContext
 from app.telemetry.middleware import ObservingMiddleware
 from benchmarks.artifacts import untrained
 from benchmarks.peers.registry import sample
@@ -74,9 +74,9 @@ def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
 class _SixteenATurn(ObservingMiddleware):
     """Counts as if each turn of the event loop had sixteen requests: here there is no loop."""
 
-    def finish(self, seen: Observation) -> None:
-        seen.duration_s = time.perf_counter() - seen.began_s
-        self._ended.append(seen)
+    def finish(self, context: RequestContext) -> None:
+        context.duration_s = time.perf_counter() - context.began_s
+        self._ended.append(context)
         if len(self._ended) == 16:
             self.count()
 

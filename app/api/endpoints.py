@@ -17,7 +17,7 @@ import orjson
 from app.api.parsing import parse
 from app.api.state_tokens import START, BadToken, Origin, read_token, write_token
 from app.engine.forecaster import Forecast
-from app.engine.repository import Models, Served
+from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged, InvalidRequest
 from app.schemas import FieldError, GenerateRequest, PredictRequest, limited
 from app.settings import Settings
@@ -33,7 +33,7 @@ Request = TypeVar("Request", bound=PredictRequest)
 
 ClientGone = Callable[[], Awaitable[object]]
 
-Answer = Callable[[Request, Served, ClientGone], Coroutine[Any, Any, bytes]]
+Answer = Callable[[Request, ServedModel, ClientGone], Coroutine[Any, Any, bytes]]
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,21 @@ class Endpoint(Generic[Request]):
     model: type[Request]
     answer: Answer[Request]
 
-    def asked(self, content_type: str, body: bytes, models: Models) -> tuple[Request, Served]:
+    def asked(self, content_type: str, body: bytes, models: Repository) -> tuple[Request, ServedModel]:
         """The request in `body`, and the model that it asks. Raises Problem for whatever is refused."""
         request = parse(self.model, content_type, body)
         return request, models.named(request.model)
 
     async def respond(
-        self, content_type: str, body: bytes, models: Models, client_gone: ClientGone
-    ) -> tuple[bytes, Served]:
+        self, content_type: str, body: bytes, models: Repository, client_gone: ClientGone
+    ) -> tuple[bytes, ServedModel]:
         """The JSON that answers `body`, and the model that it is of. Raises Problem for whatever is refused."""
         request, served = self.asked(content_type, body, models)
         return await self.answer(request, served, client_gone), served
 
-    def respond_at_once(self, content_type: str, body: bytes, models: Models) -> tuple[bytes, Served] | None:
+    def respond_synchronously(
+        self, content_type: str, body: bytes, models: Repository
+    ) -> tuple[bytes, ServedModel] | None:
         """The same, where the work is so little that nothing has to be waited for; None where it is not."""
         request, served = self.asked(content_type, body, models)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
@@ -73,7 +75,7 @@ async def _nobody() -> None:
     """What waits for a client to go, where there is no time for that."""
 
 
-async def predict(request: PredictRequest, served: Served, client_gone: ClientGone) -> bytes:
+async def predict(request: PredictRequest, served: ServedModel, client_gone: ClientGone) -> bytes:
     """A `PredictResponse`, serialised."""
     origin = origin_of(request, served)
     content, _ = await next_value(request, origin, served, client_gone, request.return_state)
@@ -81,7 +83,7 @@ async def predict(request: PredictRequest, served: Served, client_gone: ClientGo
 
 
 async def next_value(
-    request: PredictRequest, origin: Origin, served: Served, client_gone: ClientGone | None, keeps_state: bool
+    request: PredictRequest, origin: Origin, served: ServedModel, client_gone: ClientGone | None, keeps_state: bool
 ) -> tuple[bytes, Forecast]:
     """A `PredictResponse`, serialised, and the forecast in it."""
     intervals = _intervals(request, origin, 1, served) if request.level else None
@@ -98,7 +100,7 @@ async def next_value(
     return content, forecast
 
 
-async def generate(request: GenerateRequest, served: Served, client_gone: ClientGone) -> bytes:
+async def generate(request: GenerateRequest, served: ServedModel, client_gone: ClientGone) -> bytes:
     """A `GenerateResponse`, serialised."""
     origin = origin_of(request, served)
     intervals = _intervals(request, origin, request.steps, served) if request.level else None
@@ -120,7 +122,7 @@ class Event(NamedTuple):
     data: bytes
 
 
-async def stream(request: GenerateRequest, served: Served) -> AsyncGenerator[Event]:
+async def stream(request: GenerateRequest, served: ServedModel) -> AsyncGenerator[Event]:
     """`values` for each part of the rollout as it is asked for (`StreamedValues`), at last `done` (`StreamEnd`).
 
     The concatenation of all values is what `generate` answers, bit for bit. Raises Problem for whatever is refused:
@@ -139,7 +141,7 @@ async def stream(request: GenerateRequest, served: Served) -> AsyncGenerator[Eve
     yield Event("done", b'{"finish_reason":"%b"%b}' % (_FINISH_REASON[part.diverged], token))
 
 
-def origin_of(request: PredictRequest, served: Served) -> Origin:
+def origin_of(request: PredictRequest, served: ServedModel) -> Origin:
     """Where a request goes on from. Raises InvalidRequest if that cannot be."""
     if request.state is None:
         if not request.sequence:
@@ -156,7 +158,7 @@ def observed(request: PredictRequest, origin: Origin) -> int:
     return len(request.sequence) + origin.observed if origin.state is None or origin.observed else 0
 
 
-def _token(state: State | None, observed: int, served: Served) -> bytes:
+def _token(state: State | None, observed: int, served: ServedModel) -> bytes:
     """The rest of a response with a state."""
     if state is None or not np.isfinite(state.memory_LM).all():
         return b',"state":null'
@@ -180,7 +182,7 @@ class _Ends:
         return b',"intervals":{%b}' % b",".join(parts)
 
 
-def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Served) -> _Ends:
+def _intervals(request: PredictRequest, origin: Origin, steps: int, served: ServedModel) -> _Ends:
     """The model's intervals for a request with levels. Raises InvalidRequest if it has none."""
     if served.intervals is None:
         raise InvalidRequest([FieldError(pointer="/level", detail="not for this model: it has no intervals")])

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.dependencies import CurrentModels
 from app.api.endpoints import Endpoint, Event, stream
 from app.api.parsing import disconnected, documented_body, read_body
-from app.engine.repository import Models
+from app.engine.repository import Repository
 from app.errors import DeadlineExceeded, InvalidRequest, Overloaded, UnknownModel
 from app.problems import declared, problem_of, problem_response
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
@@ -139,7 +139,7 @@ def _sent(event: Event) -> bytes:
 
 
 async def _respond(
-    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, models: Models
+    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, models: Repository
 ) -> Response:
     body = await read_body(request.receive)
     content_type = request.headers.get("content-type", "")

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 
 from app.api.endpoints import next_value, observed, origin_of
 from app.api.state_tokens import START, Origin
-from app.engine.repository import Served
+from app.engine.repository import ServedModel
 from app.schemas import PredictRequest
 
 
 class LiveSequence:
     """What one client has sent so far."""
 
-    def __init__(self, served: Served, named: Callable[[str], Served], longest: int) -> None:
+    def __init__(self, served: ServedModel, named: Callable[[str], ServedModel], longest: int) -> None:
         """`served` forecasts until a message names another model, which `named` finds."""
         self._served = served
         self._named = named

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.dependencies import STAYS, CurrentModels
-from app.engine.repository import Models
+from app.api.dependencies import NOT_DRAINING, CurrentModels
+from app.engine.repository import Repository
 from app.errors import Exhausted, NotReady
 from app.problems import declared
 from app.schemas import Health, ModelInfo, ModelList
@@ -31,7 +31,7 @@ async def livez() -> Health:
     return Health(status="alive")
 
 
-@routes.get("/readyz", dependencies=[STAYS], responses=declared(NotReady))
+@routes.get("/readyz", dependencies=[NOT_DRAINING], responses=declared(NotReady))
 async def readyz(models: CurrentModels) -> Health:
     """200 when every model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
     return Health(status="ready")
@@ -45,6 +45,6 @@ async def metrics(request: Request) -> Response:
     return Response(request.app.state.metrics.expose(), media_type=MEDIA_TYPE)
 
 
-def model_list(models: Models) -> ModelList:
+def model_list(models: Repository) -> ModelList:
     """What clients are told of all models."""
     return ModelList(default=models.default.info.name, models=[served.info for served in models])

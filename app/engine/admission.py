@@ -4,8 +4,8 @@ The cost of a request is known on arrival: `len(sequence) + steps` steps of the 
 step costs is measured when the model is loaded, and again under every load.
 
 Jobs take turns, so one of c steps waits for at most c steps of each of the others: that, and not all that is waiting,
-is what stands before it. So a few long rollouts are nothing to a short request. And a request may have `BESIDE` times
-its own cost before it, however much that is, so many short ones are nothing to a long one.
+is what stands before it. So a few long rollouts are nothing to a short request. And a request may have
+`OWN_COST_FACTOR` times its own cost before it, however much that is, so many short ones are nothing to a long one.
 """
 
 import math
@@ -24,7 +24,7 @@ CHUNK_S = 1e-3
 
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 16, 4096
 
-BESIDE = 3
+OWN_COST_FACTOR = 3
 """How many times the work of a request, as long as that takes on an idle machine, may always stand before it."""
 
 
@@ -33,7 +33,8 @@ class Limits:
     """What is admitted."""
 
     max_pending_s: float
-    """Seconds of work that may stand before a request, beside `BESIDE` times its own. With none, all are admitted."""
+    """Seconds of work that may stand before a request, beside `OWN_COST_FACTOR` times its own. With none, all are
+    admitted."""
 
     timeout_s: float
     """Seconds after which a request is given up; a request may ask for less."""
@@ -70,7 +71,7 @@ class Admission:
     def check(self, cost: int, timeout_s: float, jobs: int = 1) -> None:
         """Raise Overloaded if `jobs` of so many steps each cannot be done in time beside what is waiting."""
         ahead_s = sum(count * min(steps, cost) for steps, count in self._pending.items()) * self.step_s
-        bearable_s = BESIDE * jobs * cost * self._idle_step_s + self._limits.max_pending_s
+        bearable_s = OWN_COST_FACTOR * jobs * cost * self._idle_step_s + self._limits.max_pending_s
         if ahead_s > 0 and (ahead_s > bearable_s or ahead_s + jobs * cost * self.step_s > timeout_s):
             # Jobs that take turns end late, and together.
             raise Overloaded(self._waiting * self.step_s)

@@ -9,7 +9,7 @@ import torch
 from app.engine.admission import Limits
 from app.engine.forecaster import Forecaster
 from app.engine.quotas import MeteredForecaster, rates
-from app.engine.repository import Models, SameName, Served, version_header
+from app.engine.repository import Repository, SameName, ServedModel, version_header
 from app.schemas import ModelInfo
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -33,7 +33,7 @@ _FORECASTERS = {
 """By whether forecasts are traced, and charged to the owner of a key."""
 
 
-def load(settings: Settings, metrics: Metrics) -> Models:
+def load(settings: Settings, metrics: Metrics) -> Repository:
     """Verify, load and warm up all models.
 
     Raises:
@@ -50,20 +50,20 @@ def load(settings: Settings, metrics: Metrics) -> Models:
         except Exception as error:
             error.add_note(f"while loading {path}")
             raise
-    return Models(served)
+    return Repository(served)
 
 
 class Reloaded(NamedTuple):
     """What a look at the artifacts has come to."""
 
-    models: Models
+    models: Repository
     """Those before, where nothing has changed."""
 
     refused: list[str]
     """Why some have not been replaced, or not been added: a sentence for each."""
 
 
-def load_changes(settings: Settings, metrics: Metrics, before: Models) -> Reloaded:
+def load_changes(settings: Settings, metrics: Metrics, before: Repository) -> Reloaded:
     """What is to be served in place of `before`. Whatever is wrong with a file, its model stays as it was."""
     current = {served.path: served for served in before}
     after, refused = [], []
@@ -79,7 +79,7 @@ def load_changes(settings: Settings, metrics: Metrics, before: Models) -> Reload
             if served is not None:
                 after.append(served)
         unchanged = after == list(before)
-        return Reloaded(before if unchanged else Models(after), refused)
+        return Reloaded(before if unchanged else Repository(after), refused)
     except (SameName, ArtifactMissing) as error:  # then nothing is right
         return Reloaded(before, [*refused, str(error)])
 
@@ -105,7 +105,7 @@ def _read(path: Path, settings: Settings) -> Artifact:
     return read_artifact(path, settings.model_sha256.split(",") if settings.model_sha256 else None)
 
 
-def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> Served:
+def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
     """A model that has reproduced its golden rollouts and is warm: its price has been measured."""
     opened = open_runtime(artifact, settings.device, settings.engine)
     info = ModelInfo(
@@ -119,7 +119,9 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
     forecaster = _FORECASTERS[settings.tracing, settings.steps_per_second is not None](opened.runtime, limits, metrics)
     if isinstance(forecaster, MeteredForecaster):
         forecaster.rates = rates(settings)
-    return Served(path, info, forecaster, artifact.intervals, metrics.inference_of(info.name), version_header(info))
+    return ServedModel(
+        path, info, forecaster, artifact.intervals, metrics.inference_of(info.name), version_header(info)
+    )
 
 
 def _why(error: Exception, path: Path) -> str:

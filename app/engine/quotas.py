@@ -87,7 +87,7 @@ class SharedWindows(MemoryStorage):
         return self._files[name]
 
 
-class Rates:
+class Quota:
     """The limit, and what each owner has used of it."""
 
     def __init__(self, steps: int, seconds: int, folder: Path | None = None) -> None:
@@ -130,7 +130,7 @@ class MeteredForecaster(Forecaster):
     What is refused for other reasons after that, such as too much load, stays charged.
     """
 
-    rates: Rates
+    rates: Quota
     """Set before the first forecast."""
 
     async def forecast(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> Forecast:
@@ -154,13 +154,13 @@ class MeteredForecaster(Forecaster):
         return await super().forecast_batch(rows, steps, *rest, **named)
 
     def _charge(self, steps: int) -> None:
-        if (seen := current()) is not None:
-            self.rates.charge(seen.owner.decode(), steps)
+        if (context := current()) is not None:
+            self.rates.charge(context.owner.decode(), steps)
 
 
 @cache
-def rates(settings: Settings) -> Rates:
+def rates(settings: Settings) -> Quota:
     """Those of `settings`, counted together with all workers, and for all models alike."""
     folder = os.environ.get(RATES_FOLDER)
     steps = (settings.steps_per_second or 0) * settings.burst_s
-    return Rates(steps, settings.burst_s, None if folder is None else Path(folder))
+    return Quota(steps, settings.burst_s, None if folder is None else Path(folder))

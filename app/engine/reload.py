@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from starlette.datastructures import State
 
 from app.engine.loading import load_changes
-from app.engine.repository import Models, serving
+from app.engine.repository import Repository, serving
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Reload:
             log.info("Nothing to reload: every artifact is the one that is served")
         return refused
 
-    def serving(self) -> Models:
+    def serving(self) -> Repository:
         """What is served now. Raises NotReady if nothing is."""
         return serving(self._state)
 
@@ -73,7 +73,7 @@ class Reload:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing left to reload
 
 
-def serve(state: State, models: Models) -> None:
+def serve(state: State, models: Repository) -> None:
     """Make these the models that the application with this state serves."""
     before = [] if state.models is None else [*state.models]
     state.models = models

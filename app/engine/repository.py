@@ -28,7 +28,7 @@ class SameName(ArtifactError):
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
+class ServedModel:
     """A model in service."""
 
     path: Path
@@ -48,23 +48,23 @@ class Served:
     """The header that its answers carry, such as `x-model-version: 1+f42d5008781f`."""
 
 
-class Models:
+class Repository:
     """All that is served. Immutable."""
 
-    def __init__(self, served: Sequence[Served]) -> None:
+    def __init__(self, served: Sequence[ServedModel]) -> None:
         """The first of them is the default. Raises SameName where two have one name."""
         self.default = served[0]
-        self._by_name: dict[str, Served] = {}
+        self._by_name: dict[str, ServedModel] = {}
         for each in served:
             other = self._by_name.setdefault(each.info.name, each)
             if other is not each:
                 raise SameName(f"{other.path} and {each.path} both hold a model named '{each.info.name}'")
         self._by_infer_path = {path: each for each in served for path in _infer_paths(each.info.name)}
 
-    def __iter__(self) -> Iterator[Served]:
+    def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._by_name.values())
 
-    def named(self, name: str | None) -> Served:
+    def named(self, name: str | None) -> ServedModel:
         """The model of this name; the default for None. Raises UnknownModel if there is none."""
         if name is None:
             return self.default
@@ -73,14 +73,14 @@ class Models:
             raise UnknownModel(self._by_name)
         return found
 
-    def at_infer_path(self, path: str) -> Served | None:
+    def at_infer_path(self, path: str) -> ServedModel | None:
         """The model whose inference the Open Inference Protocol has at this path."""
         return self._by_infer_path.get(path)
 
 
-def serving(state: State) -> Models:
+def serving(state: State) -> Repository:
     """What the application with this state serves. Raises NotReady before and after it does."""
-    current: Models | None = state["models"]
+    current: Repository | None = state["models"]
     if current is None:
         raise NotReady("The service is starting or stopping.")
     return current

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.endpoints import numbers
 from app.api.parsing import disconnected, read_body
-from app.engine.repository import Models, Served
+from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged
 from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
 from app.open_inference.statistics import Durations
@@ -47,7 +47,7 @@ class Inference:
         )
         self._max_bytes = settings.max_batch_bytes
 
-    async def respond(self, headers: Headers, body: bytes, current: Served, client_gone: ClientGone) -> Response:
+    async def respond(self, headers: Headers, body: bytes, current: ServedModel, client_gone: ClientGone) -> Response:
         """The answer to a request with these headers and this body. Raises Problem for whatever is refused."""
         began = time.perf_counter()
         try:
@@ -67,7 +67,7 @@ class Inference:
         return response
 
 
-async def _forecast(asked: Asked, current: Served, client_gone: ClientGone) -> Values:
+async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> Values:
     """The next values of all sequences, one sequence after the other."""
     forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
     for row, forecast in enumerate(forecasts):
@@ -77,7 +77,7 @@ async def _forecast(asked: Asked, current: Served, client_gone: ClientGone) -> V
     return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype)
 
 
-async def _response(asked: Asked, values: Values, current: Served, accept_encoding: str) -> Response:
+async def _response(asked: Asked, values: Values, current: ServedModel, accept_encoding: str) -> Response:
     headers = {}
     head = response_head(asked, current.info.name, values.nbytes if asked.binary else None)
     if asked.binary:
@@ -104,7 +104,7 @@ class InferFront:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-        models: Models | None = self._state["models"]
+        models: Repository | None = self._state["models"]
         current = models.at_infer_path(path) if models is not None else None
         if current is None:
             return await self.app(scope, receive, send)

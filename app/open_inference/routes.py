@@ -9,9 +9,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.dependencies import STAYS, CurrentModels
+from app.api.dependencies import NOT_DRAINING, CurrentModels
 from app.api.parsing import disconnected, read_body
-from app.engine.repository import Served
+from app.engine.repository import ServedModel
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -77,7 +77,7 @@ def router(inference: Inference) -> APIRouter:
     return routes
 
 
-async def _named(model: str, models: CurrentModels) -> Served:
+async def _named(model: str, models: CurrentModels) -> ServedModel:
     return models.named(model)
 
 
@@ -86,7 +86,7 @@ async def _numbered(version: str) -> None:
         raise UnknownVersion(VERSION)
 
 
-NamedModel = Annotated[Served, Depends(_named)]
+NamedModel = Annotated[ServedModel, Depends(_named)]
 
 
 def _of_server() -> APIRouter:
@@ -102,7 +102,7 @@ def _of_server() -> APIRouter:
         """200 as long as the process answers."""
         return ServerLive(live=True)
 
-    @routes.get("/health/ready", dependencies=[STAYS])
+    @routes.get("/health/ready", dependencies=[NOT_DRAINING])
     async def server_ready(models: CurrentModels) -> ServerReady:
         """200 when the model serves."""
         return ServerReady(ready=True)
@@ -134,7 +134,7 @@ def _of_model(inference: Inference) -> APIRouter:
             outputs=[TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
         )
 
-    @routes.get("/ready", dependencies=[STAYS])
+    @routes.get("/ready", dependencies=[NOT_DRAINING])
     async def model_ready(current: NamedModel) -> ModelReady:
         """200 when the model serves."""
         return ModelReady(name=current.info.name, ready=True)
@@ -171,5 +171,5 @@ def _of_model(inference: Inference) -> APIRouter:
     return routes
 
 
-def _statistics(models: Iterable[Served]) -> Statistics:
+def _statistics(models: Iterable[ServedModel]) -> Statistics:
     return Statistics(model_stats=[served.inference.statistics(served.info.name) for served in models])

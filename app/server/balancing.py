@@ -14,15 +14,15 @@ _MORE, _PART = 2, 1 / 16
 """Connections that it may have more than another: so many, and a part of what it has."""
 
 
-class Balance:
+class ConnectionBalancer:
     """The connections of one worker, beside those of the others."""
 
-    def __init__(self, tell: Callable[[int], object], elsewhere: Callable[[], Sequence[float]]) -> None:
-        """`tell` the other workers how many there are here; `elsewhere` is how many each of them has."""
-        self.tell, self._elsewhere = tell, elsewhere
+    def __init__(self, publish: Callable[[int], object], other_workers: Callable[[], Sequence[float]]) -> None:
+        """`publish` tells the other workers how many there are here; `other_workers` is how many each of them has."""
+        self.publish, self._other_workers = publish, other_workers
 
-    def took(self, connections: int) -> None:
+    def opened(self, connections: int) -> None:
         """Tell that there is one more, which makes so many. Takes a moment where that is more than elsewhere."""
-        self.tell(connections)
-        if connections > min(self._elsewhere(), default=connections) + _MORE + _PART * connections:
+        self.publish(connections)
+        if connections > min(self._other_workers(), default=connections) + _MORE + _PART * connections:
             time.sleep(GIVES_WAY_S)  # not asyncio's, in which this worker would take more

@@ -23,16 +23,16 @@ def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-class Outbox:
+class WriteQueue:
     """The connections of one event loop that have something to send at the end of its turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[JoiningTransport] = []
+        self._waiting: list[CoalescingTransport] = []
         self._answers = self._answers_before = 0
         """Whole ones: of this turn, and of the last one that had any."""
 
-    def add(self, transport: "JoiningTransport") -> None:
+    def add(self, transport: "CoalescingTransport") -> None:
         self._send_at_end()
         self._waiting.append(transport)
 
@@ -54,12 +54,12 @@ class Outbox:
             transport.flush()
 
 
-class JoiningTransport:
+class CoalescingTransport:
     """A transport that keeps what is written to it until the end of the turn. All else is the real transport's."""
 
-    def __init__(self, transport: asyncio.Transport, outbox: Outbox) -> None:
+    def __init__(self, transport: asyncio.Transport, queue: WriteQueue) -> None:
         self._transport = transport
-        self._outbox = outbox
+        self._queue = queue
         self._kept = b""
         self._closes = False
         self.receiving = False
@@ -71,14 +71,14 @@ class JoiningTransport:
     def write(self, data: bytes) -> None:
         """See `asyncio.WriteTransport.write`."""
         if not self._kept:
-            self._outbox.add(self)
+            self._queue.add(self)
         self._kept += data
         if len(self._kept) > _LARGE:
             self.flush()
 
     def send(self, answer: bytes) -> None:
         """Write a whole answer: at once where it is alone, since it has nothing to wait for."""
-        if self._outbox.is_alone():
+        if self._queue.is_alone():
             self._kept += answer
             self.flush()
         else:
@@ -118,7 +118,7 @@ class JoiningTransport:
             self._transport.close()
 
 
-_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, WriteQueue] = WeakKeyDictionary()
 
 
 class Config(uvicorn.Config):
@@ -129,14 +129,14 @@ class Config(uvicorn.Config):
 
 
 class JoiningProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol on a `JoiningTransport`."""
+    """Uvicorn's protocol on a `CoalescingTransport`."""
 
-    joining: JoiningTransport
+    joining: CoalescingTransport
     """What `transport` is."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        outbox = _outboxes.get(self.loop)
-        if outbox is None:
-            outbox = _outboxes[self.loop] = Outbox(self.loop)
-        self.joining = JoiningTransport(transport, outbox)
+        queue = _queues.get(self.loop)
+        if queue is None:
+            queue = _queues[self.loop] = WriteQueue(self.loop)
+        self.joining = CoalescingTransport(transport, queue)
         super().connection_made(self.joining)  # type: ignore[arg-type]

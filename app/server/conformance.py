@@ -21,7 +21,7 @@ class StrictProtocol(PatientProtocol):
 
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`. What is raised here ends the parsing: `send_400_response`."""
-        why = self.objection()
+        why = self.violation()
         if why:
             self._problem = Malformed(why)
             raise self._problem
@@ -37,7 +37,7 @@ class StrictProtocol(PatientProtocol):
         """See `HttpToolsProtocol`, which writes it into an answer that has begun, too."""
         self._refuse(self._problem)
 
-    def objection(self) -> str:
+    def violation(self) -> str:
         """What is wrong with the head that has been read; empty where nothing is."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):

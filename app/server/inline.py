@@ -4,9 +4,9 @@ For a small forecast, uvicorn's way from the parser to an application and back t
 that is counted of it. Here a request to /predict or /generate whose work is done at once, on the event loop, is
 answered as soon as its last byte has been read. Every other one goes on to the application, as if it had come only
 then: what has to wait, what has no length or too large a one, what is pipelined behind an answer that waits. It is the
-hot path (`app/api/hotpath.py`) one layer further out, held to the same answers by the same property test: what is done
-with a body is `Endpoint.respond_at_once`, and what is counted of a request is in the `Observation` that it has on every
-way.
+    hot path (`app/api/hotpath.py`) one layer further out, held to the same answers by the same property test: what is
+    done with a body is `Endpoint.respond_synchronously`, and what is counted of a request is in the `RequestContext`
+    that it has on every way.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Headers = list[tuple[bytes, bytes]]
 Send = Callable[[bytes], object]
 
 
-class Direct:
+class InlineResponder:
     """What answers, for all connections of one event loop."""
 
     def __init__(
@@ -58,40 +58,40 @@ class Direct:
         """
         endpoint = self._endpoints[url]
         content_type = next((value for name, value in headers if name == b"content-type"), b"")
-        seen = self._observing.begin(endpoint.path, headers)
-        seen.began_s = began_s
+        context = self._observing.begin(endpoint.path, headers)
+        context.began_s = began_s
         try:
-            answer = endpoint.respond_at_once(content_type.decode("latin-1"), body, serving(self._state))
+            answer = endpoint.respond_synchronously(content_type.decode("latin-1"), body, serving(self._state))
             if answer is None:
                 return False
             content, served = answer
             own = [served.version, (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
-            seen.status = 200
+            context.status = 200
         except Exception as error:
             problem = problem_response(problem_of(error, f"POST {endpoint.path}"))
-            content, own, seen.status = bytes(problem.body), problem.raw_headers, problem.status_code
+            content, own, context.status = bytes(problem.body), problem.raw_headers, problem.status_code
         finally:
             leave()
         if defaults is not self._defaults:  # uvicorn makes a new list of them once a second
             self._defaults, self._default_lines = defaults, header_lines(defaults)
         lines = self._default_lines + header_lines(own)
-        send(b"%b%bx-request-id: %b\r\n\r\n%b" % (STATUS_LINE[seen.status], lines, seen.id, content))
-        self._observing.finish(seen)
+        send(b"%b%bx-request-id: %b\r\n\r\n%b" % (STATUS_LINE[context.status], lines, context.id, content))
+        self._observing.finish(context)
         return True
 
     def gone(self, url: bytes, headers: Headers, began_s: float) -> None:
         """Count a request whose client left before its body was there."""
-        seen = self._observing.begin(self._endpoints[url].path, headers)
+        context = self._observing.begin(self._endpoints[url].path, headers)
         leave()
-        seen.began_s, seen.status, seen.reason = began_s, ClientGone.status, ClientGone.reason
-        self._observing.finish(seen)
+        context.began_s, context.status, context.reason = began_s, ClientGone.status, ClientGone.reason
+        self._observing.finish(context)
 
 
 class DirectProtocol(StrictProtocol):
     """Holds back the head of a request that may be answered here until its body is there."""
 
     _held = False
-    _direct: Direct | None
+    _direct: InlineResponder | None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -126,7 +126,7 @@ class DirectProtocol(StrictProtocol):
             defaults, send = self.server_state.default_headers, self.joining.send
             if self._direct.answer(self.url, self.headers, self._parts, self._head_s, defaults, send):
                 self._held, self._parts = False, b""
-                self.cycle = Answered(self.scope)  # type: ignore[assignment]
+                self.cycle = CompletedCycle(self.scope)  # type: ignore[assignment]
                 return self.on_response_complete()
             self._hand_on()
         super().on_message_complete()
@@ -150,18 +150,18 @@ class DirectProtocol(StrictProtocol):
             and self.has_answered()
             and self._direct.takes(self.url, self.headers)
             and self.parser.should_keep_alive()
-            and not (self.parser.should_upgrade() or self.expect_100_continue or self.objection())
+            and not (self.parser.should_upgrade() or self.expect_100_continue or self.violation())
             and not (self._draining or self.flow.write_paused or self.transport.is_closing())
         )
 
     def _in_head(self) -> bool:
         return not self._held and super()._in_head()
 
-    def _awaits(self) -> object:
-        return self.scope if self._held else super()._awaits()
+    def waiting_for(self) -> object:
+        return self.scope if self._held else super().waiting_for()
 
 
-class Answered:
+class CompletedCycle:
     """What uvicorn looks at in a request that was answered without an application."""
 
     response_complete = True

@@ -19,8 +19,8 @@ from functools import cache
 
 from app.errors import Overloaded
 from app.problems import is_open_inference
-from app.server.balancing import Balance
-from app.server.inline import Answered, DirectProtocol
+from app.server.balancing import ConnectionBalancer
+from app.server.inline import CompletedCycle, DirectProtocol
 from app.server.timeouts import as_bytes
 
 MOST = 512
@@ -35,7 +35,7 @@ _FORGETS_S = 1.0
 """Without a request, after which a turn takes `MOST` again."""
 
 
-class Door:
+class LoadShedder:
     """Counts the requests of each turn of one event loop."""
 
     def __init__(
@@ -91,41 +91,41 @@ class Door:
 
 
 class DoorProtocol(DirectProtocol):
-    """What uvicorn is given as `http`. Door and balance are in the state of the application's lifespan."""
+    """What uvicorn is given as `http`. Shedder and balancer are in the state of the application's lifespan."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._door: Door | None = self.app_state.get("door")
-        self._balance: Balance | None = self.app_state.get("balance")
-        if self._balance is not None:
-            self._balance.took(len(self.connections))
+        self._shedder: LoadShedder | None = self.app_state.get("shedder")
+        self._balancer: ConnectionBalancer | None = self.app_state.get("balancer")
+        if self._balancer is not None:
+            self._balancer.opened(len(self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol.connection_lost`."""
         super().connection_lost(exc)
-        if self._balance is not None:
-            self._balance.tell(len(self.connections))
+        if self._balancer is not None:
+            self._balancer.publish(len(self.connections))
 
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`."""
-        if self._door is None or self._door.takes() or not self._may_be_refused():
+        if self._shedder is None or self._shedder.takes() or not self._may_be_refused():
             super().on_headers_complete()
         else:
-            self._turn_away(self._door)
+            self._turn_away(self._shedder)
 
     def _may_be_refused(self) -> bool:
         return self.has_answered() and self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
 
-    def _turn_away(self, door: Door) -> None:
+    def _turn_away(self, shedder: LoadShedder) -> None:
         path = self.url.partition(b"?")[0].decode("latin-1")
         keeps = self.parser.should_keep_alive() and not self._draining
-        self.cycle = Answered(self.scope)  # type: ignore[assignment]
+        self.cycle = CompletedCycle(self.scope)  # type: ignore[assignment]
         self.joining.receiving = True
         self.transport.write(_refusal(is_open_inference(path), keeps))
         self.on_response_complete()
         if not keeps:
             self.transport.close()
-        door.on_refusal(path)
+        shedder.on_refusal(path)
 
 
 @cache

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def leaving(told: Callable[[], None], delay_s: float) -> Iterator[None]:
+def shutdown(told: Callable[[], None], delay_s: float) -> Iterator[None]:
     """In the block, call `told` when the process has to leave, and have uvicorn close `delay_s` later.
 
     Where nobody has a handler for SIGTERM, or outside of the main thread, nothing is changed: it is not uvicorn then.

@@ -24,7 +24,7 @@ from app.server.coalescing import Config, JoiningProtocol, header_lines
 
 HEAD_BYTES = 65_536
 """That a request may have in its head and around its chunks."""
-_FRAME = 16
+FRAMING_ALLOWANCE = 16
 """Times its size that a chunk may have around it without being counted: it may be of one byte, and its size padded."""
 UNWANTED_BYTES = 16_777_216
 """That may come of a request that has been answered: a connection that is closed earlier loses the answer with it."""
@@ -66,7 +66,7 @@ class PatientProtocol(JoiningProtocol):
     def on_body(self, body: bytes) -> None:
         """See `HttpToolsProtocol`."""
         if not self.has_answered():
-            self._unused_bytes -= _FRAME * len(body)
+            self._unused_bytes -= FRAMING_ALLOWANCE * len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -110,9 +110,9 @@ class PatientProtocol(JoiningProtocol):
         if self.has_answered():
             self.joining.close_now()
 
-    def look(self, now: float) -> None:
+    def check_deadline(self, now: float) -> None:
         """End the connection if it has kept the service waiting for one thing for too long."""
-        awaited = self._awaits()
+        awaited = self.waiting_for()
         # Requests may look the same, so they are compared by what they are; what is unsent is a number.
         moved = awaited != self._awaited if isinstance(awaited, int) else awaited is not self._awaited
         if awaited is None or moved:
@@ -123,7 +123,7 @@ class PatientProtocol(JoiningProtocol):
             else:  # there is no request to answer, or nobody takes the answer
                 self.transport.abort()
 
-    def _awaits(self) -> object:
+    def waiting_for(self) -> object:
         """What the client has to do now: send the rest of a request, take its answer, or begin; None for nothing."""
         if self.flow.write_paused:
             return self.transport.get_write_buffer_size()
@@ -162,7 +162,7 @@ def _watch(loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
     def look() -> None:
         now = loop.time()
         for connection in [*connections]:
-            connection.look(now)
+            connection.check_deadline(now)
         if connections:
             look_later()
         else:

@@ -12,7 +12,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.errors import Malformed
-from app.server.balancing import Balance
+from app.server.balancing import ConnectionBalancer
 from app.server.coalescing import Config
 from app.server.timeouts import LINGER_S, as_bytes
 
@@ -37,9 +37,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol.connection_lost`."""
         super().connection_lost(exc)
-        balance: Balance | None = self.app_state.get("balance")
-        if balance is not None:
-            balance.tell(len(self.connections))
+        balancer: ConnectionBalancer | None = self.app_state.get("balancer")
+        if balancer is not None:
+            balancer.publish(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol.data_received`. The first data is the request as a whole."""
@@ -50,7 +50,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()) or as_bytes(refused))
             self.transport.close()
 
-    def look(self, now: float) -> None:
+    def check_deadline(self, now: float) -> None:
         """End the connection if its client has taken nothing of what it is sent for too long."""
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent != self._unsent:

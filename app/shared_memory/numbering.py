@@ -14,7 +14,7 @@ class TooManyNames(Exception):
     """There are no more numbers."""
 
 
-class Names:
+class Numbering:
     """The names so far, in a file that all workers share."""
 
     def __init__(self, file: Path | None, most: int) -> None:

@@ -31,7 +31,7 @@ _AGAIN_S = 1.0
 Numbers = npt.NDArray[np.float64]
 
 
-class SharedNumbers:
+class SharedValues:
     """Those of one worker, which it alone writes, and of all others, which it reads."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -67,7 +67,7 @@ class SharedNumbers:
                     now += numbers
         return ever, now
 
-    def elsewhere(self, place: int) -> list[float]:
+    def other_workers(self, place: int) -> list[float]:
         """One number of each other worker that lives, or did a second ago. It takes a microsecond or two."""
         now_s = time.monotonic()
         if now_s - self._looked_s >= _AGAIN_S and not self.is_alone:

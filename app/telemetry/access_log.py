@@ -16,7 +16,7 @@ from functools import lru_cache
 from select import PIPE_BUF
 from typing import Literal
 
-from app.telemetry.context import Observation
+from app.telemetry.context import RequestContext
 
 STDERR = 2
 
@@ -56,7 +56,7 @@ class AccessLog:
         self._waiting = b""
         """Lines that are not written yet."""
 
-    def add(self, requests: Iterable[Observation]) -> None:
+    def add(self, requests: Iterable[RequestContext]) -> None:
         """Put the lines of requests that have just ended behind those that wait to be written."""
         line, trace, owner = self._line, self._trace, self._owner
         now = timestamp(time.time()).encode()

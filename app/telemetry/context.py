@@ -32,7 +32,7 @@ def _new_ids() -> Iterator[bytes]:
 _new_id = _new_ids().__next__
 
 
-class Observation:
+class RequestContext:
     """One request, or one WebSocket connection, from when it is made."""
 
     __slots__ = ("_send", "began_s", "duration_s", "id", "owner", "reason", "route", "status", "trace_id", "work")
@@ -67,7 +67,7 @@ class Observation:
         return self._send(message)  # type: ignore[misc]
 
 
-_current: ContextVar[Observation | None] = ContextVar("observation", default=None)
+_current: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
 
 current = _current.get
 """The observation of the request that is being answered; None outside of one."""
@@ -80,17 +80,17 @@ def leave() -> None:
 
 def worked(steps: int) -> None:
     """These steps were executed for the current request, if there is one."""
-    if (seen := _current.get()) is not None:
-        seen.work += steps
+    if (context := _current.get()) is not None:
+        context.work += steps
 
 
 def refused(reason: str) -> None:
     """The current request, if there is one, was refused."""
-    if (seen := _current.get()) is not None:
-        seen.reason = reason
+    if (context := _current.get()) is not None:
+        context.reason = reason
 
 
 def admitted(owner: bytes) -> None:
     """The current request, if there is one, has the key of this owner."""
-    if (seen := _current.get()) is not None:
-        seen.owner = owner
+    if (context := _current.get()) is not None:
+        context.owner = owner

@@ -43,10 +43,10 @@ class Json(_Times, OrjsonFormatter):
 
 def with_request(record: logging.LogRecord) -> bool:
     """Add the request that a line is written for."""
-    if (seen := current()) is not None:
-        record.request_id = seen.id.decode()
-        if seen.trace_id:
-            record.trace_id = seen.trace_id.decode()
+    if (context := current()) is not None:
+        record.request_id = context.id.decode()
+        if context.trace_id:
+            record.trace_id = context.trace_id.decode()
     return True
 
 
@@ -57,7 +57,7 @@ def without_queries(record: logging.LogRecord) -> bool:
 
 def without_false_alarms(record: logging.LogRecord) -> bool:
     """Leave out what uvicorn says of a WebSocket that was refused with a response: it expects an acceptance."""
-    answered = (seen := current()) is not None and seen.status != HTTPStatus.INTERNAL_SERVER_ERROR
+    answered = (context := current()) is not None and context.status != HTTPStatus.INTERNAL_SERVER_ERROR
     return not (answered and "without completing handshake" in str(record.msg))
 
 

@@ -57,7 +57,7 @@ class Metrics:
         folder = os.environ.get(METRICS_FOLDER)
         made = Registry(Path(folder) if folder is not None else None)
         self.expose = made.expose
-        self.elsewhere = made.elsewhere
+        self.other_workers = made.other_workers
         route, status = [*dict.fromkeys(routes), OTHER], [*map(str, _STATUSES)]
 
         # Requests, by the route's template

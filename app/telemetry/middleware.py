@@ -13,7 +13,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.telemetry.access_log import AccessLog
-from app.telemetry.context import Observation
+from app.telemetry.context import RequestContext
 from app.telemetry.metrics import Metrics, Route
 
 
@@ -28,29 +28,29 @@ class ObservingMiddleware:
         self._routes = metrics.routes
         self._templates = [(compile_path(path)[0], route) for path, route in metrics.routes.items() if "{" in path]
         self._sockets = 0
-        self._ended: list[Observation] = []
+        self._ended: list[RequestContext] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await (self._connection if scope["type"] == "websocket" else self.app)(scope, receive, send)
         path = scope["path"]
-        seen = Observation(self._routes.get(path) or self._template(path), scope["headers"], send)
+        context = RequestContext(self._routes.get(path) or self._template(path), scope["headers"], send)
         try:
-            await self.app(scope, receive, seen.send)
+            await self.app(scope, receive, context.send)
         finally:
-            self.finish(seen)
+            self.finish(context)
 
-    def begin(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Observation:
+    def begin(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
         """Observe a request to a route without parameters that is answered without an application.
 
         `finish` ends that, and before anything else is done, `leave` has to.
         """
-        return Observation(self._routes[path], headers)
+        return RequestContext(self._routes[path], headers)
 
     async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of a WebSocket: its messages are counted, and how long it stays open is no latency."""
         path = scope["path"]
-        seen = Observation(self._routes.get(path) or self._template(path), scope["headers"], send)
+        context = RequestContext(self._routes.get(path) or self._template(path), scope["headers"], send)
 
         async def counted_receive() -> Message:
             message = await receive()
@@ -62,12 +62,12 @@ class ObservingMiddleware:
             kind = message["type"]
             if kind == "websocket.send":
                 self._metrics.sent.add()
-                self._count_refusal(seen)
+                self._count_refusal(context)
             elif kind in ("websocket.accept", "websocket.http.response.start"):
-                seen.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", seen.id)]
-            elif kind == "websocket.close" and seen.status != HTTPStatus.SWITCHING_PROTOCOLS:
-                seen.status = HTTPStatus.FORBIDDEN  # what the server makes of a refusal to accept
+                context.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", context.id)]
+            elif kind == "websocket.close" and context.status != HTTPStatus.SWITCHING_PROTOCOLS:
+                context.status = HTTPStatus.FORBIDDEN  # what the server makes of a refusal to accept
             return send(message)
 
         self._open(1)
@@ -75,36 +75,36 @@ class ObservingMiddleware:
             await self.app(scope, counted_receive, observed_send)
         finally:
             self._open(-1)
-            self.finish(seen)
+            self.finish(context)
 
     def _open(self, more: int) -> None:
         self._sockets += more
         self._metrics.sockets.set(self._sockets)
 
-    def finish(self, seen: Observation) -> None:
+    def finish(self, context: RequestContext) -> None:
         """The request has been answered, or has failed."""
-        seen.duration_s = time.perf_counter() - seen.began_s
+        context.duration_s = time.perf_counter() - context.began_s
         if not self._ended:
             asyncio.get_running_loop().call_soon(self.count)
-        self._ended.append(seen)
+        self._ended.append(context)
 
     def count(self) -> None:
         """Count and log what has ended since the last time."""
         ended, self._ended = self._ended, []
-        for seen in ended:
-            seen.route.requests[seen.status].add()
-            if seen.status != 101:  # how long a connection stays open is no latency
-                seen.route.latency.observe(seen.duration_s)
-            if seen.reason:
-                self._count_refusal(seen)
+        for context in ended:
+            context.route.requests[context.status].add()
+            if context.status != 101:  # how long a connection stays open is no latency
+                context.route.latency.observe(context.duration_s)
+            if context.reason:
+                self._count_refusal(context)
         if self._access is not None:
             self._access.add(ended)
 
-    def _count_refusal(self, seen: Observation) -> None:
+    def _count_refusal(self, context: RequestContext) -> None:
         """A connection may have several, each answered by a message."""
-        if seen.reason:
-            self._metrics.refused[seen.reason].add()
-            seen.reason = ""
+        if context.reason:
+            self._metrics.refused[context.reason].add()
+            context.reason = ""
 
     def _template(self, path: str) -> Route:
         return next((route for pattern, route in self._templates if pattern.match(path)), self._metrics.other)

@@ -24,8 +24,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from app.shared_memory.numbering import Names
-from app.shared_memory.values import PLACES, Numbers, SharedNumbers
+from app.shared_memory.numbering import Numbering
+from app.shared_memory.values import PLACES, Numbers, SharedValues
 from app.telemetry.instruments import Counter, Gauge, Histogram, Info
 
 _MODELS = 64
@@ -39,8 +39,8 @@ class Registry(Collector):
 
     def __init__(self, folder: Path | None) -> None:
         """`folder` is what the workers share; None for a process that is alone."""
-        self._shared = SharedNumbers(folder)
-        self._models = Names(None if folder is None or self._shared.is_alone else folder / "models", _MODELS)
+        self._shared = SharedValues(folder)
+        self._models = Numbering(None if folder is None or self._shared.is_alone else folder / "models", _MODELS)
         self._numbers = self._shared.own
         self._taken = 0
         self._families: list[Callable[[Numbers, Numbers], Metric]] = []
@@ -118,9 +118,9 @@ class Registry(Collector):
         ever, _ = self._shared.sums()
         return [float(ever[counter.place]) for counter in counters]
 
-    def elsewhere(self, gauge: Gauge) -> list[float]:
+    def other_workers(self, gauge: Gauge) -> list[float]:
         """What a gauge is in each other worker, in about a microsecond."""
-        return self._shared.elsewhere(gauge.place)
+        return self._shared.other_workers(gauge.place)
 
     def info(self, name: str, text: str) -> Info:
         """Labels that are set later."""

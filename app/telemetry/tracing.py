@@ -61,10 +61,12 @@ def start_tracing() -> "TracerProvider":
         def on_start(self, span: Span, parent_context: Any = None) -> None:
             if "url.query" in (span.attributes or {}):
                 span.set_attribute("url.query", "REDACTED")  # FastAPI has it, and it may hold a token
-            if (seen := current()) is not None:
-                seen.trace_id = b"%032x" % span.context.trace_id
+            if (context := current()) is not None:
+                context.trace_id = b"%032x" % span.context.trace_id
                 if "url.path" in (span.attributes or {}):
-                    span.set_attribute("url.path", seen.route.path.decode())  # its template: a path may hold anything
+                    span.set_attribute(
+                        "url.path", context.route.path.decode()
+                    )  # its template: a path may hold anything
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "sine-rnn-server")
     provider = TracerProvider(shutdown_on_exit=False)

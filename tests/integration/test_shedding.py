@@ -1,4 +1,4 @@
-"""What is refused at the door: in the right form, on connections that go on, and never a GET.
+"""What is shed under load: in the right form, on connections that go on, and never a GET.
 
 The server is stopped while requests are sent to it, so that it finds them all in one turn of its event loop.
 """

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from app.api.endpoints import endpoints, stream
 from app.api.live_sequence import LiveSequence
 from app.engine.loading import load
-from app.engine.repository import Models
+from app.engine.repository import Repository
 from app.errors import Problem
 from app.open_inference.inference import Inference
 from app.problems import problem_response
@@ -148,7 +148,7 @@ async def _forever() -> None:
 class _Alone:
     """What the service does, with nobody else there."""
 
-    def __init__(self, settings: Settings, models: Models) -> None:
+    def __init__(self, settings: Settings, models: Repository) -> None:
         self.models, self.served = models, models.default
         self._longest = settings.max_sequence
         self._endpoints = {endpoint.path: endpoint for endpoint in endpoints(settings)}

@@ -10,7 +10,7 @@ import pytest
 
 from app.settings import Settings
 from app.telemetry.access_log import AccessLog, timestamp
-from app.telemetry.context import Observation
+from app.telemetry.context import RequestContext
 from app.telemetry.logs import Json, access_log, with_request
 from app.telemetry.metrics import Metrics
 
@@ -21,14 +21,14 @@ TRACE = b"4bf92f3577b34da6a3ce929d0e0e4736"
 ROUTE = Metrics(["/predict"]).routes["/predict"]
 
 
-def request() -> Observation:
+def request() -> RequestContext:
     async def send(_: object) -> None:
         pass
 
     headers = [(b"x-request-id", LONGEST_ID), (b"traceparent", b"00-%b-00f067aa0ba902b7-01" % TRACE)]
-    seen = Observation(ROUTE, headers, send)
-    seen.status, seen.work, seen.duration_s = 200, 51, 0.000123
-    return seen
+    context = RequestContext(ROUTE, headers, send)
+    context.status, context.work, context.duration_s = 200, 51, 0.000123
+    return context
 
 
 def test_no_piece_is_larger_than_what_a_pipe_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

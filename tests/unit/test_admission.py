@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.engine.admission import BESIDE, Admission, Limits
+from app.engine.admission import OWN_COST_FACTOR, Admission, Limits
 from app.errors import Overloaded
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
@@ -45,7 +45,9 @@ def test_on_an_idle_service_any_work_is_admitted(admission: Admission) -> None:
     assert admitted(admission, 10**9, timeout_s=1e-3)
 
 
-@pytest.mark.parametrize(("cost", "others"), [(10, 10 + BESIDE), (1000, BESIDE), (30, 3 + BESIDE)])
+@pytest.mark.parametrize(
+    ("cost", "others"), [(10, 10 + OWN_COST_FACTOR), (1000, OWN_COST_FACTOR), (30, 3 + OWN_COST_FACTOR)]
+)
 def test_so_much_stands_before_a_request_and_some_of_its_own_size(admission: Admission, cost: int, others: int) -> None:
     with ExitStack() as waiting:
         assert fill(admission, waiting, cost) == others + 1
@@ -54,17 +56,17 @@ def test_so_much_stands_before_a_request_and_some_of_its_own_size(admission: Adm
 def test_long_rollouts_refuse_nothing_short_and_the_other_way_round(admission: Admission) -> None:
     with ExitStack() as waiting:
         long = fill(admission, waiting, 3000)
-        assert long == BESIDE + 1
+        assert long == OWN_COST_FACTOR + 1
         assert fill(admission, waiting, 1) > 50
         assert not admitted(admission, 3000)
     with ExitStack() as waiting:
-        assert fill(admission, waiting, 1) == 100 + BESIDE + 1
-        assert fill(admission, waiting, 3000) >= BESIDE
+        assert fill(admission, waiting, 1) == 100 + OWN_COST_FACTOR + 1
+        assert fill(admission, waiting, 3000) >= OWN_COST_FACTOR
 
 
 def test_each_row_of_a_batch_stands_before_others(admission: Admission) -> None:
     with ExitStack() as waiting:
-        assert fill(admission, waiting, 100, jobs=10) == BESIDE + 1
+        assert fill(admission, waiting, 100, jobs=10) == OWN_COST_FACTOR + 1
         assert not admitted(admission, 100)
 
 
@@ -79,4 +81,4 @@ def test_what_comes_too_late_is_refused_for_as_long_as_all_takes(admission: Admi
 def test_a_busy_machine_admits_less(admission: Admission) -> None:
     admission.step_s = 3e-3
     with ExitStack() as waiting:
-        assert fill(admission, waiting, 1000) == BESIDE // 3 + 1
+        assert fill(admission, waiting, 1000) == OWN_COST_FACTOR // 3 + 1

@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.server.balancing import Balance
+from app.server.balancing import ConnectionBalancer
 
 
 @pytest.mark.parametrize(
-    ("connections", "elsewhere", "gives_way"),
+    ("connections", "other_workers", "gives_way"),
     [
         (1, [], False),
         (3, [1.0], False),
@@ -18,10 +18,10 @@ from app.server.balancing import Balance
     ],
 )
 def test_who_has_more_than_another_gives_way(
-    monkeypatch: pytest.MonkeyPatch, connections: int, elsewhere: list[float], gives_way: bool
+    monkeypatch: pytest.MonkeyPatch, connections: int, other_workers: list[float], gives_way: bool
 ) -> None:
     told, slept = list[int](), list[float]()
     monkeypatch.setattr("time.sleep", slept.append)
-    Balance(told.append, lambda: elsewhere).took(connections)
+    ConnectionBalancer(told.append, lambda: other_workers).opened(connections)
     assert told == [connections]
     assert bool(slept) == gives_way

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.server.coalescing import JoiningTransport, Outbox
+from app.server.coalescing import CoalescingTransport, WriteQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -32,17 +32,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def outbox() -> Outbox:
-    return Outbox(asyncio.get_running_loop())
+async def queue() -> WriteQueue:
+    return WriteQueue(asyncio.get_running_loop())
 
 
-def joining(outbox: Outbox) -> tuple[Any, Recorder]:
+def joining(queue: WriteQueue) -> tuple[Any, Recorder]:
     recorder = Recorder()
-    return JoiningTransport(recorder, outbox), recorder  # type: ignore[arg-type]
+    return CoalescingTransport(recorder, queue), recorder  # type: ignore[arg-type]
 
 
-async def test_the_writes_of_a_turn_are_one_write(outbox: Outbox) -> None:
-    (first, first_did), (second, second_did) = joining(outbox), joining(outbox)
+async def test_the_writes_of_a_turn_are_one_write(queue: WriteQueue) -> None:
+    (first, first_did), (second, second_did) = joining(queue), joining(queue)
     for transport in (first, second, first):
         transport.write(b"head ")
     assert first_did.done == second_did.done == []
@@ -53,8 +53,8 @@ async def test_the_writes_of_a_turn_are_one_write(outbox: Outbox) -> None:
     assert first_did.done == [b"head head ", b"next"]
 
 
-async def test_a_large_answer_does_not_wait(outbox: Outbox) -> None:
-    transport, did = joining(outbox)
+async def test_a_large_answer_does_not_wait(queue: WriteQueue) -> None:
+    transport, did = joining(queue)
     transport.write(b"head ")
     transport.write(bytes(65_536))
     assert [len(data) for data in did.done] == [5 + 65_536]
@@ -63,8 +63,8 @@ async def test_a_large_answer_does_not_wait(outbox: Outbox) -> None:
     assert did.done[1:] == [b"more"]
 
 
-async def test_what_was_written_before_a_close_is_sent(outbox: Outbox) -> None:
-    transport, did = joining(outbox)
+async def test_what_was_written_before_a_close_is_sent(queue: WriteQueue) -> None:
+    transport, did = joining(queue)
     transport.write(b"last words")
     assert not transport.is_closing()  # asked of the real one
     transport.close()
@@ -75,7 +75,9 @@ async def test_what_was_written_before_a_close_is_sent(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), MemoryError()])
-async def test_a_client_that_cannot_be_written_to_costs_nobody_else_an_answer(outbox: Outbox, error: Exception) -> None:
+async def test_a_client_that_cannot_be_written_to_costs_nobody_else_an_answer(
+    queue: WriteQueue, error: Exception
+) -> None:
     class Gone(Recorder):
         def write(self, data: bytes) -> None:
             raise error
@@ -84,8 +86,8 @@ async def test_a_client_that_cannot_be_written_to_costs_nobody_else_an_answer(ou
             self.done.append("aborted")
 
     gone = Gone()
-    first = JoiningTransport(gone, outbox)  # type: ignore[arg-type]
-    second, second_did = joining(outbox)
+    first = CoalescingTransport(gone, queue)  # type: ignore[arg-type]
+    second, second_did = joining(queue)
     for transport in (first, second):
         transport.write(b"answer")
     await asyncio.sleep(0)

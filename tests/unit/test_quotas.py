@@ -1,4 +1,4 @@
-"""Rates: what is allowed in a window of time, by however many processes it is counted."""
+"""Quotas: what is allowed in a window of time, by however many processes it is counted."""
 
 import multiprocessing
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine.quotas import Rates, wait_s
+from app.engine.quotas import Quota, wait_s
 from app.errors import RateExceeded, WorkTooLarge
 
 WINDOW_S = 3600  # as good as for ever
 
 
 def _charge(folder: Path, times: int) -> int:
-    rates, allowed = Rates(1000, WINDOW_S, folder), 0
+    rates, allowed = Quota(1000, WINDOW_S, folder), 0
     for _ in range(times):
         try:
             rates.charge("alice", 1)
@@ -33,7 +33,7 @@ def test_processes_share_one_limit(tmp_path: Path) -> None:
 
 
 def test_owners_have_a_limit_each() -> None:
-    rates = Rates(10, WINDOW_S)
+    rates = Quota(10, WINDOW_S)
     rates.charge("alice", 10)
     rates.charge("bob", 9)
     with pytest.raises(RateExceeded):
@@ -45,7 +45,7 @@ def test_owners_have_a_limit_each() -> None:
 
 def test_more_than_the_limit_is_never_allowed() -> None:
     with pytest.raises(WorkTooLarge, match="at most 10 steps"):
-        Rates(10, WINDOW_S).charge("alice", 11)
+        Quota(10, WINDOW_S).charge("alice", 11)
 
 
 @given(

@@ -101,16 +101,16 @@ def test_a_gauge_is_known_elsewhere_as_long_as_its_worker_lives(
     waiting = registry.gauge("waiting", "")
     waiting.set(1)
     (tmp_path / "7").touch()  # one that is just starting
-    assert registry.elsewhere(waiting) == []
+    assert registry.other_workers(waiting) == []
     with subprocess.Popen(
         [sys.executable, "-c", _OTHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        assert registry.elsewhere(waiting) == [5]
-    assert registry.elsewhere(waiting) == []
+        assert registry.other_workers(waiting) == [5]
+    assert registry.other_workers(waiting) == []
     alone = Registry(None)
-    assert alone.elsewhere(alone.gauge("waiting", "")) == []
+    assert alone.other_workers(alone.gauge("waiting", "")) == []
 
 
 def test_a_thousand_deaths_lose_no_number_and_leave_no_file(tmp_path: Path) -> None:

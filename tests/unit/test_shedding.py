@@ -1,17 +1,17 @@
-"""The door: turns that take too long let fewer in, and a hiccup or a closed loop shuts nobody out."""
+"""The load shedder: turns that take too long let fewer in, and a hiccup or a closed loop shuts nobody out."""
 
 import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from app.server.shedding import MOST, Door
+from app.server.shedding import MOST, LoadShedder
 
 TURN_S = 0.02
 
 
 class Loop:
-    """An event loop whose turns take what the test says: `call_soon` is all that a door asks of one."""
+    """An event loop whose turns take what the test says: `call_soon` is all that a load shedder asks of one."""
 
     def __init__(self) -> None:
         self.soon: list[Callable[[], None]] = []
@@ -37,17 +37,17 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     return loop
 
 
-def open_door(loop: Loop) -> Door:
-    return Door(loop, TURN_S)  # type: ignore[arg-type]
+def shedder_of(loop: Loop) -> LoadShedder:
+    return LoadShedder(loop, TURN_S)  # type: ignore[arg-type]
 
 
-def taken(door: Door, requests: int) -> int:
-    return sum([door.takes() for _ in range(requests)])
+def taken(shedder: LoadShedder, requests: int) -> int:
+    return sum([shedder.takes() for _ in range(requests)])
 
 
 def closed_loop(loop: Loop, connections: int, price_s: float, turns: int = 100) -> int:
     """Refusals where each connection asks again when it is answered, and a request takes `price_s`."""
-    there, before = open_door(loop), 0
+    there, before = shedder_of(loop), 0
     refused = 0
     for _ in range(turns):
         now = taken(there, connections)
@@ -63,7 +63,7 @@ def test_connections_that_wait_for_their_answers_are_not_refused(loop: Loop, con
 
 
 def test_under_overload_turns_become_as_long_as_they_may(loop: Loop) -> None:
-    there, before, price_s, refusal_s = open_door(loop), 0, 300e-6, 20e-6
+    there, before, price_s, refusal_s = shedder_of(loop), 0, 300e-6, 20e-6
     took = []
     came = 8
     for _ in range(200):
@@ -77,14 +77,14 @@ def test_under_overload_turns_become_as_long_as_they_may(loop: Loop) -> None:
 
 
 def test_one_long_turn_shuts_few_out(loop: Loop) -> None:
-    there = open_door(loop)
+    there = shedder_of(loop)
     taken(there, 256)
     loop.turn(0.1)
     assert taken(there, 256) == 256
 
 
 def test_an_idle_door_is_open_again_and_asks_for_nothing(loop: Loop) -> None:
-    there = open_door(loop)
+    there = shedder_of(loop)
     for _ in range(50):
         taken(there, 1000)
         loop.turn(1.0)
@@ -100,7 +100,7 @@ def test_an_idle_door_is_open_again_and_asks_for_nothing(loop: Loop) -> None:
 
 
 def test_a_turn_takes_no_more_when_its_time_is_used_up(loop: Loop) -> None:
-    there, took = open_door(loop), list[int]()
+    there, took = shedder_of(loop), list[int]()
     for _ in range(100):
         before, now = loop.now_s, 0
         for _ in range(1000):
@@ -115,14 +115,14 @@ def test_a_turn_takes_no_more_when_its_time_is_used_up(loop: Loop) -> None:
     assert min(took) > 0.3 * TURN_S / 300e-6
 
 
-async def waits_for_turns(there: Door) -> None:
+async def waits_for_turns(there: LoadShedder) -> None:
     there.takes()
     await asyncio.sleep(0.01)
 
 
 def test_a_real_loop_ends_its_turns() -> None:
     async def ask() -> float:
-        there = Door(asyncio.get_running_loop(), TURN_S)
+        there = LoadShedder(asyncio.get_running_loop(), TURN_S)
         await waits_for_turns(there)
         await waits_for_turns(there)
         return there.limit
