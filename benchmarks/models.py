@@ -26,7 +26,8 @@ from benchmarks.report import ROOT, Table, number, save
 from benchmarks.timing import in_turns
 from model.artifact import Artifact, read_artifact
 from model.metadata import Architecture
-from model.runtime.base import Runtime, open_runtime
+from model.runtime.base import Runtime
+from model.runtime.select import open_runtime
 from training.article import largest_errors
 from training.baselines import one_sine
 from training.breakdown import by_context, by_noise

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, read_artifact
-from model.runtime.base import Runtime, open_runtime
+from model.runtime.base import Runtime
+from model.runtime.select import open_runtime
 from training.baselines import Predictor, baselines
 from training.breakdown import breakdown, error_by_step
 from training.data import Floats, Source, Waves

@@ -9,7 +9,7 @@ from pydantic import JsonValue, TypeAdapter
 from model.artifact import Artifact, read_artifact, save_artifact
 from model.golden import make_golden
 from model.metadata import Calibration, Metadata
-from model.runtime.base import open_runtime
+from model.runtime.select import open_runtime
 from training.calibration import calibrate
 from training.config import PRESETS, Config
 from training.data import EXAMPLES, Source, Waves

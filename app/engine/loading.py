@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import TracedForecaster
 from model.artifact import Artifact, ArtifactError, ArtifactMissing, read_artifact
-from model.runtime.base import DeviceUnavailable, open_runtime
+from model.runtime.select import DeviceUnavailable, open_runtime
 
 log = logging.getLogger(__name__)
 

@@ -1,30 +1,14 @@
-"""Runtimes: what executes an artifact. `open_runtime` chooses one, and it serves only after the golden check.
+"""The contract of a runtime, which executes an artifact. Nothing here needs torch.
 
 A runtime turns sequences into states (`encode`) and states into values (`rollout`). A state is all that a sequence
-leaves behind: going on from it is exactly going on from the sequence.
+leaves behind: a rollout from the state equals a rollout from the sequence.
 """
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:  # what only passes states around needs no torch
-    import torch
-
-    from model.artifact import Artifact
-
-Device = Literal["auto", "cpu", "cuda"]
-Engine = Literal["auto", "fused", "torchscript"]
-
-log = logging.getLogger(__name__)
-
-
-class DeviceUnavailable(Exception):
-    """The device, or the runtime, that was asked for cannot be had here."""
 
 
 class State(NamedTuple):
@@ -66,61 +50,3 @@ class Runtime(Protocol):
 
     def forecast(self, sequence: Sequence[float], steps: int) -> npt.NDArray[np.float64]:
         """The next `steps` values [S] of one sequence: `encode` and `rollout` where nobody asks for the state."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A runtime that has reproduced the golden rollouts."""
-
-    runtime: Runtime
-    reason: str
-    """Why it is this one, for logs and `GET /model`."""
-
-
-def open_runtime(artifact: "Artifact", device: Device = "auto", engine: Engine = "auto") -> Opened:
-    """The runtime for an artifact, checked against its golden rollouts.
-
-    `auto` takes CUDA where there is one, and on a CPU the fused kernel where it compiles.
-
-    Raises:
-        DeviceUnavailable: `cuda` or `fused` was asked for and cannot be had.
-        ArtifactError: torch cannot load the artifact, or the runtime does not reproduce its golden rollouts.
-    """
-    import torch
-
-    from model.golden import check_golden
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceUnavailable("device cuda was asked for, but torch finds no CUDA device; use cpu or auto")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if engine == "fused" and device == "cuda":
-        raise DeviceUnavailable("the fused runtime is for the CPU; on CUDA use torchscript or auto")
-    opened = _open(artifact, torch.device(device), engine)
-    check_golden(opened.runtime, artifact.golden)
-    return opened
-
-
-def _open(artifact: "Artifact", device: "torch.device", engine: Engine) -> Opened:
-    from model.artifact import load_module
-    from model.runtime.torchscript import ScriptedRuntime
-
-    module, architecture = load_module(artifact, device), artifact.metadata.architecture
-    scripted = ScriptedRuntime(module, architecture, device)
-    if engine == "torchscript":
-        return Opened(scripted, "it was asked for")
-    if device.type == "cuda":
-        return Opened(scripted, "the device is CUDA")
-    try:
-        from model.runtime.fused import FusedRuntime
-
-        fused = FusedRuntime(module, architecture)
-        return Opened(
-            fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}"
-        )
-    except Exception as error:  # whatever a compiler may raise; slow is better than not at all, but never in silence
-        reason = f"the fused kernel failed to compile: {type(error).__name__}: {error}"
-        if engine == "fused":
-            raise DeviceUnavailable(reason) from error
-        log.warning("Serving with the slower TorchScript runtime: %s", reason)
-        return Opened(scripted, reason)

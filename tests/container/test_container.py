@@ -14,8 +14,8 @@ import pytest
 
 from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
-from model.golden import tolerance
-from model.runtime.base import open_runtime
+from model.runtime.check import tolerance
+from model.runtime.select import open_runtime
 from tests.container.engine import Compose, Container, docker
 
 _EVERY_PROCESS = """

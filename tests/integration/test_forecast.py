@@ -10,7 +10,7 @@ import pytest
 from app.client import AsyncClient
 from app.settings import Settings
 from model.artifact import read_artifact
-from model.runtime.base import open_runtime
+from model.runtime.select import open_runtime
 
 pytestmark = pytest.mark.anyio
 

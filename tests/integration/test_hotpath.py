@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.artifact import read_artifact
-from model.runtime.base import open_runtime
+from model.runtime.select import open_runtime
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.server import Server, serve_both_ways
 

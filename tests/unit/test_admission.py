@@ -8,7 +8,7 @@ from app.engine.admission import OWN_COST_FACTOR, Admission, Limits
 from app.errors import Overloaded
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
-from model.runtime.base import open_runtime
+from model.runtime.select import open_runtime
 from tests.artifacts import make_small_artifact
 
 

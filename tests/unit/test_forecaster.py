@@ -11,7 +11,8 @@ from app.engine.forecaster import Forecaster
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
-from model.runtime.base import Engine, Runtime, open_runtime
+from model.runtime.base import Runtime
+from model.runtime.select import Engine, open_runtime
 from tests.artifacts import make_small_artifact
 from tests.metrics import total
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from model.artifact import read_artifact
-from model.golden import GoldenMismatch, tolerance
 from model.metadata import CellKind
-from model.runtime.base import Device, DeviceUnavailable, Engine, Runtime, open_runtime
+from model.runtime.base import Runtime
+from model.runtime.check import GoldenMismatch, tolerance
 from model.runtime.gates import sigmoid, tanh
+from model.runtime.select import Device, DeviceUnavailable, Engine, open_runtime
 from tests.artifacts import MakeArtifact, make_small_artifact
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
@@ -232,7 +233,7 @@ def test_the_kernel_is_compiled_once_and_comes_from_the_cache_then(make_artifact
     path = make_artifact(hidden=3)
     program = (
         "import sys; from pathlib import Path; from model.artifact import read_artifact;"
-        "from model.runtime.base import open_runtime;"
+        "from model.runtime.select import open_runtime;"
         "print(open_runtime(read_artifact(Path(sys.argv[1])), 'cpu').reason)"
     )
 

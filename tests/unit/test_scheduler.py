@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from app.engine.scheduler import NEW_ONLY, Job, Scheduler, advance
 from model.artifact import read_artifact
-from model.runtime.base import Engine, Runtime, open_runtime
+from model.runtime.base import Runtime
+from model.runtime.select import Engine, open_runtime
 from tests.artifacts import make_small_artifact
 
 CHUNK = 8

@@ -8,8 +8,9 @@ import pytest
 
 from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
-from model.golden import tolerance
-from model.runtime.base import Engine, Runtime, open_runtime
+from model.runtime.base import Runtime
+from model.runtime.check import tolerance
+from model.runtime.select import Engine, open_runtime
 from training.config import PRESETS
 
 

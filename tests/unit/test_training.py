@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from model.artifact import read_artifact
 from model.metadata import CellKind
-from model.runtime.base import Engine, open_runtime
+from model.runtime.select import Engine, open_runtime
 from training import checkpoint
 from training.__main__ import main, parse
 from training.checkpoint import CheckpointError

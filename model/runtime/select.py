@@ -1,0 +1,71 @@
+"""`open_runtime` chooses the runtime of an artifact, and checks it against the artifact's golden rollouts."""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from model.artifact import Artifact, load_module
+from model.runtime.base import Runtime
+from model.runtime.check import check_golden
+from model.runtime.fused import FusedRuntime
+from model.runtime.torchscript import ScriptedRuntime
+
+Device = Literal["auto", "cpu", "cuda"]
+Engine = Literal["auto", "fused", "torchscript"]
+
+log = logging.getLogger(__name__)
+
+
+class DeviceUnavailable(Exception):
+    """The device or the runtime that was asked for is not available on this machine."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A runtime that has reproduced the golden rollouts."""
+
+    runtime: Runtime
+    reason: str
+    """Why it is this one, for logs and `GET /model`."""
+
+
+def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "auto") -> Opened:
+    """The runtime for an artifact, checked against its golden rollouts.
+
+    `auto` takes CUDA where there is one, and on a CPU the fused kernel where it compiles.
+
+    Raises:
+        DeviceUnavailable: `cuda` or `fused` was asked for and cannot be had.
+        ArtifactError: torch cannot load the artifact, or the runtime does not reproduce its golden rollouts.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceUnavailable("device cuda was asked for, but torch finds no CUDA device; use cpu or auto")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if engine == "fused" and device == "cuda":
+        raise DeviceUnavailable("the fused runtime is for the CPU; on CUDA use torchscript or auto")
+    opened = _open(artifact, torch.device(device), engine)
+    check_golden(opened.runtime, artifact.golden)
+    return opened
+
+
+def _open(artifact: Artifact, device: torch.device, engine: Engine) -> Opened:
+    module, architecture = load_module(artifact, device), artifact.metadata.architecture
+    scripted = ScriptedRuntime(module, architecture, device)
+    if engine == "torchscript":
+        return Opened(scripted, "it was asked for")
+    if device.type == "cuda":
+        return Opened(scripted, "the device is CUDA")
+    try:
+        fused = FusedRuntime(module, architecture)
+        return Opened(
+            fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}"
+        )
+    except Exception as error:  # whatever a compiler may raise; slow is better than not at all, but never in silence
+        reason = f"the fused kernel failed to compile: {type(error).__name__}: {error}"
+        if engine == "fused":
+            raise DeviceUnavailable(reason) from error
+        log.warning("Serving with the slower TorchScript runtime: %s", reason)
+        return Opened(scripted, reason)
