@@ -5,17 +5,21 @@ import signal
 import sys
 from contextlib import suppress
 
+import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 from uvicorn.config import STARTUP_FAILURE
 
-from app.server.coalescing import Config
 from app.server.workers import Server, Supervisor, listeners, worker_count
 from app.settings import Settings
 from app.shared_memory.folders import shared_folders
 from app.telemetry.logs import log_config
 
-PROTOCOL, SOCKET_PROTOCOL = "app.server.shedding:DoorProtocol", "app.server.websocket:SocketProtocol"
+PROTOCOLS = {
+    "edge": ("app.server.http:HttpProtocol", "app.server.websocket:WebSocketProtocol"),
+    "uvicorn": ("httptools", "websockets-sansio"),
+}
+"""The HTTP and the WebSocket protocol of each value of `SINE_HTTP`."""
 
 HEADERS = [
     ("x-content-type-options", "nosniff"),  # JSON is JSON, whatever a browser would like to see in it
@@ -46,11 +50,12 @@ def main() -> None:
 
 def serve(settings: Settings, workers: int) -> int:
     """Run the workers until they are told to stop, and return the status to end with."""
-    config = Config(
+    http, websocket = PROTOCOLS[settings.http]
+    config = uvicorn.Config(
         "app.main:create_service",
         factory=True,
-        http=PROTOCOL,
-        ws=SOCKET_PROTOCOL,
+        http=http,
+        ws=websocket,
         host=settings.host,
         port=settings.port,
         workers=workers,
@@ -63,16 +68,13 @@ def serve(settings: Settings, workers: int) -> int:
         ws_per_message_deflate=False,  # a number is shorter than what compressing it would add
         timeout_graceful_shutdown=settings.grace_period_s,
     )
-    config.receive_timeout_s = settings.receive_timeout_s
     if workers == 1:
         server = Server(config)
         with suppress(KeyboardInterrupt):
             server.run(listeners(config))
         return 0 if server.started else STARTUP_FAILURE
     # Not `uvicorn.run`, which ends with status 0 when its workers cannot start.
-    supervisor = Supervisor(config, listeners(config))
-    supervisor.run()
-    return STARTUP_FAILURE if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes) else 0
+    return Supervisor(config, listeners(config)).run()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The service: `create_service(settings)` is what uvicorn runs, FastAPI's application with what stands in front of it.
+"""The composition of the service: `create_service(settings)` is what uvicorn runs.
 
-`create_app(settings)` is the application alone: an ordinary one, with every endpoint; its lifespan loads the model.
+`create_app(settings)` is FastAPI's application alone, with every endpoint. Its lifespan loads the models.
 """
 
 import asyncio
@@ -18,56 +18,48 @@ from starlette.types import ASGIApp
 from app import problems
 from app.api import admin, forecast, live, page, service
 from app.api.body_limit import BodyLimitMiddleware
+from app.api.dependencies import Service, service_of
 from app.api.endpoints import endpoints
 from app.api.guard import cross_origin, document_keys, guarded
-from app.api.hotpath import HotPath
+from app.api.hotpath import Front, Handler
 from app.engine.loading import load
-from app.engine.reload import Reload, serve
+from app.engine.reload import Reload
+from app.engine.serving import Serving
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
-from app.open_inference import routes as oip
-from app.open_inference.inference import Inference, InferFront
+from app.open_inference import routes as open_inference
+from app.open_inference.inference import inference
 from app.server.balancing import ConnectionBalancer
+from app.server.http import Edge
 from app.server.inline import InlineResponder
 from app.server.shedding import LoadShedder
 from app.server.shutdown import shutdown
 from app.settings import Settings
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
-from app.telemetry.middleware import ObservingMiddleware
-from app.telemetry.tracing import TracedHotPath, start_tracing, telemetry
+from app.telemetry.middleware import Recorder, RecordingMiddleware
+from app.telemetry.tracing import start_tracing, telemetry
+
+
+def create_service(settings: Settings | None = None) -> ASGIApp:
+    """Put the application behind the front, the body limit, the keys and the records, from the inside out.
+
+    They are around the application, and not its own middleware, because a request that the front answers would then
+    pay for the outer layers of FastAPI as well.
+    """
+    settings = settings or Settings()
+    app = create_app(settings)
+    stack: ASGIApp = app
+    if settings.hot_path and not settings.tracing:  # FastAPI's routing makes the spans
+        stack = Front(stack, partial(handler, service_of(app)))
+    stack = BodyLimitMiddleware(stack, settings.max_body_bytes, settings.max_batch_bytes)
+    stack = guarded(stack, settings, page.FOLDER)
+    stack = cross_origin(stack, settings)
+    return RecordingMiddleware(stack, service_of(app).recorder)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
-
-    def drain() -> None:
-        app.state.draining = True
-        metrics.ready.set(0)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        provider = start_tracing() if settings.tracing else None
-        metrics.started.add()
-        metrics.alive.set(1)
-        serve(app.state, load(settings, metrics))
-        metrics.ready.set(1)
-        # Half a million objects, most of them torch's, that will never be garbage: a full collection would look at each
-        # of them, for tens of milliseconds in the middle of somebody's request.
-        gc.collect()
-        gc.freeze()
-        gc.collect()  # Python waits for garbage by a quarter of what the last full collection has left
-        shedder = LoadShedder(asyncio.get_running_loop(), 2 * settings.max_pending_s, metrics.turned_away)
-        balancer = ConnectionBalancer(metrics.connections.set, partial(metrics.other_workers, metrics.connections))
-        with reload.on_hangup(), shutdown(drain, settings.drain_delay_s):
-            yield {"shedder": shedder, "balancer": balancer, "direct": app.state.direct}
-        drain()
-        models, app.state.models = app.state.models, None
-        for served in models:
-            served.forecaster.close()
-        if provider is not None:
-            await run_in_threadpool(provider.shutdown)  # sends what is left
-
     # Its own copies of the documentation pages' scripts: they work without an internet connection.
     app = FastAPIOffline(
         title="Sine RNN server",
@@ -77,50 +69,68 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # What is answered in front of the routes, whichever it is that was asked for
         responses=problems.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
-        lifespan=lifespan,
+        lifespan=_lifespan,
         telemetry=telemetry(settings.tracing),
     )
-    app.state.models = None
-    reload = Reload(app.state, settings)
     predict, generate = endpoints(settings)
     app.include_router(forecast.router(predict, generate))
-    app.include_router(live.router(predict, settings))
+    app.include_router(live.routes)
     app.include_router(service.routes)
     if settings.admin_keys is not None:
-        app.include_router(admin.router(reload))
-    app.include_router(oip.router(Inference(settings)))
+        app.include_router(admin.routes)
+    app.include_router(open_inference.router(inference(settings)))
     app.include_router(page.routes)
     problems.install(app)
     document_keys(app, settings)
-    app.state.draining = False
-    app.state.direct = None
-    metrics = app.state.metrics = Metrics(
-        routes=(context.path for context in iter_route_contexts(app.routes) if context.path)
-    )
+    metrics = Metrics(routes=(context.path for context in iter_route_contexts(app.routes) if context.path))
+    recorder, serving = Recorder(metrics, access_log(settings)), Serving(metrics)
+    reload = Reload(serving, settings, metrics)
+    app.state.service = Service(settings, predict, generate, metrics, recorder, serving, reload)
     return app
 
 
-def create_service(settings: Settings | None = None) -> ASGIApp:
-    """The application behind the hot path, the body limit, the keys and the metrics, from the inside out.
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+    """Load the models and serve them until the server stops. Yields what the HTTP edge needs."""
+    this = service_of(app)
+    settings, metrics = this.settings, this.metrics
+    provider = start_tracing() if settings.tracing else None
+    metrics.started.add()
+    metrics.alive.set(1)
+    this.serving.start(load(settings, metrics))
+    # Half a million objects, most of them torch's, will never be garbage. A full collection would look at each of them,
+    # for tens of milliseconds in the middle of somebody's request.
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # Python waits for garbage by a quarter of what the last full collection has left
+    with this.reload.on_hangup(), shutdown(this.serving.drain, settings.drain_delay_s):
+        yield {"edge": _edge(this)}
+    this.serving.stop()
+    if provider is not None:
+        await run_in_threadpool(provider.shutdown)  # sends what is left
 
-    They are around it, and not its own middleware, because a request for the hot path would then pay for the outer
-    layers of FastAPI as well.
-    """
-    settings = settings or Settings()
-    app = create_app(settings)
-    both, most = endpoints(settings), settings.max_body_bytes
-    stack: ASGIApp = app
-    if settings.hot_path and settings.tracing:
-        app.add_middleware(TracedHotPath, state=app.state, endpoints=both, max_body_bytes=most)
-    elif settings.hot_path:
-        stack = InferFront(stack, app.state, Inference(settings))
-    stack = BodyLimitMiddleware(stack, most, settings.max_batch_bytes)
-    if settings.hot_path and not settings.tracing:
-        stack = HotPath(stack, app.state, both, most)
-    stack = guarded(stack, settings, page.FOLDER)
-    stack = cross_origin(stack, settings)
-    observing = ObservingMiddleware(stack, app.state.metrics, access_log(settings))
-    # What stands between these two and the hot path would be passed by.
+
+def _edge(this: Service) -> Edge:
+    settings, metrics = this.settings, this.metrics
+    inline = None
+    # An inline answer passes by whatever stands between the records and the front.
     if settings.hot_path and not (settings.tracing or settings.api_keys or settings.cors_origins):
-        app.state.direct = InlineResponder(app.state, both, observing, most)
-    return observing
+        inline = InlineResponder(this.serving, (this.predict, this.generate), this.recorder, settings.max_body_bytes)
+    return Edge(
+        shedder=LoadShedder(asyncio.get_running_loop(), 2 * settings.max_pending_s),
+        balancer=ConnectionBalancer(metrics.connections.set, partial(metrics.other_workers, metrics.connections)),
+        inline=inline,
+        record_shed=metrics.turned_away,
+        receive_timeout_s=settings.receive_timeout_s,
+    )
+
+
+def handler(this: Service, path: str) -> Handler | None:
+    """What answers a POST request to `path` in front of FastAPI's routing; None where nothing does."""
+    for endpoint in (this.predict, this.generate):
+        if path == endpoint.path:
+            return lambda headers, body, gone: endpoint.respond(headers, body, this.serving.repository(), gone)
+    served = this.serving.current.at_infer_path(path) if this.serving.current is not None else None
+    if served is None:
+        return None
+    return lambda headers, body, gone: inference(this.settings).respond(headers, body, served, gone)

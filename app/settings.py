@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     hot_path: bool = True
     """Answer /predict and /generate in front of FastAPI's routing, which does the same at less than half the speed."""
 
+    http: Literal["edge", "uvicorn"] = "edge"
+    """The HTTP implementation. `edge` is the project's own, on top of uvicorn's: fast, strict, with deadlines and load
+    shedding. `uvicorn` is uvicorn's as it comes, which serves everything, slower and without those protections."""
+
     workers: int | None = Field(default=None, ge=1, le=1024)
     """Processes that serve. By default as many as the CPUs that the service may use, and 1 on CUDA."""
 

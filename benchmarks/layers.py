@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 
 from app.telemetry.access_log import AccessLog
 from app.telemetry.context import RequestContext
-from app.telemetry.middleware import ObservingMiddleware
+from app.telemetry.middleware import Recorder, RecordingMiddleware
 from benchmarks.artifacts import untrained
 from benchmarks.peers.registry import sample
 from benchmarks.report import Table, number, save
@@ -71,7 +72,7 @@ def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
     raise RuntimeError("the request had to wait: it is not one that is computed inline")
 
 
-class _SixteenATurn(ObservingMiddleware):
+class _SixteenATurn(Recorder):
     """Counts as if each turn of the event loop had sixteen requests: here there is no loop."""
 
     def finish(self, context: RequestContext) -> None:
@@ -89,11 +90,10 @@ def _at_once(flush: Callable[[], None]) -> None:
 def layers(folder: Path) -> dict[str, Ask]:
     """What is timed, by name."""
     from app.api.body_limit import BodyLimitMiddleware
-    from app.api.endpoints import endpoints
-    from app.api.hotpath import HotPath
+    from app.api.dependencies import service_of
+    from app.api.hotpath import Front
     from app.engine.loading import load
-    from app.engine.reload import serve
-    from app.main import create_app
+    from app.main import create_app, handler
     from app.settings import Settings
     from app.shared_memory.folders import METRICS_FOLDER
 
@@ -101,17 +101,19 @@ def layers(folder: Path) -> dict[str, Ask]:
     (folder / "metrics").mkdir()
     os.environ[METRICS_FOLDER] = str(folder / "metrics")
     app = create_app(settings)
-    metrics = app.state.metrics
-    serve(app.state, load(settings, metrics))
-    served = app.state.models.default
-    hot = HotPath(app, app.state, endpoints(settings), settings.max_body_bytes)
-    counted = _SixteenATurn(hot, metrics, None)
-    logged = _SixteenATurn(hot, metrics, AccessLog("json", os.open(os.devnull, os.O_WRONLY), _at_once))
-    routed = ObservingMiddleware(
-        BodyLimitMiddleware(app, settings.max_body_bytes, settings.max_batch_bytes), metrics, None
+    service = service_of(app)
+    metrics = service.metrics
+    service.serving.start(load(settings, metrics))
+    served = service.serving.repository().default
+    hot = Front(app, partial(handler, service))
+    counted = RecordingMiddleware(hot, _SixteenATurn(metrics, None))
+    log = AccessLog("json", os.open(os.devnull, os.O_WRONLY), _at_once)
+    logged = RecordingMiddleware(hot, _SixteenATurn(metrics, log))
+    routed = RecordingMiddleware(
+        BodyLimitMiddleware(app, settings.max_body_bytes, settings.max_batch_bytes), Recorder(metrics, None)
     )
     found: dict[str, Ask] = {}
-    predict, generate = endpoints(settings)
+    predict, generate = service.predict, service.generate
     runtime = served.forecaster.runtime
     sample_50 = sample()
     states = runtime.encode([sample_50])

@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="server-") as folder:
         model = untrained(Path(folder))
         floors = as_long_as_ours([by_name("floor-asgi"), by_name("floor-fastapi")], model, 1000)
-        peers = [own(), own(ROUTED, hot_path=False), own(APART, "benchmarks.uvicorn_protocol"), *floors]
+        peers = [own(), own(ROUTED, hot_path=False), own(APART, http="uvicorn"), *floors]
         entries = measure(peers, loads, model, rounds=options.rounds, seconds=options.seconds)
         shared = {workers: fairness(model, workers, options.rounds, options.seconds) for workers in (1, 2)}
 

@@ -1,6 +1,6 @@
 """What POST /predict, POST /generate and POST /generate/stream do, written once, whichever way a request comes in.
 
-Parse, forecast, serialise: three calls. FastAPI's endpoints (`app/api/forecast.py`) and the hot path
+Parse, forecast, serialise: three calls. FastAPI's endpoints (`app/api/forecast.py`) and the front
 (`app/api/hotpath.py`) both call `respond`.
 """
 
@@ -8,11 +8,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import orjson
+from starlette.datastructures import Headers
+from starlette.responses import Response
 
 from app.api.parsing import parse
 from app.api.state_tokens import START, BadToken, Origin, read_token, write_token
@@ -44,23 +47,24 @@ class Endpoint(Generic[Request]):
     model: type[Request]
     answer: Answer[Request]
 
-    def asked(self, content_type: str, body: bytes, models: Repository) -> tuple[Request, ServedModel]:
+    def asked(self, content_type: str, body: bytes, repository: Repository) -> tuple[Request, ServedModel]:
         """The request in `body`, and the model that it asks. Raises Problem for whatever is refused."""
         request = parse(self.model, content_type, body)
-        return request, models.named(request.model)
+        return request, repository.named(request.model)
 
-    async def respond(
-        self, content_type: str, body: bytes, models: Repository, client_gone: ClientGone
-    ) -> tuple[bytes, ServedModel]:
-        """The JSON that answers `body`, and the model that it is of. Raises Problem for whatever is refused."""
-        request, served = self.asked(content_type, body, models)
-        return await self.answer(request, served, client_gone), served
+    async def respond(self, headers: Headers, body: bytes, repository: Repository, client_gone: ClientGone) -> Response:
+        """The response to `body`. Raises Problem for whatever is refused."""
+        request, served = self.asked(headers.get("content-type", ""), body, repository)
+        response = Response(await self.answer(request, served, client_gone), media_type="application/json")
+        response.raw_headers.insert(0, served.version)
+        return response
 
     def respond_synchronously(
-        self, content_type: str, body: bytes, models: Repository
+        self, content_type: str, body: bytes, repository: Repository
     ) -> tuple[bytes, ServedModel] | None:
-        """The same, where the work is so little that nothing has to be waited for; None where it is not."""
-        request, served = self.asked(content_type, body, models)
+        """The JSON that answers `body`, and its model, if the work is so little that it need not wait; otherwise
+        None."""
+        request, served = self.asked(content_type, body, repository)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
         if steps > _SLICE or not served.forecaster.is_inline(len(request.sequence) + steps):
             return None
@@ -213,6 +217,7 @@ async def numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
     return b",".join(parts)
 
 
+@cache
 def endpoints(settings: Settings) -> tuple[Endpoint[PredictRequest], Endpoint[GenerateRequest]]:
     """Both, with the limits of `settings`."""
     predict_model, generate_model = limited(settings.max_sequence, settings.max_steps)

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from app.api.dependencies import CurrentModels
+from app.api.dependencies import CurrentRepository
 from app.api.endpoints import Endpoint, Event, stream
 from app.api.parsing import disconnected, documented_body, read_body
 from app.engine.repository import Repository
@@ -83,9 +83,9 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         responses=_GOES_ON,
         openapi_extra=documented_body(predict_endpoint.model),
     )
-    async def predict(request: Request, models: CurrentModels) -> Response:
+    async def predict(request: Request, repository: CurrentRepository) -> Response:
         """The value that follows a sequence."""
-        return await _respond(predict_endpoint, request, models)
+        return await _respond(predict_endpoint, request, repository)
 
     @routes.post(
         "/generate",
@@ -94,9 +94,9 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         responses=_GOES_ON,
         openapi_extra=documented_body(generate_endpoint.model),
     )
-    async def generate(request: Request, models: CurrentModels) -> Response:
+    async def generate(request: Request, repository: CurrentRepository) -> Response:
         """The values that follow a sequence: each prediction becomes the next input."""
-        return await _respond(generate_endpoint, request, models)
+        return await _respond(generate_endpoint, request, repository)
 
     @routes.post(
         "/generate/stream",
@@ -105,14 +105,14 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         responses=_EVENTS,
         openapi_extra=documented_body(generate_endpoint.model),
     )
-    async def generate_stream(request: Request, models: CurrentModels) -> Response:
+    async def generate_stream(request: Request, repository: CurrentRepository) -> Response:
         """The values of `/generate` as they are computed, as server-sent events.
 
         Events `values` hold the next values each (`StreamedValues`). The last event is `done` (`StreamEnd`), or `error`
         with a problem if the rollout cannot be finished. Reading slowly makes it slow; closing the connection ends it.
         """
         body = await read_body(request.receive)
-        asked, served = generate_endpoint.asked(request.headers.get("content-type", ""), body, models)
+        asked, served = generate_endpoint.asked(request.headers.get("content-type", ""), body, repository)
         events = stream(asked, served)
         # The first event is made before the response begins: what is refused is refused with its status.
         response = _EventStream(_formatted(await anext(events), events), headers=_AS_IT_COMES)
@@ -139,11 +139,7 @@ def _sent(event: Event) -> bytes:
 
 
 async def _respond(
-    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, models: Repository
+    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, repository: Repository
 ) -> Response:
     body = await read_body(request.receive)
-    content_type = request.headers.get("content-type", "")
-    content, served = await endpoint.respond(content_type, body, models, lambda: disconnected(request.receive))
-    response = Response(content, media_type="application/json")
-    response.raw_headers.insert(0, served.version)
-    return response
+    return await endpoint.respond(request.headers, body, repository, lambda: disconnected(request.receive))

@@ -1,8 +1,8 @@
 """GET /model, /models, /livez, /readyz and /metrics: what people and machines ask about the service itself."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from app.api.dependencies import NOT_DRAINING, CurrentModels
+from app.api.dependencies import NOT_DRAINING, CurrentRepository, CurrentService
 from app.engine.repository import Repository
 from app.errors import Exhausted, NotReady
 from app.problems import declared
@@ -13,16 +13,16 @@ routes = APIRouter(tags=["service"])
 
 
 @routes.get("/model", responses=declared(NotReady))
-async def model(models: CurrentModels) -> ModelInfo:
+async def model(repository: CurrentRepository) -> ModelInfo:
     """The model in service, of several the default: what it is, what it was trained on, how good it is, and what
     executes it."""
-    return models.default.info
+    return repository.default.info
 
 
 @routes.get("/models", responses=declared(NotReady))
-async def all_models(models: CurrentModels) -> ModelList:
+async def all_models(repository: CurrentRepository) -> ModelList:
     """All models in service."""
-    return model_list(models)
+    return model_list(repository)
 
 
 @routes.get("/livez")
@@ -32,7 +32,7 @@ async def livez() -> Health:
 
 
 @routes.get("/readyz", dependencies=[NOT_DRAINING], responses=declared(NotReady))
-async def readyz(models: CurrentModels) -> Health:
+async def readyz(repository: CurrentRepository) -> Health:
     """200 when every model is loaded, has reproduced its golden rollouts, and the service is not stopping."""
     return Health(status="ready")
 
@@ -40,11 +40,11 @@ async def readyz(models: CurrentModels) -> Health:
 @routes.get(
     "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **declared(Exhausted)}
 )
-async def metrics(request: Request) -> Response:
+async def metrics(service: CurrentService) -> Response:
     """Counters and histograms in the Prometheus text format."""
-    return Response(request.app.state.metrics.expose(), media_type=MEDIA_TYPE)
+    return Response(service.metrics.expose(), media_type=MEDIA_TYPE)
 
 
-def model_list(models: Repository) -> ModelList:
+def model_list(repository: Repository) -> ModelList:
     """What clients are told of all models."""
-    return ModelList(default=models.default.info.name, models=[served.info for served in models])
+    return ModelList(default=repository.default.info.name, models=[served.info for served in repository])

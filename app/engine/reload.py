@@ -13,11 +13,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.datastructures import State
-
 from app.engine.loading import load_changes
-from app.engine.repository import Repository, serving
+from app.engine.serving import Serving
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -25,30 +24,25 @@ log = logging.getLogger(__name__)
 class Reload:
     """The reloads of one worker, one after the other."""
 
-    def __init__(self, state: State, settings: Settings) -> None:
-        """`state` is the application's."""
-        self._state = state
+    def __init__(self, serving: Serving, settings: Settings, metrics: Metrics) -> None:
+        self._serving = serving
         self._settings = settings
+        self._metrics = metrics
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[list[str]]] = set()
 
     async def run(self) -> list[str]:
         """Serve what is on disk now. Returns why some of it is not served, for which what was before still is."""
         async with self._turn:
-            before = self.serving()
+            before = self._serving.repository()
             # On a thread: others are answered meanwhile, but for 25 ms in which torch.jit.load holds the interpreter.
-            after, refused = await asyncio.to_thread(load_changes, self._settings, self._state.metrics, before)
-            if self._state.models is before:  # the service has not been stopped in the meantime
-                serve(self._state, after)
+            after, refused = await asyncio.to_thread(load_changes, self._settings, self._metrics, before)
+            self._serving.replace(before, after)
         for why in refused:
             log.error("Not reloaded, and what was served still is: %s", why)
         if after is before and not refused:
             log.info("Nothing to reload: every artifact is the one that is served")
         return refused
-
-    def serving(self) -> Repository:
-        """What is served now. Raises NotReady if nothing is."""
-        return serving(self._state)
 
     def begin(self) -> None:
         """Begin a reload, of which the log tells what has come of it."""
@@ -71,24 +65,6 @@ class Reload:
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing left to reload
-
-
-def serve(state: State, models: Repository) -> None:
-    """Make these the models that the application with this state serves."""
-    before = [] if state.models is None else [*state.models]
-    state.models = models
-    state.metrics.models.labels = [
-        {name: getattr(served.info, name) for name in ("name", "version", "digest", "runtime", "device")}
-        for served in models
-    ]
-    for served in models:
-        if served not in before:
-            info = served.info
-            what = (info.name, info.version, info.digest[:12], info.runtime, info.device, info.runtime_reason)
-            log.info("Serving %s %s (%s) with the %s runtime on %s: %s", *what)
-    for served in before:
-        if served not in models:
-            log.info("No longer serving %s %s (%s)", served.info.name, served.info.version, served.info.digest[:12])
 
 
 def tell_others() -> None:

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from starlette.datastructures import State
-
 from app.engine.forecaster import Forecaster
-from app.errors import NotReady, UnknownModel
+from app.errors import UnknownModel
 from app.open_inference.schemas import VERSION
 from app.open_inference.statistics import InferenceCounters
 from app.schemas import ModelInfo
@@ -76,14 +74,6 @@ class Repository:
     def at_infer_path(self, path: str) -> ServedModel | None:
         """The model whose inference the Open Inference Protocol has at this path."""
         return self._by_infer_path.get(path)
-
-
-def serving(state: State) -> Repository:
-    """What the application with this state serves. Raises NotReady before and after it does."""
-    current: Repository | None = state["models"]
-    if current is None:
-        raise NotReady("The service is starting or stopping.")
-    return current
 
 
 def version_header(info: ModelInfo) -> tuple[bytes, bytes]:

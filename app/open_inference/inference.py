@@ -1,22 +1,19 @@
-"""What POST /v2/models/…/infer does, and the front that does it without FastAPI's routing.
+"""What POST /v2/models/…/infer does, whichever way a request comes in.
 
-Parse, forecast, serialise, like `app/api/endpoints.py`, with tensors in place of lists. The front is to this endpoint
-what `app/api/hotpath.py` is to the others, and held to the same answers.
+Parse, forecast, serialise, like `app/api/endpoints.py`, with tensors in place of lists.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 import numpy.typing as npt
-from starlette.datastructures import Headers, State
+from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.endpoints import numbers
-from app.api.parsing import disconnected, read_body
-from app.engine.repository import Repository, ServedModel
+from app.api.endpoints import ClientGone, numbers
+from app.engine.repository import ServedModel
 from app.errors import Diverged
 from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
 from app.open_inference.statistics import Durations
@@ -29,13 +26,10 @@ from app.open_inference.tensors import (
     tensor,
     with_data,
 )
-from app.problems import problem_of, problem_response
 from app.settings import Settings
 
 Values = npt.NDArray[Any]
 """Of the tensor's own type, flat."""
-
-ClientGone = Callable[[], Awaitable[object]]
 
 
 class Inference:
@@ -94,23 +88,7 @@ async def _response(asked: Asked, values: Values, current: ServedModel, accept_e
     return response
 
 
-class InferFront:
-    """ASGI middleware around the application that has the endpoint; `state` is that application's."""
-
-    def __init__(self, app: ASGIApp, state: State, inference: Inference) -> None:
-        self.app = app
-        self._state = state
-        self._inference = inference
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-        models: Repository | None = self._state["models"]
-        current = models.at_infer_path(path) if models is not None else None
-        if current is None:
-            return await self.app(scope, receive, send)
-        try:
-            body = await read_body(receive)
-            response = await self._inference.respond(Headers(scope=scope), body, current, lambda: disconnected(receive))
-        except Exception as error:
-            response = problem_response(problem_of(error, f"POST {path}"), path)
-        await response(scope, receive, send)
+@cache
+def inference(settings: Settings) -> Inference:
+    """The endpoint, with the limits of `settings`."""
+    return Inference(settings)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.dependencies import NOT_DRAINING, CurrentModels
+from app.api.dependencies import NOT_DRAINING, CurrentRepository
 from app.api.parsing import disconnected, read_body
 from app.engine.repository import ServedModel
 from app.errors import (
@@ -77,8 +77,8 @@ def router(inference: Inference) -> APIRouter:
     return routes
 
 
-async def _named(model: str, models: CurrentModels) -> ServedModel:
-    return models.named(model)
+async def _named(model: str, repository: CurrentRepository) -> ServedModel:
+    return repository.named(model)
 
 
 async def _numbered(version: str) -> None:
@@ -103,19 +103,21 @@ def _of_server() -> APIRouter:
         return ServerLive(live=True)
 
     @routes.get("/health/ready", dependencies=[NOT_DRAINING])
-    async def server_ready(models: CurrentModels) -> ServerReady:
+    async def server_ready(repository: CurrentRepository) -> ServerReady:
         """200 when the model serves."""
         return ServerReady(ready=True)
 
     @routes.get("/models/stats")
-    async def statistics(models: CurrentModels) -> Statistics:
+    async def statistics(repository: CurrentRepository) -> Statistics:
         """What requests to `infer` there were, and how long they took."""
-        return _statistics(models)
+        return _statistics(repository)
 
     @routes.post("/repository/index")
-    async def repository_index(models: CurrentModels) -> list[RepositoryEntry]:
+    async def repository_index(repository: CurrentRepository) -> list[RepositoryEntry]:
         """The models that are there."""
-        return [RepositoryEntry(name=served.info.name, version=VERSION, state="READY", reason="") for served in models]
+        return [
+            RepositoryEntry(name=served.info.name, version=VERSION, state="READY", reason="") for served in repository
+        ]
 
     return routes
 

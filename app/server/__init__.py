@@ -1,1 +1,1 @@
-"""Processes and connections. The only room that knows uvicorn from the inside."""
+"""Processes and connections. This is the only room that knows uvicorn's insides."""

@@ -1,26 +1,17 @@
-"""Uvicorn's HTTP protocol with one change: what is written in a turn of the event loop is sent together, at its end.
+"""One write for each connection and turn of the event loop.
 
 Uvicorn writes the head of an answer and its body apart, and uvloop hands each write to the kernel at once. That is two
-system calls an answer, and each may have the kernel run the client in the middle of the server's turn, with cold caches
-after it. Here the answers of a turn, with however many requests it had, go out back to back, in one call for each
-connection. `python -m benchmarks.server` has what it gains.
+system calls an answer. Each of them may switch to the client in the middle of the server's turn, which leaves the
+processor's caches cold. Here, the answers of a turn go out together at its end, in one call for each connection.
+`python -m benchmarks.server` measures the gain.
 """
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 _LARGE = 65_536
-"""Bytes from which an answer does not wait: the transport's own flow control has to see it."""
-
-
-def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers as HTTP/1.1 has them."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+"""Bytes above which a write is sent at once, because the transport's own flow control has to see it."""
 
 
 class WriteQueue:
@@ -30,23 +21,24 @@ class WriteQueue:
         self._loop = loop
         self._waiting: list[CoalescingTransport] = []
         self._answers = self._answers_before = 0
-        """Whole ones: of this turn, and of the last one that had any."""
+        """Whole answers of this turn, and of the last turn that had any."""
 
     def add(self, transport: "CoalescingTransport") -> None:
-        self._send_at_end()
+        """Flush `transport` at the end of the turn."""
+        self._schedule()
         self._waiting.append(transport)
 
     def is_alone(self) -> bool:
-        """Count a whole answer. Whether it is likely to be the only one of this turn, as the last one was of its."""
-        self._send_at_end()
+        """Count a whole answer. Return whether it is likely to be the only one of its turn, as in the turn before."""
+        self._schedule()
         self._answers += 1
         return self._answers == 1 and self._answers_before <= 1
 
-    def _send_at_end(self) -> None:
+    def _schedule(self) -> None:
         if not (self._waiting or self._answers):
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self._flush)
 
-    def _send(self) -> None:
+    def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         if self._answers:
             self._answers_before, self._answers = self._answers, 0
@@ -55,7 +47,7 @@ class WriteQueue:
 
 
 class CoalescingTransport:
-    """A transport that keeps what is written to it until the end of the turn. All else is the real transport's."""
+    """A transport that keeps its writes until the end of the turn. Everything else goes to the real transport."""
 
     def __init__(self, transport: asyncio.Transport, queue: WriteQueue) -> None:
         self._transport = transport
@@ -63,7 +55,7 @@ class CoalescingTransport:
         self._kept = b""
         self._closes = False
         self.receiving = False
-        """Whether there is more to come of a request whose head has been read. For the protocol to say."""
+        """Whether the rest of a request is to come whose head has been read. The protocol sets it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -76,8 +68,8 @@ class CoalescingTransport:
         if len(self._kept) > _LARGE:
             self.flush()
 
-    def send(self, answer: bytes) -> None:
-        """Write a whole answer: at once where it is alone, since it has nothing to wait for."""
+    def write_answer(self, answer: bytes) -> None:
+        """Write a whole answer. It is sent at once if it is alone, because then there is nothing to wait for."""
         if self._queue.is_alone():
             self._kept += answer
             self.flush()
@@ -85,21 +77,18 @@ class CoalescingTransport:
             self.write(answer)
 
     def flush(self) -> None:
-        """Send what was kept, if that can be.
-
-        What one connection raised would hold up, for ever, the answers on all others that were to go out behind it.
-        """
+        """Send what was kept. An error ends this connection alone, so that the answers of the others still go out."""
         if self._kept:
             kept, self._kept = self._kept, b""
             try:
                 self._transport.write(kept)
-            except (RuntimeError, MemoryError):  # uvloop's, where the client has just gone; or there is no room
+            except (RuntimeError, MemoryError):  # uvloop's error for a client that has just gone, or no memory
                 self._transport.abort()
 
     def close(self) -> None:
         """Close when the last request has been read to its end.
 
-        A connection that is closed with something in it that nobody has read is reset, and answers are lost with it.
+        The system resets a connection that is closed with unread bytes, and the answers on it are lost.
         """
         self.flush()
         self._closes = True
@@ -107,12 +96,12 @@ class CoalescingTransport:
             self._transport.close()
 
     def close_now(self) -> None:
-        """See `asyncio.BaseTransport.close`: what was written before is sent."""
+        """Send what was kept, then close. See `asyncio.BaseTransport.close`."""
         self.flush()
         self._transport.close()
 
     def received(self) -> None:
-        """Take note of the end of a request."""
+        """Note the end of a request."""
         self.receiving = False
         if self._closes:
             self._transport.close()
@@ -121,22 +110,9 @@ class CoalescingTransport:
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, WriteQueue] = WeakKeyDictionary()
 
 
-class Config(uvicorn.Config):
-    """Uvicorn's settings, and one that it does not have (`app/server/timeouts.py`)."""
-
-    receive_timeout_s = 30.0
-    """Seconds that a client has to send a request as a whole, or to take something of its answer."""
-
-
-class JoiningProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol on a `CoalescingTransport`."""
-
-    joining: CoalescingTransport
-    """What `transport` is."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        queue = _queues.get(self.loop)
-        if queue is None:
-            queue = _queues[self.loop] = WriteQueue(self.loop)
-        self.joining = CoalescingTransport(transport, queue)
-        super().connection_made(self.joining)  # type: ignore[arg-type]
+def coalescing(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> CoalescingTransport:
+    """Put `transport` behind the write queue of its event loop."""
+    queue = _queues.get(loop)
+    if queue is None:
+        queue = _queues[loop] = WriteQueue(loop)
+    return CoalescingTransport(transport, queue)

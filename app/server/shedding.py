@@ -1,51 +1,40 @@
-"""How many requests a turn of the event loop takes; what comes on top of them is answered 503 before anything is done.
+"""Load shedding: how many requests a turn of the event loop takes. The rest get 503 before anything is done for them.
 
-A request of little work is computed on the event loop, so under too many of them nothing waits in a queue that
-`app/engine/admission.py` could look at: requests wait in their sockets, each turn of the loop finds more of them, and
-takes longer. Here a turn takes no more of them once it has worked for twice `max_pending_s`. Work that begins only when
-a turn has read its requests is not seen by that; so a turn that has taken longer than that makes the next ones take
-fewer requests, fast, and any other makes them take more, slowly. The time is the processor's, not the clock's: on a
-busy machine turns take longer, but would not with fewer requests.
+A request of little work is computed on the event loop. Under too many of them, nothing waits in a queue that
+`app/engine/admission.py` could see: requests wait in their sockets, each turn of the loop finds more of them, and takes
+longer. So a turn takes no more requests once it has worked for its time, which is twice `max_pending_s`. Work that
+begins only after a turn has read its requests escapes that rule. Therefore a turn that took longer than its time makes
+the next turns take fewer requests, fast, and any other turn makes them take more, slowly. The time is the processor's:
+by the clock, turns take longer on a busy machine too, and would not with fewer requests.
 
-A few hundred connections that each wait for their answer never make a turn that long, and nothing is refused. Refused
-are POST requests only, which are those that cost something: health and metrics are answered under any load. A refusal
-has no id and no line in the access log, or it would cost three times as much; it is counted.
+A few hundred connections that each wait for their answer never make a turn that long, and none of them is refused. Only
+POST requests are refused, because only they cost something: health and metrics are answered under any load. A refusal
+has neither an id nor a line in the access log, which would triple its cost. It is counted.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
-from functools import cache
 
-from app.errors import Overloaded
-from app.problems import is_open_inference
-from app.server.balancing import ConnectionBalancer
-from app.server.inline import CompletedCycle, DirectProtocol
-from app.server.timeouts import as_bytes
-
-MOST = 512
-"""Requests that a turn takes at most, however little each of them is."""
+MAX_TAKEN = 512
+"""A turn takes at most so many requests, however little work each of them is."""
 
 _FALL, _RISE = 1 / 1.5, 1.1
 
-_LOOKS = 8
-"""Requests after which the clock is looked at: it takes almost a microsecond."""
+_CHECK_EVERY = 8
+"""The clock is read after so many requests, because reading it takes almost a microsecond."""
 
-_FORGETS_S = 1.0
-"""Without a request, after which a turn takes `MOST` again."""
+_FORGET_S = 1.0
+"""After so many seconds without a request, a turn takes `MAX_TAKEN` again."""
 
 
 class LoadShedder:
-    """Counts the requests of each turn of one event loop."""
+    """The count of requests in each turn of one event loop."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, turn_s: float, on_refusal: Callable[[str], object] = lambda path: None
-    ) -> None:
-        """`turn_s` is how long a turn may take, in seconds of the processor; `on_refusal` is told each path."""
-        self.limit = float(MOST)
+    def __init__(self, loop: asyncio.AbstractEventLoop, turn_s: float) -> None:
+        """`turn_s` is how long a turn may take, in seconds of the processor."""
+        self.limit = float(MAX_TAKEN)
         """Requests that this turn takes, unless they take too long."""
 
-        self.on_refusal = on_refusal
         self._loop = loop
         self._turn_s = turn_s
         self._taken = self._taken_before = 0
@@ -55,13 +44,13 @@ class LoadShedder:
         self._idle_since_s = 0.0
 
     def takes(self) -> bool:
-        """Whether there is room for one more request in this turn."""
+        """Take one more request into this turn. Return False if there is no room for it."""
         if not self._watching:
             self._watch()
         if self._is_full:
             return False
         self._taken += 1
-        if self._taken % _LOOKS == 0:
+        if self._taken % _CHECK_EVERY == 0:
             self._is_full = time.thread_time() - self._began_s > self._turn_s
         self._is_full |= self._taken + 1 > self.limit
         return True
@@ -69,65 +58,24 @@ class LoadShedder:
     def _watch(self) -> None:
         self._watching = True
         self._began_s = time.thread_time()
-        self._loop.call_soon(self._turn)
-        if self._loop.time() - self._idle_since_s > _FORGETS_S:
-            self.limit = MOST
+        self._loop.call_soon(self._end_turn)
+        if self._loop.time() - self._idle_since_s > _FORGET_S:
+            self.limit = MAX_TAKEN
 
-    def _turn(self) -> None:
-        """A turn ends where requests have been read: it worked on those of its own that are answered where they are
-        parsed (`app/server/inline.py`), and of the last one on all others. Turns that are too long come in rows, alike.
+    def _end_turn(self) -> None:
+        """Judge the turn that ends here, where its requests have been read.
+
+        It computed its own inline answers (`app/server/inline.py`), and the work of the turn before for all others.
+        Long turns come in rows, alike.
         """
         now_s = time.thread_time()
         took_s = now_s - self._began_s
         if took_s > self._turn_s:
             self.limit = max(self._taken_before * self._turn_s / took_s, self.limit * _FALL, 1.0)
         else:
-            self.limit = min(self.limit * _RISE, MOST)
+            self.limit = min(self.limit * _RISE, MAX_TAKEN)
         if self._taken or self._taken_before:
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._end_turn)
         else:
             self._watching, self._idle_since_s = False, self._loop.time()
         self._began_s, self._taken_before, self._taken, self._is_full = now_s, self._taken, 0, False
-
-
-class DoorProtocol(DirectProtocol):
-    """What uvicorn is given as `http`. Shedder and balancer are in the state of the application's lifespan."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._shedder: LoadShedder | None = self.app_state.get("shedder")
-        self._balancer: ConnectionBalancer | None = self.app_state.get("balancer")
-        if self._balancer is not None:
-            self._balancer.opened(len(self.connections))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol.connection_lost`."""
-        super().connection_lost(exc)
-        if self._balancer is not None:
-            self._balancer.publish(len(self.connections))
-
-    def on_headers_complete(self) -> None:
-        """See `HttpToolsProtocol`."""
-        if self._shedder is None or self._shedder.takes() or not self._may_be_refused():
-            super().on_headers_complete()
-        else:
-            self._turn_away(self._shedder)
-
-    def _may_be_refused(self) -> bool:
-        return self.has_answered() and self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
-
-    def _turn_away(self, shedder: LoadShedder) -> None:
-        path = self.url.partition(b"?")[0].decode("latin-1")
-        keeps = self.parser.should_keep_alive() and not self._draining
-        self.cycle = CompletedCycle(self.scope)  # type: ignore[assignment]
-        self.joining.receiving = True
-        self.transport.write(_refusal(is_open_inference(path), keeps))
-        self.on_response_complete()
-        if not keeps:
-            self.transport.close()
-        shedder.on_refusal(path)
-
-
-@cache
-def _refusal(open_inference: bool, keeps: bool) -> bytes:
-    return as_bytes(Overloaded(1), "/v2" if open_inference else "", keeps)

@@ -1,6 +1,7 @@
-"""How a worker leaves: `/readyz` says so first, and uvicorn closes after a delay, in which load balancers can look.
+"""The end of a worker: `/readyz` says so first, and the server closes after a delay in which load balancers can look.
 
-It leaves when it is told to, by SIGTERM, and when its supervisor has died, because then nobody else would tell it.
+A worker ends when it is told to, by SIGTERM. It also ends when its supervisor has died, because then nobody else would
+tell it to.
 """
 
 import asyncio
@@ -15,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def shutdown(told: Callable[[], None], delay_s: float) -> Iterator[None]:
-    """In the block, call `told` when the process has to leave, and have uvicorn close `delay_s` later.
+def shutdown(on_begin: Callable[[], None], delay_s: float) -> Iterator[None]:
+    """In the block, the begin of a shutdown calls `on_begin`, and uvicorn's own handler of SIGTERM `delay_s` later.
 
-    Where nobody has a handler for SIGTERM, or outside of the main thread, nothing is changed: it is not uvicorn then.
+    Nothing changes where SIGTERM has no handler, or outside of the main thread: the server is not uvicorn then.
     """
     close = signal.getsignal(signal.SIGTERM)
     if not callable(close) or threading.current_thread() is not threading.main_thread():
@@ -27,22 +28,22 @@ def shutdown(told: Callable[[], None], delay_s: float) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     supervisor = multiprocessing.parent_process()
 
-    def leave() -> None:
-        told()
+    def begin() -> None:
+        on_begin()
         loop.call_later(delay_s, close, signal.SIGTERM, None)
 
     def orphaned() -> None:
         log.error("The supervisor has died: this worker finishes what it has begun, and ends")
         stop_watching()
-        leave()
+        begin()
 
     def stop_watching() -> None:
         if supervisor is not None:
             loop.remove_reader(supervisor.sentinel)
 
-    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(leave))
+    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(begin))
     if supervisor is not None:
-        loop.add_reader(supervisor.sentinel, orphaned)  # a pipe, which the system closes
+        loop.add_reader(supervisor.sentinel, orphaned)  # a pipe that the system closes
     try:
         yield
     finally:

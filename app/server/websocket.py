@@ -1,7 +1,7 @@
-"""Uvicorn's WebSocket protocol, with the limits of `app/server/timeouts.py`, and with an end that loses no message.
+"""Uvicorn's WebSocket protocol with deadlines, and with an end that loses no message.
 
-Uvicorn waits for ever for a client that asks for a WebSocket in a way that it cannot read, or that takes nothing of
-what it is sent; and it closes a connection at once when the service stops, though messages have come and wait.
+Uvicorn waits without limit for a client that takes nothing of what it is sent, or whose request for a WebSocket it
+cannot read. It closes a connection at once when the service stops, although messages have come and wait.
 """
 
 import asyncio
@@ -12,68 +12,63 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.errors import Malformed
-from app.server.balancing import ConnectionBalancer
-from app.server.coalescing import Config
-from app.server.timeouts import LINGER_S, as_bytes
+from app.server.http import Edge
+from app.server.responses import refusal
+from app.server.timeouts import LINGER_S, Deadline
 
 _RESTART = 1012
-"""In the registry of RFC 6455: the service restarts, connect again."""
+"""The close code of RFC 6455's registry for a service that restarts: connect again."""
+
 _STOP: ASGIReceiveEvent = {"type": "websocket.disconnect", "code": _RESTART}
-_FAREWELL_S = 1.0
-"""In which a client may close its side, once the service has closed its own."""
+
+_CLOSE_TIMEOUT_S = 1.0
+"""Seconds in which a client may close its side after the service has closed its own."""
 
 
-class SocketProtocol(WebSocketsSansIOProtocol):
-    """What uvicorn is given as `ws`. `app/server/timeouts.py` looks at it like at all connections."""
-
-    config: Config
-    _unsent = 0
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection. `app/server/timeouts.py` checks its deadline like that of every connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol.connection_made`."""
         super().connection_made(transport)
-        self._since = self.loop.time()
+        self._edge: Edge = self.app_state["edge"]
+        self._deadline = Deadline(self._edge.receive_timeout_s, None, self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol.connection_lost`."""
         super().connection_lost(exc)
-        balancer: ConnectionBalancer | None = self.app_state.get("balancer")
-        if balancer is not None:
-            balancer.publish(len(self.connections))
+        self._edge.balancer.publish(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol.data_received`. The first data is the request as a whole."""
+        """See `asyncio.Protocol.data_received`. The first data is the whole request."""
         super().data_received(data)
         if not self.handshake_initiated:
             self.handshake_initiated = self.handshake_complete = self.close_sent = True
             refused = Malformed("A WebSocket begins with a GET request of at most 128 headers and 8 KiB a line.")
-            self.transport.write(b"".join(self.conn.data_to_send()) or as_bytes(refused))
+            self.transport.write(b"".join(self.conn.data_to_send()) or refusal(refused))
             self.transport.close()
 
-    def check_deadline(self, now: float) -> None:
-        """End the connection if its client has taken nothing of what it is sent for too long."""
-        unsent = self.transport.get_write_buffer_size()
-        if unsent == 0 or unsent != self._unsent:
-            self._unsent, self._since = unsent, now
-        elif now - self._since > self.config.receive_timeout_s:
+    def check_deadline(self, now_s: float) -> None:
+        """Abort the connection if its client has taken nothing of what it is sent for too long."""
+        if self._deadline.has_passed(self.transport.get_write_buffer_size() or None, now_s):
             self.transport.abort()
 
     def shutdown(self) -> None:
-        """Answer what has come, and what comes in a moment, as it may be on its way; then close."""
+        """Answer the messages that have come or come in a moment, because they may be on their way. Then close."""
         if self.close_sent:
             super().shutdown()
         else:
-            self.close_timeout = _FAREWELL_S
+            self.close_timeout = _CLOSE_TIMEOUT_S
             self.loop.call_later(LINGER_S, lambda: self.queue.put_nowait(_STOP))
 
     async def receive(self) -> ASGIReceiveEvent:
-        """See `WebSocketsSansIOProtocol`. The end of the service stands behind all messages that came before it."""
+        """See `WebSocketsSansIOProtocol`. The end of the service comes behind all messages that came before it."""
         if not self.queue.empty():
-            await asyncio.sleep(0)  # a message a turn: there may be thousands, and others have theirs between
+            await asyncio.sleep(0)  # one message a turn: there may be thousands, and other requests get turns between
         message = await super().receive()
         if message is _STOP and not self.close_sent:
             for _ in range(2):
-                await asyncio.sleep(0)  # in which the event loop reads what the system has kept for it
+                await asyncio.sleep(0)  # the event loop reads what the system has kept for it
             if not self.queue.empty():
                 self.queue.put_nowait(_STOP)
                 return await self.receive()

@@ -1,4 +1,4 @@
-"""How many processes serve, and what looks after them."""
+"""The processes that serve, and the supervisor that starts, watches and replaces them."""
 
 import asyncio
 import logging
@@ -7,29 +7,36 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
+from contextlib import suppress
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import uvicorn
-from uvicorn._subprocess import subprocess_started
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
-from uvicorn.supervisors.multiprocess import Process
 
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _ACCEPTED = 16
-"""Connections that a worker takes in a turn: about a millisecond of work."""
+"""A worker accepts so many connections in a turn of its event loop: about a millisecond of work."""
+
+_processes = (
+    multiprocessing.get_context("forkserver") if sys.platform == "linux" else multiprocessing.get_context("spawn")
+)
+"""Workers are forked from a process that has imported torch, Numba and the application. See
+docs/decisions/forkserver.md. Elsewhere than on Linux each worker imports for itself: Apple's system libraries are not
+fork-safe."""
+_processes.set_forkserver_preload(["app.main", "model.runtime.kernel"])
 
 
 def worker_count(settings: Settings) -> int:
-    """The processes to start: what was asked for, or 1 on CUDA and one for each usable CPU otherwise.
+    """Return the number of processes to start: the setting, or 1 on CUDA and one for each usable CPU otherwise.
 
-    A CUDA device is shared best by one process, which batches what arrives for it.
+    One process uses a CUDA device best, because it batches what arrives for it.
     """
     if settings.workers is not None:
         return settings.workers
@@ -37,17 +44,17 @@ def worker_count(settings: Settings) -> int:
 
 
 def usable_cpus(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """The CPUs that this process may use: its affinity, or its container's quota where that is less; at least 1."""
+    """Return the CPUs that this process may use, at least 1: its affinity, or its container's quota if that is less."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         limit_us, period_us = quota.read_text().split()
         return max(1, min(allowed, int(limit_us) // int(period_us)))
-    except (OSError, ValueError):  # no such file, or "max": no quota
+    except (OSError, ValueError):  # no such file, or "max" for no quota
         return allowed
 
 
 def _cuda_is_available() -> bool:
-    # torch takes a second and 200 MB, which the supervising process can do without where there is no device at all.
+    # Importing torch takes a second and 200 MB, which the supervisor saves where there is no device at all.
     if not Path("/dev/nvidiactl").exists():
         return False
     import torch
@@ -56,141 +63,169 @@ def _cuda_is_available() -> bool:
 
 
 def listeners(config: uvicorn.Config) -> list[socket.socket]:
-    """The socket that the service listens on, as often as each worker may accept in a turn of its event loop.
+    """Return the listening socket, once for each connection that a worker may accept in a turn of its event loop.
 
-    uvloop accepts one connection a turn from each. Under load a turn takes tens of milliseconds, and who has just
-    connected would wait for seconds behind a hundred others.
+    uvloop accepts one connection a turn from each listener. Under load a turn takes tens of milliseconds, and a client
+    that has just connected would wait for seconds behind a hundred others.
     """
     first = config.bind_socket()
     return [first, *(first.dup() for _ in range(_ACCEPTED - 1))]
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's, which takes all who have connected before it closes the socket: the system would reset them."""
+    """Uvicorn's server, which accepts all pending connections before it closes the socket. The system would reset
+    them."""
 
     _LAST_TURNS = 4
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See `uvicorn.Server.shutdown`."""
-        for _ in range(self._LAST_TURNS):  # each takes `_ACCEPTED`, and there may have been none for a while
+        for _ in range(self._LAST_TURNS):  # each accepts `_ACCEPTED`, and there may have been no turn for a while
             await asyncio.sleep(0)
         await super().shutdown(sockets)
 
 
-_forked = multiprocessing.get_context("forkserver") if sys.platform == "linux" else multiprocessing.get_context("spawn")
-"""What macOS brings does not bear to be forked once it is loaded: there, each worker imports for itself."""
-_forked.set_forkserver_preload(["app.main", "model.runtime.kernel"])
+def _run(config: uvicorn.Config, sockets: list[socket.socket], pings: Connection) -> None:
+    """Serve in a process of its own, and answer each ping with whether the server has started."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    config.configure_logging()
+    server = Server(config)
+
+    def answer_pings() -> None:
+        with suppress(OSError, EOFError):  # the supervisor has died
+            while True:
+                pings.recv()
+                pings.send(server.started)
+
+    threading.Thread(target=answer_pings, daemon=True).start()
+    with suppress(KeyboardInterrupt):  # Ctrl+C reaches all processes, and the supervisor ends this one
+        server.run(sockets)
 
 
-class Worker(Process):
-    """Uvicorn's, with our `Server`, forked from a process that has imported torch, Numba and the application.
-
-    A worker that has died is replaced without the seconds that this takes, and all of them share those pages.
-    """
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        super().__init__(config, sockets)
-        run = {"config": config, "target": self.target, "sockets": sockets, "stdin_fileno": None}
-        self.process = _forked.Process(target=subprocess_started, kwargs=run)  # type: ignore[assignment]
-
-    def start(self) -> None:
-        """See `Process`."""
-        resource_tracker.ensure_running()  # which forking needs; to start it unblocks signals
-        # Where all processes are told to stop at once, that which forks is not: it says when the others have ended.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        super().start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def target(self, sockets: list[socket.socket] | None = None) -> None:
-        """See `Process`. Here it runs in the process that has been forked."""
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        super().target(sockets)
-
-    @property
-    def server(self) -> uvicorn.Server:
-        """That of the process that this was started as."""
-        if self._server is None:
-            self._server = Server(config=self.config)
-        return self._server
-
-
-class Supervisor(Multiprocess):
-    """Uvicorn's: it replaces workers that die, and passes a SIGHUP on to all of them: they reload
-    (`app/engine/reload.py`).
-
-    SIGHUP is blocked in the main process, and so it is in a worker that starts: one that comes while the worker still
-    loads waits until it can be handled, and does not end it. Here it is looked for, where others have a handler.
-    """
+class Worker:
+    """A process that serves."""
 
     _STARTING_S = 60
-    """In which only its death counts: on a busy machine it takes seconds until a worker can say that it lives."""
+    """In its first seconds a worker need not answer pings: on a busy machine it takes a while until it can."""
 
     _HANGS_S = 10
-    """Without a sign of life."""
-
-    _AGAIN_S = 10
-    """Until a worker that could not start is tried again."""
-
-    _not_before_s = 0.0
-    """When a worker that is missing may be tried again, on the monotonic clock."""
+    """A worker hangs if it leaves a ping unanswered for so many seconds."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        super().__init__(config, sockets)
-        self._seen_s = WeakKeyDictionary[Process, float]()
-        """When each worker was first looked at."""
-        # At once, not when uvicorn looks the next time.
-        signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())
+        """Start the process."""
+        self._pings, theirs = multiprocessing.Pipe()
+        self._started_s = time.monotonic()
+        self.process = _processes.Process(target=_run, args=(config, sockets, theirs))
+        resource_tracker.ensure_running()  # forking needs it, and starting it unblocks signals
+        # The forkserver must outlive a signal to the whole process group: it reports when the workers have ended.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        self.process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
 
-    def init_processes(self) -> None:
-        """See `Multiprocess`."""
-        self.keep_subprocess_alive()
+    def is_healthy(self) -> bool:
+        """Whether the process lives, and answers if it has had the time to start. Takes seconds if it hangs."""
+        if not self.process.is_alive():
+            return False
+        return time.monotonic() - self._started_s < self._STARTING_S or self._ping() is not None
 
-    def keep_subprocess_alive(self) -> None:
-        """See `Multiprocess`, which ends the service where a worker cannot start. Here it goes on if others serve.
+    def is_serving(self) -> bool:
+        """Whether the process lives and its server has started. Takes seconds if it hangs."""
+        return self.process.is_alive() and self._ping() is True
 
-        What was good when they started may have gone bad: the artifact's file, a folder, the memory that is left.
-        """
-        for worker in [*self.processes]:
-            seen_s = self._seen_s.setdefault(worker, time.monotonic())
-            is_starting = time.monotonic() - seen_s < self._STARTING_S
-            if worker.process.is_alive() if is_starting else worker.is_alive(self._HANGS_S):
-                continue
-            worker.kill()  # it hangs, where it has not ended
-            worker.join()
-            if self.should_exit.is_set():
-                return
-            others = [other for other in self.processes if other is not worker]
-            if worker.exitcode != STARTUP_FAILURE:
-                log.error("Worker %s has died, and is replaced", worker.pid)
-            elif any(other.process.is_alive() and other.is_ready(self._HANGS_S) for other in others):
-                log.error("Worker %s could not start, and is tried again in %d s", worker.pid, self._AGAIN_S)
-                self._not_before_s = time.monotonic() + self._AGAIN_S
-            else:
-                log.error("Worker %s could not start, and no other serves", worker.pid)
-                self.should_exit.set()
-                return
-            self.processes = others
-        while len(self.processes) < self.processes_num:
-            if self.processes and time.monotonic() < self._not_before_s:
-                break
-            self.processes.append(Worker(self.config, self.sockets))
-            self.processes[-1].start()
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal, if it lives."""
+        if self.process.pid is not None and self.process.is_alive():
+            os.kill(self.process.pid, number)
 
-    def terminate_all(self) -> None:
-        """See `Multiprocess`. Who comes now is refused; it would be kept waiting as long as one process listens."""
-        super().terminate_all()
-        for listener in self.sockets:
+    def kill(self) -> None:
+        """End the process, if it has not ended, and wait for its end."""
+        self.process.kill()
+        self.process.join()
+        self._pings.close()
+
+    def _ping(self) -> bool | None:
+        try:
+            self._pings.send(None)
+            return self._pings.recv() if self._pings.poll(self._HANGS_S) else None
+        except (OSError, EOFError):
+            return None
+
+
+class Supervisor:
+    """The main process of several workers. It replaces those that die, and passes SIGHUP on to all of them.
+
+    SIGHUP is blocked in the main process, and so it is in a worker that starts. A SIGHUP that comes while the worker
+    loads its model waits until the worker can handle it (`app/engine/reload.py`). So the supervisor has no handler
+    either: it asks whether the signal is pending.
+    """
+
+    _INTERVAL_S = 0.5
+    """The supervisor looks after the workers once in so many seconds."""
+
+    _RETRY_S = 10
+    """A worker that could not start is started again after so many seconds."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        self._config = config
+        self._sockets = sockets
+        self._workers: list[Worker] = []
+        self._not_before_s = 0.0
+        self._stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, and return the status to end with: `STARTUP_FAILURE` if no worker can
+        start."""
+        log.info("Started the supervisor [%d] of %d workers", os.getpid(), self._config.workers)
+        self._start_missing()
+        failed = False
+        while not (failed or self._stop.wait(self._INTERVAL_S)):
+            if signal.SIGHUP in signal.sigpending():
+                signal.sigwait({signal.SIGHUP})
+                self._signal_all(signal.SIGHUP)
+            failed = not all(self._keep(worker) for worker in [*self._workers])
+            if not failed and not self._stop.is_set():
+                self._start_missing()
+        self._signal_all(signal.SIGTERM)
+        for listener in self._sockets:  # a client that connects now is refused, and does not wait for the last worker
             listener.close()
+        for worker in self._workers:
+            worker.process.join()
+        log.info("Stopped the supervisor [%d]", os.getpid())
+        return STARTUP_FAILURE if failed else 0
 
-    def handle_signals(self) -> None:
-        """See `Multiprocess`."""
-        super().handle_signals()
-        if signal.SIGHUP in signal.sigpending():
-            signal.sigwait({signal.SIGHUP})
-            self.handle_hup()
+    def _keep(self, worker: Worker) -> bool:
+        """Drop a worker that has died or hangs. Return False if it could not start and no other worker serves.
 
-    def handle_hup(self) -> None:
-        """Pass it on."""
-        for worker in self.processes:
-            if worker.pid is not None and worker.process.is_alive():
-                os.kill(worker.pid, signal.SIGHUP)
+        A worker that cannot start does not end the service if others serve. What was good when they started may have
+        gone bad: the artifact's file, a folder, the memory that is left.
+        """
+        if worker.is_healthy():
+            return True
+        worker.kill()
+        if self._stop.is_set():
+            return True
+        others = [other for other in self._workers if other is not worker]
+        pid = worker.process.pid
+        if worker.process.exitcode != STARTUP_FAILURE:
+            log.error("Worker %s has died, and is replaced", pid)
+        elif any(other.is_serving() for other in others):
+            log.error("Worker %s could not start, and is tried again in %d s", pid, self._RETRY_S)
+            self._not_before_s = time.monotonic() + self._RETRY_S
+        else:
+            log.error("Worker %s could not start, and no other serves", pid)
+            return False
+        self._workers = others
+        return True
+
+    def _start_missing(self) -> None:
+        while len(self._workers) < self._config.workers:
+            if self._workers and time.monotonic() < self._not_before_s:
+                break
+            self._workers.append(Worker(self._config, self._sockets))
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            worker.signal(number)

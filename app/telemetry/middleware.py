@@ -17,18 +17,57 @@ from app.telemetry.context import RequestContext
 from app.telemetry.metrics import Metrics, Route
 
 
-class ObservingMiddleware:
-    """Observes requests and WebSocket connections by the template of their route, never by their path."""
+class Recorder:
+    """Counts and logs the requests that have ended in a turn of the event loop, together at its end."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, access: AccessLog | None) -> None:
+    def __init__(self, metrics: Metrics, access: AccessLog | None) -> None:
         """`access` is None for no access log."""
-        self.app = app
-        self._metrics = metrics
+        self.metrics = metrics
         self._access = access
+        self._ended: list[RequestContext] = []
+
+    def begin(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
+        """Begin the record of a request that is answered without an application. Its route has no parameters.
+
+        `finish` ends the record. Before anything else is done, `leave` has to be called.
+        """
+        return RequestContext(self.metrics.routes[path], headers)
+
+    def finish(self, context: RequestContext) -> None:
+        """Record a request that has been answered, or has failed."""
+        context.duration_s = time.perf_counter() - context.began_s
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self.count)
+        self._ended.append(context)
+
+    def count(self) -> None:
+        """Count and log what has ended since the last time."""
+        ended, self._ended = self._ended, []
+        for context in ended:
+            context.route.requests[context.status].add()
+            if context.status != HTTPStatus.SWITCHING_PROTOCOLS:  # how long a connection stays open is no latency
+                context.route.latency.observe(context.duration_s)
+            self.count_refusal(context)
+        if self._access is not None:
+            self._access.add(ended)
+
+    def count_refusal(self, context: RequestContext) -> None:
+        """Count why a request was refused, if it was. A connection may have several refusals, each in a message."""
+        if context.reason:
+            self.metrics.refused[context.reason].add()
+            context.reason = ""
+
+
+class RecordingMiddleware:
+    """Records requests and WebSocket connections by the template of their route, never by their path."""
+
+    def __init__(self, app: ASGIApp, recorder: Recorder) -> None:
+        self.app = app
+        self._recorder = recorder
+        self._metrics = metrics = recorder.metrics
         self._routes = metrics.routes
         self._templates = [(compile_path(path)[0], route) for path, route in metrics.routes.items() if "{" in path]
         self._sockets = 0
-        self._ended: list[RequestContext] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,14 +77,7 @@ class ObservingMiddleware:
         try:
             await self.app(scope, receive, context.send)
         finally:
-            self.finish(context)
-
-    def begin(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
-        """Observe a request to a route without parameters that is answered without an application.
-
-        `finish` ends that, and before anything else is done, `leave` has to.
-        """
-        return RequestContext(self._routes[path], headers)
+            self._recorder.finish(context)
 
     async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of a WebSocket: its messages are counted, and how long it stays open is no latency."""
@@ -62,7 +94,7 @@ class ObservingMiddleware:
             kind = message["type"]
             if kind == "websocket.send":
                 self._metrics.sent.add()
-                self._count_refusal(context)
+                self._recorder.count_refusal(context)
             elif kind in ("websocket.accept", "websocket.http.response.start"):
                 context.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", context.id)]
@@ -75,36 +107,11 @@ class ObservingMiddleware:
             await self.app(scope, counted_receive, observed_send)
         finally:
             self._open(-1)
-            self.finish(context)
+            self._recorder.finish(context)
 
     def _open(self, more: int) -> None:
         self._sockets += more
         self._metrics.sockets.set(self._sockets)
-
-    def finish(self, context: RequestContext) -> None:
-        """The request has been answered, or has failed."""
-        context.duration_s = time.perf_counter() - context.began_s
-        if not self._ended:
-            asyncio.get_running_loop().call_soon(self.count)
-        self._ended.append(context)
-
-    def count(self) -> None:
-        """Count and log what has ended since the last time."""
-        ended, self._ended = self._ended, []
-        for context in ended:
-            context.route.requests[context.status].add()
-            if context.status != 101:  # how long a connection stays open is no latency
-                context.route.latency.observe(context.duration_s)
-            if context.reason:
-                self._count_refusal(context)
-        if self._access is not None:
-            self._access.add(ended)
-
-    def _count_refusal(self, context: RequestContext) -> None:
-        """A connection may have several, each answered by a message."""
-        if context.reason:
-            self._metrics.refused[context.reason].add()
-            context.reason = ""
 
     def _template(self, path: str) -> Route:
         return next((route for pattern, route in self._templates if pattern.match(path)), self._metrics.other)

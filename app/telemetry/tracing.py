@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
-from starlette.types import Receive, Scope, Send
 
-from app.api.hotpath import HotPath
 from app.engine.forecaster import Forecast, Forecaster
 from app.telemetry.context import current
 
@@ -74,17 +72,6 @@ def start_tracing() -> "TracerProvider":
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     return provider
-
-
-class TracedHotPath(HotPath):
-    """The hot path as middleware of FastAPI's, inside the span that only FastAPI's routing would name."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._endpoints:
-            span = trace.get_current_span()
-            span.update_name(f"POST {scope['path']}")
-            span.set_attribute("http.route", scope["path"])
-        await super().__call__(scope, receive, send)
 
 
 class TracedForecaster(Forecaster):

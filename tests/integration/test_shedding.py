@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.server.shedding import MOST
+from app.server.shedding import MAX_TAKEN
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.metrics import total
 from tests.server import Server
@@ -28,7 +28,7 @@ def server(alone: Server) -> Server:
 
 @pytest.fixture(scope="module")
 def connections(server: Server) -> Iterator[list[socket.socket]]:
-    with accepted(server, MOST + SURPLUS) as made:
+    with accepted(server, MAX_TAKEN + SURPLUS) as made:
         yield made
 
 
@@ -71,8 +71,8 @@ def test_below_v2_a_refusal_has_the_form_of_its_protocol(server: Server, connect
 
 
 def test_nobody_who_asks_how_it_is_going_is_refused(server: Server, connections: list[socket.socket]) -> None:
-    requests = [post(PREDICT, path="/predict")] * MOST + [b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"] * SURPLUS
-    assert {status for status, _, _ in at_once(server, connections, requests)[MOST:]} == {200}
+    requests = [post(PREDICT, path="/predict")] * MAX_TAKEN + [b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"] * SURPLUS
+    assert {status for status, _, _ in at_once(server, connections, requests)[MAX_TAKEN:]} == {200}
 
 
 def test_a_connection_that_is_not_to_be_kept_ends_with_its_refusal(

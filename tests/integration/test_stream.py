@@ -9,8 +9,11 @@ from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pytest
 
+from app.api.dependencies import service_of
 from app.client import AsyncClient, Options, ServiceError
 from app.errors import DeadlineExceeded
 from app.main import create_app
@@ -51,7 +54,7 @@ class FailsAfter:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runtime, name)
 
-    def rollout(self, states: Sequence[State], steps: int) -> object:
+    def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         if self._left == 0:
             raise self._failure
         self._left -= 1
@@ -115,8 +118,8 @@ async def test_what_is_refused_is_refused_with_its_status(client: httpx.AsyncCli
 async def test_a_failure_on_the_way_is_the_last_event(tmp_path: Path, failure: Exception, status: int) -> None:
     app = create_app(Settings(model=make_small_artifact(tmp_path), workers=1))
     async with app.router.lifespan_context(app):
-        runtime = app.state.models.default.forecaster.runtime
-        app.state.models.default.forecaster.runtime = FailsAfter(runtime, 2, failure)
+        forecaster = service_of(app).serving.repository().default.forecaster
+        forecaster.runtime = FailsAfter(forecaster.runtime, 2, failure)
         transport = httpx.ASGITransport(app)
         http = httpx.AsyncClient(transport=transport, base_url="http://in-process")
         async with AsyncClient(http) as client, client.stream(SEQUENCE, 5000) as rollout:

@@ -13,7 +13,7 @@ import numpy as np
 from starlette.datastructures import Headers
 
 from app.api.endpoints import endpoints, stream
-from app.api.live_sequence import LiveSequence
+from app.api.live import LiveSequence
 from app.engine.loading import load
 from app.engine.repository import Repository
 from app.errors import Problem
@@ -158,8 +158,8 @@ class _Alone:
     async def ask(self, path: str, body: object, headers: Mapping[str, str] = JSON) -> Prepared:
         content = json.dumps(body).encode()
         try:
-            answer, _ = await self._endpoints[path].respond(headers["content-type"], content, self.models, _forever)
-            answers: dict[int, bytes | None] = {200: answer}
+            answer = await self._endpoints[path].respond(Headers(headers), content, self.models, _forever)
+            answers: dict[int, bytes | None] = {200: bytes(answer.body)}
         except Problem as problem:
             answers = {problem.status: bytes(problem_response(problem).body)}
         return Prepared(path, wire("POST", path, content, headers), answers)

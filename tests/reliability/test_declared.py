@@ -18,8 +18,8 @@ import httpx
 import pytest
 import schemathesis
 
-from app.server.shedding import MOST
-from app.server.timeouts import HEAD_BYTES
+from app.server.http import HEAD_BYTES
+from app.server.shedding import MAX_TAKEN
 from tests.artifacts import make_small_artifact
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.keys import AS_ADMIN, admin_keys
@@ -201,7 +201,7 @@ def until_at_rest(server: Server) -> None:
 
 
 def test_too_many_requests_at_once_are_refused_as_declared(server: Server, document: Document) -> None:
-    predictions = post(b'{"sequence": [1]}', path="/predict") * (2 * MOST // 16)
+    predictions = post(b'{"sequence": [1]}', path="/predict") * (2 * MAX_TAKEN // 16)
     for path in [*WORK, *OTHER_POSTS]:
         with accepted(server, 17) as (last, *others):
             with stopped(server):

@@ -10,7 +10,7 @@ from app.errors import NotReady
 from app.problems import problem_response
 from app.telemetry.context import current, worked
 from app.telemetry.metrics import Metrics
-from app.telemetry.middleware import ObservingMiddleware
+from app.telemetry.middleware import Recorder, RecordingMiddleware
 from tests.metrics import total
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def asked(path: str, app: Any, **scope: object) -> tuple[str, list[dict[st
         return {"type": "websocket.receive", "text": "1"}
 
     request = {"type": "http", "method": "POST", "path": path, "headers": [], **scope}
-    await ObservingMiddleware(app, metrics, None)(request, receive, send)
+    await RecordingMiddleware(app, Recorder(metrics, None))(request, receive, send)
     await asyncio.sleep(0)  # it is counted at the end of the turn
     return metrics.expose().decode(), sent
 
@@ -97,7 +97,7 @@ async def test_a_request_that_dies_is_a_500() -> None:
         pass
 
     with pytest.raises(ValueError):  # noqa: PT011 - it has no message
-        await ObservingMiddleware(die, metrics, None)(
+        await RecordingMiddleware(die, Recorder(metrics, None))(
             {"type": "http", "method": "POST", "path": "/predict", "headers": []}, nothing, nothing
         )
     await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.server.shedding import MOST, LoadShedder
+from app.server.shedding import MAX_TAKEN, LoadShedder
 
 TURN_S = 0.02
 
@@ -92,11 +92,11 @@ def test_an_idle_door_is_open_again_and_asks_for_nothing(loop: Loop) -> None:
     loop.turn(0.001)
     loop.turn(0.001)
     assert loop.soon == []
-    assert taken(there, 2 * MOST) < 6, "a moment without requests is not the end of a flood"
+    assert taken(there, 2 * MAX_TAKEN) < 6, "a moment without requests is not the end of a flood"
     for _ in range(3):
         loop.turn(0.01)
     loop.now_s += 1.1
-    assert taken(there, 2 * MOST) == MOST
+    assert taken(there, 2 * MAX_TAKEN) == MAX_TAKEN
 
 
 def test_a_turn_takes_no_more_when_its_time_is_used_up(loop: Loop) -> None:
@@ -127,4 +127,4 @@ def test_a_real_loop_ends_its_turns() -> None:
         await waits_for_turns(there)
         return there.limit
 
-    assert asyncio.run(ask()) == MOST
+    assert asyncio.run(ask()) == MAX_TAKEN

@@ -1,0 +1,280 @@
+"""The HTTP edge: uvicorn's protocol, with what a service needs that strangers can reach.
+
+`HttpProtocol.on_headers_complete` decides on every request: a violation of HTTP gets 400, surplus load 503, a small
+forecast is held for an inline answer, and everything else goes to the application. Beside that, the protocol gives
+connections deadlines, limits what a request may send that is of no use, and lets no answer be lost at the end.
+
+This module and `app/server/websocket.py` are all that depends on uvicorn's internals; `docs/decisions/uvicorn.md` says
+why, and a test holds the source that is subclassed. `SINE_HTTP=uvicorn` serves without both.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.errors import HeadTooLarge, Malformed, Overloaded, Problem, RequestTimeout
+from app.problems import is_open_inference
+from app.server.balancing import ConnectionBalancer
+from app.server.coalescing import CoalescingTransport, coalescing
+from app.server.conformance import violation
+from app.server.inline import InlineResponder
+from app.server.responses import refusal
+from app.server.shedding import LoadShedder
+from app.server.timeouts import LINGER_S, Deadline, watch
+
+HEAD_BYTES = 65_536
+"""A request may have so many bytes in its head and around its chunks."""
+
+FRAMING_ALLOWANCE = 16
+"""Framing bytes tolerated for each byte of a chunk's content: a chunk may have one byte, and its size be padded."""
+
+UNWANTED_BYTES = 16_777_216
+"""The connection of a request that has been answered is closed after so many more bytes of it.
+
+They are read until then, because a client may send all of its request before it reads, and closing loses the answer.
+"""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What all connections of a worker share. It is the entry `edge` in the state of the application's lifespan."""
+
+    shedder: LoadShedder
+    balancer: ConnectionBalancer
+    inline: InlineResponder | None
+    """None if every request goes to the application."""
+
+    record_shed: Callable[[str], object]
+    """Takes the path of each request that was shed."""
+
+    receive_timeout_s: float
+    """Seconds that a client has to send a request as a whole, or to take something of an answer."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    transport: CoalescingTransport  # type: ignore[assignment]
+
+    # The life of a connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol.connection_made`."""
+        super().connection_made(coalescing(transport, self.loop))  # type: ignore[arg-type]
+        self._edge: Edge = self.app_state["edge"]
+        self._malformed = Malformed("This is not an HTTP request, or could be read in two ways (RFC 9112).")
+        self._held = False  # the head of a request, until its body is there
+        self._held_body = b""
+        self._unused_bytes = 0
+        self._draining = False
+        self._deadline = Deadline(self._edge.receive_timeout_s, _FIRST_REQUEST, self.loop.time())
+        watch(self.loop, self.connections)  # type: ignore[arg-type]
+        self._edge.balancer.opened(len(self.connections))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol.connection_lost`."""
+        if self._held and self._edge.inline is not None:
+            self._held = False
+            self._edge.inline.record_gone(self.url, self.headers, self._head_s)
+        super().connection_lost(exc)
+        self._edge.balancer.publish(len(self.connections))
+
+    def shutdown(self) -> None:
+        """Finish what has begun, and take one more request that may be on its way already.
+
+        Uvicorn closes an idle connection at once, and what its client has just sent is lost.
+        """
+        if self._held:
+            self._hand_on_held()  # a request whose body is on its way has been accepted
+        self._draining = True
+        if self._has_answered():
+            self.loop.call_later(LINGER_S, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def _close_if_idle(self) -> None:
+        if self._has_answered():
+            self.transport.close_now()
+
+    # The life of a request
+
+    def data_received(self, data: bytes) -> None:
+        """Parse `data`, then count the bytes that were neither content nor wanted."""
+        super().data_received(data)
+        in_head = self._in_head()
+        if not (in_head or self.transport.receiving):
+            self._unused_bytes = 0
+            return
+        self._unused_bytes = max(0, self._unused_bytes + len(data))
+        if in_head or not self._has_answered():
+            if self._unused_bytes > HEAD_BYTES:
+                self._refuse(HeadTooLarge(HEAD_BYTES))
+        elif self._unused_bytes > UNWANTED_BYTES:
+            self.transport.close_now()
+
+    def on_headers_complete(self) -> None:
+        """Decide what becomes of the request. An exception ends the parsing, and calls `send_400_response`."""
+        upgrade, answering = self.parser.should_upgrade(), not self._has_answered()
+        why = violation(self.headers, self.parser.get_http_version(), upgrade, answering)
+        if why:
+            self._malformed = Malformed(why)
+            raise self._malformed
+        can_answer = not (answering or upgrade) and self.parser.get_method() == b"POST"
+        if not self._edge.shedder.takes() and can_answer:
+            self._shed()
+        elif can_answer and self._is_answered_inline():
+            self._held, self._head_s = True, time.perf_counter()
+        else:
+            self._hand_on()
+
+    def on_chunk_header(self) -> None:
+        """Drop the trailer of a chunked body, which the parser would append to the headers without limit."""
+        self.headers = _NOWHERE
+
+    def on_body(self, body: bytes) -> None:
+        """See `HttpToolsProtocol`."""
+        if self._held:
+            self._held_body += body
+            return
+        if not self._has_answered():
+            self._unused_bytes -= FRAMING_ALLOWANCE * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        if self._held and self._edge.inline is not None:
+            defaults, send = self.server_state.default_headers, self.transport.write_answer
+            if self._edge.inline.answer(self.url, self.headers, self._held_body, self._head_s, defaults, send):
+                self._held, self._held_body = False, b""
+                return self._complete()
+            self._hand_on_held()
+        super().on_message_complete()
+        self.transport.received()
+        self._unused_bytes = 0
+
+    def on_response_complete(self) -> None:
+        """Start the next request of the pipeline. This is uvicorn's method without its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP. Uvicorn would write the refusal into an answer that has begun, too."""
+        self._refuse(self._malformed)
+
+    # What becomes of a request
+
+    def _shed(self) -> None:
+        """Refuse a request without doing anything for it."""
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        keep_alive = self.parser.should_keep_alive() and not self._draining
+        self.transport.receiving = True
+        self.transport.write(_overloaded(is_open_inference(path), keep_alive))
+        self._complete()
+        if not keep_alive:
+            self.transport.close()
+        self._edge.record_shed(path)
+
+    def _is_answered_inline(self) -> bool:
+        return (
+            self._edge.inline is not None
+            and self._edge.inline.takes(self.url, self.headers)
+            and self.parser.should_keep_alive()
+            and not (self.expect_100_continue or self._draining)
+            and not (self.flow.write_paused or self.transport.is_closing())
+        )
+
+    def _hand_on(self) -> None:
+        """Give the request to the application."""
+        super().on_headers_complete()
+        self.transport.receiving = True
+        # The parser does not read on after a request for a protocol that is not spoken here.
+        if self.cycle is not None and (self._draining or (self.parser.should_upgrade() and not self._should_upgrade())):
+            self.cycle.keep_alive = False
+
+    def _hand_on_held(self) -> None:
+        """Give a held request to the application, as if its head had come only now."""
+        self._held, body, self._held_body = False, self._held_body, b""
+        self._hand_on()
+        self.on_body(body)
+
+    def _complete(self) -> None:
+        """Mark the request as answered without the application."""
+        self.cycle = CompletedCycle(self.scope)  # type: ignore[assignment]
+        self.on_response_complete()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer in the application's place, unless it has begun to answer, and close."""
+        if self.transport.is_closing():
+            return
+        if not (self.transport.receiving if self._has_answered() else self.cycle.response_started):
+            self.transport.write(refusal(problem))
+        self.transport.close_now()
+
+    # What the connection waits for
+
+    def check_deadline(self, now_s: float) -> None:
+        """See `app.server.timeouts.Connection`."""
+        awaited = self._waiting_for()
+        if not self._deadline.has_passed(awaited, now_s):
+            return
+        if awaited is self.scope:
+            self._refuse(RequestTimeout(self._edge.receive_timeout_s))
+        else:  # there is no request to answer, or the client does not take the answer
+            self.transport.abort()
+
+    def _waiting_for(self) -> object:
+        """What the client has to do now: send the rest of a request, take its answer, or begin. None for nothing."""
+        if self.flow.write_paused:
+            return self.transport.get_write_buffer_size()
+        answering = not self._has_answered()
+        if self._held or self._in_head() or (answering and self.transport.receiving):
+            return self.scope
+        return None if answering else self.cycle or _FIRST_REQUEST  # an idle connection: the last request, answered
+
+    def _has_answered(self) -> bool:
+        """Whether no request is being answered, so that a write overtakes no answer."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _in_head(self) -> bool:
+        """Whether the parser is inside the head of a request."""
+        return not self._held and self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
+
+class CompletedCycle:
+    """The attributes that uvicorn reads of the last request, for one that was answered without an application."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+    """Uvicorn sets it. Nothing waits for it."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+
+
+class _Nowhere(list[tuple[bytes, bytes]]):
+    """A list of headers that stays empty."""
+
+    def append(self, header: tuple[bytes, bytes], /) -> None:
+        """Drop `header`."""
+
+
+_NOWHERE = _Nowhere()
+
+_FIRST_REQUEST = object()
+"""What a new connection waits for. The connection itself would keep itself alive, with all that it was sent."""
+
+
+@cache
+def _overloaded(open_inference: bool, keep_alive: bool) -> bytes:
+    return refusal(Overloaded(1), "/v2" if open_inference else "", keep_alive)
