@@ -13,11 +13,11 @@ from model.metadata import Metadata
 from training.tables import Table
 
 _USES = {
-    "sine": "Continues a clean sine whose period is in the range below, whatever its phase and amplitude. It is not "
-    "meant for sums of waves, for trends, for series with a level that is not zero, or for periods outside of the "
+    "sine": "The model continues a clean sine whose period is in the range below, with any phase and amplitude. It is "
+    "not meant for sums of waves, for trends, for series with a level that is not zero, or for periods outside of the "
     "range.",
-    "series": "Continues series like those that it was trained on, in the same units and with the same distance in "
-    "time between values. It knows nothing that has happened since.",
+    "series": "The model continues series like those that it was trained on, in the same units and with the same "
+    "distance in time between values. It knows nothing of later events.",
 }
 
 
@@ -28,24 +28,24 @@ def model_card(artifact: Artifact) -> str:
     shape = about.architecture
     parts = [
         f"# Model card: {about.name} {about.version}",
-        "`python -m training card` writes this page from the artifact's own metadata; a test compares.",
-        "## What it is",
-        f"A recurrent network ({shape.cell}, {_counted(shape.layers, 'layer')} of {shape.hidden} units) that predicts "
-        f"the next value of a sequence and feeds it back for a rollout. Trained with torch "
-        f"{about.torch_version}; sha256 of the artifact `{artifact.digest}`.",
-        "## What it is for",
+        "`python -m training card` writes this page from the artifact's own metadata. A test compares the two.",
+        "## What the model is",
+        f"It is a recurrent network ({shape.cell}, {_counted(shape.layers, 'layer')} of {shape.hidden} units) that "
+        f"predicts the next value of a sequence and feeds it back for a rollout. It was trained with torch "
+        f"{about.torch_version}. The sha256 of the artifact is `{artifact.digest}`.",
+        "## What the model is for",
         _USES[kind],
-        "## What it was trained on",
+        "## Training data",
         _listed(about.data),
-        "## How well it does",
+        "## Errors",
         _errors(about),
-        "AR(2), fitted by least squares, is exact on a clean sine up to rounding: a model of clean sines is something "
-        "to learn from, not one to beat mathematics with."
+        "AR(2), fitted by least squares, is exact on a clean sine up to rounding: use a model of clean sines to learn "
+        "from, and not to beat mathematics."
         if kind == "sine"
-        else "The baselines were fitted to everything before the held-out part, and stand beside the model.",
-        "## How sure it is",
+        else "The baselines were fitted to everything before the held-out part.",
+        "## Prediction intervals",
         _coverage(about),
-        "## How it was trained",
+        "## Training options",
         _listed(about.training),
     ]
     return "\n\n".join(parts) + "\n"
@@ -76,7 +76,7 @@ def _errors(about: Metadata) -> str:
         for name in names
     }
     unit = "amplitude" if about.data.get("kind", "sine") == "sine" else "standard deviation of the training part"
-    title = f"Errors on what training never saw, as fractions of the {unit}:"
+    title = f"Errors on data that training never saw, as fractions of the {unit}:"
     return str(Table(title, "", [column.replace("_", " ") for column in columns], rows))
 
 
@@ -84,19 +84,23 @@ def _coverage(about: Metadata) -> str:
     """What is known of the intervals."""
     made = about.intervals
     if made is None:
-        return "It has no intervals: it says nothing of that."
-    columns = ["at the least", "on average", "at the most"]
+        return "The model has no prediction intervals."
+    columns = ["least", "mean", "most"]
     rows = {f"{row.context} values, {row.level} %": [row.lowest, row.mean, row.highest] for row in made.coverage}
     contexts = " or ".join(f"{context}" for context in made.contexts)
     return "\n\n".join(
         [
-            f"`level` in a request asks for prediction intervals, of up to {made.horizon} steps, from sequences of at "
-            f"least {made.contexts[0]} values. They are split conformal: as wide as the errors of {made.rollouts:,} "
-            f"rollouts from {contexts} values that training never saw, at each step by itself. They hold for sequences "
-            "like those: a clean sine is one where the data above are sines.",
+            f"`level` in a request asks for prediction intervals. They exist for sequences of at least "
+            f"{made.contexts[0]} values and for up to {made.horizon} steps. They are split conformal: at each step, "
+            f"their width comes from the errors of {made.rollouts:,} rollouts from {contexts} values that training "
+            "never saw. They hold for sequences like those of the training data: for clean sines, where the data "
+            "above are sines.",
             str(
                 Table(
-                    "How many per cent of as many fresh rollouts they held, over all steps:", "asked for", columns, rows
+                    "Percentage of as many fresh rollouts inside the intervals, over all steps:",
+                    "given, level",
+                    columns,
+                    rows,
                 )
             ),
         ]
