@@ -36,7 +36,7 @@ def _role(process: memory.Memory, processes: Sequence[memory.Memory]) -> str:
     commands = {each.pid: each.command for each in processes}
     if len(processes) == 1 or "forkserver" in commands.get(process.parent, ""):
         return "worker"
-    return "that which they are forked from" if "forkserver" in process.command else "supervisor"
+    return "forkserver" if "forkserver" in process.command else "supervisor"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

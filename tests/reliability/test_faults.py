@@ -153,7 +153,7 @@ async def test_workers_whose_origin_is_killed_finish_and_are_replaced(server: Se
     assert running.refused == 0
     assert len(running.answers) == 1
     got = sum(running.answers.values()) + 1
-    results.add(Result("kill -9 of what workers are forked from, under load", 1, got, got, wrong=0, lost=0))
+    results.add(Result("kill -9 of the forkserver under load", 1, got, got, wrong=0, lost=0))
 
 
 async def test_clients_that_vanish_stop_the_work_and_leave_nothing(

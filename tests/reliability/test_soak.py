@@ -273,4 +273,4 @@ async def test_work_that_nobody_waits_for_ends(server: Server, full: bool, resul
         _, _, after = _metrics(server)
         assert after - before < 8 * MAX_STEPS, "half of what was asked for"
     assert _inside(server)[0] == tasks
-    results.add(Result("rollouts of 10^6 steps left alone", 16 * times, 16 * times, 0, wrong=0, lost=0))
+    results.add(Result("abandoned rollouts of 10^6 steps", 16 * times, 16 * times, 0, wrong=0, lost=0))

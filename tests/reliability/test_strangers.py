@@ -65,5 +65,5 @@ async def test_no_request_without_a_right_key_is_answered(tmp_path: Path, full: 
                 group.create_task(ask(client))
     rounds = tries // CONNECTIONS * CONNECTIONS
     answered = 2 * rounds - len(wrong)
-    results.add(Result("requests without a right key", rounds, 2 * rounds, answered, len(wrong), 0))
+    results.add(Result("requests without a valid key", rounds, 2 * rounds, answered, len(wrong), 0))
     assert wrong == []
