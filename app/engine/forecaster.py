@@ -8,7 +8,7 @@ thread (`app/engine/model_thread.py`).
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,16 @@ has to wake the loop, and to interleave it with what else waits there."""
 FIRST_PART, PART = 16, 256
 """Values in the first part of a stream, and in the largest; each is twice the one before. The first are there soon,
 even where the next parts are made before they are sent; the largest, about 5 kB of JSON, are never long to wait for."""
+
+
+Charge = Callable[[int], None]
+"""Charges the current request for so many steps. Raises Problem if that is more than it may ask for."""
+
+Span = Callable[[int, int, int], AbstractContextManager[Callable[[bool], None]]]
+"""Observes a forecast of so many rows, of the length of the longest one, and of so many steps each. The context manager
+gives a function that is called at the end and told whether the forecast has diverged."""
+
+_NO_SPAN = nullcontext[Callable[[bool], None]](lambda diverged: None)
 
 
 class Forecast(NamedTuple):
@@ -52,11 +62,13 @@ class Forecaster:
         self,
         runtime: Runtime,
         limits: Limits,
-        metrics: Metrics | None = None,
+        metrics: Metrics,
+        charge: Charge | None = None,
+        span: Span | None = None,
     ) -> None:
-        """`metrics` count what is done; by default, some that nobody reads."""
+        """`charge` is called before anything else is done for a request; `span` is around all that is done for it."""
         self.runtime = runtime
-        metrics = metrics or Metrics(())
+        self._charge, self._span = charge, span
         self._admission = Admission(runtime, limits, metrics.pending)
         self._thread = ModelThread(runtime, self._admission, metrics)
         self._inline, self._ended = metrics.stages["inline"], metrics.ended
@@ -94,8 +106,26 @@ class Forecaster:
             DeadlineExceeded: it was not done in time.
             ClientGone: nobody waits for it any more.
         """
+        if self._span is None:  # not a context manager that does nothing: a small forecast would notice its cost
+            return await self._forecast(sequence, steps, timeout_s, client_gone, state, keeps_state)
+        with self._span(1, len(sequence), steps) as ended:
+            forecast = await self._forecast(sequence, steps, timeout_s, client_gone, state, keeps_state)
+            ended(forecast.diverged)
+        return forecast
+
+    async def _forecast(
+        self,
+        sequence: Sequence[float],
+        steps: int,
+        timeout_s: float | None,
+        client_gone: Callable[[], Awaitable[object]] | None,
+        state: State | None,
+        keeps_state: bool,
+    ) -> Forecast:
         cost = len(sequence) + steps
-        if self.is_inline(cost):
+        if self._charge is not None:
+            self._charge(cost)
+        if cost <= self._inline_steps:
             forecast = self._at_once(sequence, steps, state, keeps_state)
         else:
             self._admission.check(cost, self._admission.timeout_s(timeout_s))
@@ -109,22 +139,27 @@ class Forecaster:
     ) -> AsyncGenerator[Forecast]:
         """The same values in parts. Each is computed when it is asked for, so a slow reader slows only itself.
 
-        Admitted, or refused, as a whole, when the first part is asked for; `timeout_s` is for each part. For the rest
-        see `forecast`.
+        Charged and admitted, or refused, as a whole, when the first part is asked for; `timeout_s` is for each part.
+        For the rest see `forecast`.
         """
-        self._admission.check(len(sequence) + steps, self._admission.timeout_s(timeout_s))
-        size = self._first_part_steps
-        with self._counting_given_up():
-            while steps > 0:
-                wanted = min(steps, size)
-                if len(sequence) + wanted <= self._inline_steps:
-                    part = self._at_once(sequence, wanted, state, keeps_state=True)
-                else:
-                    part = await self._queued(sequence, wanted, timeout_s, None, state, keeps_state=True)
-                yield part
-                sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
-                size = min(2 * size, self._part_steps)
-        self._count_end(part)
+        with _NO_SPAN if self._span is None else self._span(1, len(sequence), steps) as ended:
+            cost = len(sequence) + steps
+            if self._charge is not None:
+                self._charge(cost)
+            self._admission.check(cost, self._admission.timeout_s(timeout_s))
+            size = self._first_part_steps
+            with self._counting_given_up():
+                while steps > 0:
+                    wanted = min(steps, size)
+                    if len(sequence) + wanted <= self._inline_steps:
+                        part = self._at_once(sequence, wanted, state, keeps_state=True)
+                    else:
+                        part = await self._queued(sequence, wanted, timeout_s, None, state, keeps_state=True)
+                    yield part
+                    sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
+                    size = min(2 * size, self._part_steps)
+            self._count_end(part)
+            ended(part.diverged)
 
     async def forecast_batch(
         self,
@@ -139,16 +174,21 @@ class Forecaster:
         """
         if len(rows) == 1:
             return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
-        cost = max(map(len, rows)) + steps
-        if cost * len(rows) <= self._inline_steps:
-            forecasts = [self._at_once(row, steps) for row in rows]
-        else:
-            timeout_s = self._admission.timeout_s(timeout_s)
-            self._admission.check(cost, timeout_s, len(rows))
-            with self._counting_given_up(len(rows)), self._admission.pending(cost, len(rows)):
-                forecasts = await self._admitted_batch(rows, steps, cost, timeout_s, client_gone)
-        for forecast in forecasts:
-            self._count_end(forecast)
+        longest = max(map(len, rows))
+        cost = longest + steps
+        with _NO_SPAN if self._span is None else self._span(len(rows), longest, steps) as ended:
+            if self._charge is not None:
+                self._charge(sum(len(row) + steps for row in rows))
+            if cost * len(rows) <= self._inline_steps:
+                forecasts = [self._at_once(row, steps) for row in rows]
+            else:
+                timeout_s = self._admission.timeout_s(timeout_s)
+                self._admission.check(cost, timeout_s, len(rows))
+                with self._counting_given_up(len(rows)), self._admission.pending(cost, len(rows)):
+                    forecasts = await self._admitted_batch(rows, steps, cost, timeout_s, client_gone)
+            for forecast in forecasts:
+                self._count_end(forecast)
+            ended(any(forecast.diverged for forecast in forecasts))
         return forecasts
 
     async def _admitted_batch(

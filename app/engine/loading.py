@@ -8,29 +8,16 @@ import torch
 
 from app.engine.admission import Limits
 from app.engine.forecaster import Forecaster
-from app.engine.quotas import MeteredForecaster, rates
+from app.engine.quotas import quota
 from app.engine.repository import Repository, SameName, ServedModel, version_header
 from app.schemas import ModelInfo
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from app.telemetry.tracing import TracedForecaster
+from app.telemetry.tracing import forecast_span
 from model.artifact import Artifact, ArtifactError, ArtifactMissing, read_artifact
 from model.runtime.select import DeviceUnavailable, open_runtime
 
 log = logging.getLogger(__name__)
-
-
-class TracedMeteredForecaster(TracedForecaster, MeteredForecaster):
-    """Both: what is refused for its rate has a span too."""
-
-
-_FORECASTERS = {
-    (False, False): Forecaster,
-    (True, False): TracedForecaster,
-    (False, True): MeteredForecaster,
-    (True, True): TracedMeteredForecaster,
-}
-"""By whether forecasts are traced, and charged to the owner of a key."""
 
 
 def load(settings: Settings, metrics: Metrics) -> Repository:
@@ -116,9 +103,9 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
         device=opened.runtime.device,
     )
     limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
-    forecaster = _FORECASTERS[settings.tracing, settings.steps_per_second is not None](opened.runtime, limits, metrics)
-    if isinstance(forecaster, MeteredForecaster):
-        forecaster.rates = rates(settings)
+    charge = None if settings.steps_per_second is None else quota(settings).charge_request
+    span = forecast_span if settings.tracing else None
+    forecaster = Forecaster(opened.runtime, limits, metrics, charge, span)
     return ServedModel(
         path, info, forecaster, artifact.intervals, metrics.inference_of(info.name), version_header(info)
     )

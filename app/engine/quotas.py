@@ -13,17 +13,13 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from app.engine.forecaster import Forecast, Forecaster
 from app.errors import RateExceeded, WorkTooLarge
 from app.settings import Settings
 from app.shared_memory.folders import RATES_FOLDER
@@ -96,6 +92,14 @@ class Quota:
         self._windows = SharedWindows(folder)
         self._limiter = SlidingWindowCounterRateLimiter(self._windows)
 
+    def charge_request(self, steps: int) -> None:
+        """Count so many steps as those of the owner of the current request's key. Raises as `charge` does.
+
+        What is refused for other reasons after that, such as too much load, stays charged.
+        """
+        if (context := current()) is not None:
+            self.charge(context.owner.decode(), steps)
+
     def charge(self, owner: str, steps: int) -> None:
         """Count so many steps as this owner's.
 
@@ -124,43 +128,9 @@ def wait_s(window: tuple[int, float, int, float], seconds: int, room: int) -> fl
     return ends_s + seconds * (1 - room / now)
 
 
-class MeteredForecaster(Forecaster):
-    """Forecasts that are charged to the owner of the request's key before anything else is done for them.
-
-    What is refused for other reasons after that, such as too much load, stays charged.
-    """
-
-    rates: Quota
-    """Set before the first forecast."""
-
-    async def forecast(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> Forecast:
-        """See `Forecaster.forecast`."""
-        self._charge(len(sequence) + steps)
-        return await super().forecast(sequence, steps, *rest, **named)
-
-    async def stream(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> AsyncGenerator[Forecast]:
-        """See `Forecaster.stream`. All of it is charged at the beginning."""
-        self._charge(len(sequence) + steps)
-        async with aclosing(super().stream(sequence, steps, *rest, **named)) as parts:
-            async for part in parts:
-                yield part
-
-    async def forecast_batch(
-        self, rows: Sequence[Sequence[float]], steps: int, *rest: Any, **named: Any
-    ) -> list[Forecast]:
-        """See `Forecaster.forecast_batch`."""
-        if len(rows) > 1:  # one is a `forecast`
-            self._charge(sum(len(row) + steps for row in rows))
-        return await super().forecast_batch(rows, steps, *rest, **named)
-
-    def _charge(self, steps: int) -> None:
-        if (context := current()) is not None:
-            self.rates.charge(context.owner.decode(), steps)
-
-
 @cache
-def rates(settings: Settings) -> Quota:
-    """Those of `settings`, counted together with all workers, and for all models alike."""
+def quota(settings: Settings) -> Quota:
+    """That of `settings`, counted together with all workers, and for all models alike."""
     folder = os.environ.get(RATES_FOLDER)
     steps = (settings.steps_per_second or 0) * settings.burst_s
     return Quota(steps, settings.burst_s, None if folder is None else Path(folder))

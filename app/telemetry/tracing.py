@@ -1,19 +1,18 @@
 """OpenTelemetry traces, off by default: then nothing here is called, and nothing of the SDK is imported.
 
 FastAPI makes the span of a request and takes its parent from the request's traceparent; the SDK exports it, as the
-standard OTEL_* variables say. What is added here: a span around each forecast, the route of a request that the hot path
-answers, and the trace's id for the logs. No span holds anything of a body or of a query.
+standard OTEL_* variables say. So the hot path is off where traces are on. What is added here: a span around each
+forecast, and the trace's id for the logs. No span holds anything of a body or of a query.
 """
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
-from app.engine.forecaster import Forecast, Forecaster
 from app.telemetry.context import current
 
 if TYPE_CHECKING:
@@ -74,44 +73,17 @@ def start_tracing() -> "TracerProvider":
     return provider
 
 
-class TracedForecaster(Forecaster):
-    """Forecasts with a span around each, a stream being one."""
-
-    async def forecast(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> Forecast:
-        """See `Forecaster.forecast`."""
-        with _span(sequence, steps) as ended:
-            forecast = await super().forecast(sequence, steps, *rest, **named)
-            ended(forecast)
-        return forecast
-
-    async def stream(self, sequence: Sequence[float], steps: int, *rest: Any, **named: Any) -> AsyncGenerator[Forecast]:
-        """See `Forecaster.stream`."""
-        with _span(sequence, steps) as ended:
-            async with aclosing(super().stream(sequence, steps, *rest, **named)) as parts:
-                async for part in parts:
-                    yield part
-            ended(part)
-
-    async def forecast_batch(
-        self, rows: Sequence[Sequence[float]], steps: int, *rest: Any, **named: Any
-    ) -> list[Forecast]:
-        """See `Forecaster.forecast_batch`."""
-        if len(rows) == 1:  # as `forecast`
-            return await super().forecast_batch(rows, steps, *rest, **named)
-        with _span(max(rows, key=len), steps, len(rows)) as ended:
-            forecasts = await super().forecast_batch(rows, steps, *rest, **named)
-            ended(max(forecasts, key=lambda forecast: forecast.diverged))
-        return forecasts
-
-
 @contextmanager
-def _span(sequence: Sequence[float], steps: int, rows: int = 1) -> Iterator[Callable[[Forecast], None]]:
-    """A span that is told how the forecast ended."""
-    size = {"sine.rows": rows, "sine.sequence_length": len(sequence), "sine.steps": steps}
+def forecast_span(rows: int, length: int, steps: int) -> Iterator[Callable[[bool], None]]:
+    """A span around a forecast of so many rows, of the length of the longest one, and of so many steps each.
+
+    It gives a function that is called at the end and told whether the forecast has diverged.
+    """
+    size = {"sine.rows": rows, "sine.sequence_length": length, "sine.steps": steps}
     span = _tracer.start_span("forecast", attributes=size)
 
-    def ended(forecast: Forecast) -> None:
-        span.set_attribute("sine.finish_reason", "diverged" if forecast.diverged else "length")
+    def ended(diverged: bool) -> None:
+        span.set_attribute("sine.finish_reason", "diverged" if diverged else "length")
 
     try:
         yield ended
