@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     """How log lines are written. auto takes text on a terminal, and JSON everywhere else."""
 
     tracing: bool = False
-    """Export OpenTelemetry traces as the OTEL_* variables say, for which the extra `telemetry` has to be installed."""
+    """Export OpenTelemetry traces as the OTEL_* variables say. Needs the extra `telemetry`; turns the hot path off."""
 
     @field_validator("api_keys", "admin_keys")
     @classmethod

@@ -22,7 +22,7 @@ VALUE = 0.123456789
 
 @pytest.fixture(scope="module")
 def traced(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Server]]:
-    """A server with the hot path, and one without."""
+    """A server that is asked for the hot path, and one that is not: with traces, FastAPI answers in both."""
     folder = tmp_path_factory.mktemp("traced")
     settings = {"model": make_small_artifact(folder), "workers": 1, "tracing": True}
     with exporting_to(receiver), serve_both_ways(folder, **settings) as (hot, plain):
