@@ -27,7 +27,7 @@ from app.engine.reload import Reload
 from app.engine.serving import Serving
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.open_inference import routes as open_inference
-from app.open_inference.inference import inference
+from app.open_inference.inference import inference, model_at
 from app.server.balancing import ConnectionBalancer
 from app.server.http import Edge
 from app.server.inline import InlineResponder
@@ -130,7 +130,7 @@ def handler(this: Service, path: str) -> Handler | None:
     for endpoint in (this.predict, this.generate):
         if path == endpoint.path:
             return lambda headers, body, gone: endpoint.respond(headers, body, this.serving.repository(), gone)
-    served = this.serving.current.at_infer_path(path) if this.serving.current is not None else None
+    served = model_at(path, this.serving.current) if this.serving.current is not None else None
     if served is None:
         return None
     return lambda headers, body, gone: inference(this.settings).respond(headers, body, served, gone)

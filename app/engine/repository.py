@@ -12,9 +12,8 @@ from urllib.parse import quote
 
 from app.engine.forecaster import Forecaster
 from app.errors import UnknownModel
-from app.open_inference.schemas import VERSION
-from app.open_inference.statistics import InferenceCounters
 from app.schemas import ModelInfo
+from app.telemetry.inference import InferenceCounters
 from model.artifact import ArtifactError
 from model.intervals import Intervals
 
@@ -57,7 +56,6 @@ class Repository:
             other = self._by_name.setdefault(each.info.name, each)
             if other is not each:
                 raise SameName(f"{other.path} and {each.path} both hold a model named '{each.info.name}'")
-        self._by_infer_path = {path: each for each in served for path in _infer_paths(each.info.name)}
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._by_name.values())
@@ -66,20 +64,16 @@ class Repository:
         """The model of this name; the default for None. Raises UnknownModel if there is none."""
         if name is None:
             return self.default
-        found = self._by_name.get(name)
+        found = self.find(name)
         if found is None:
             raise UnknownModel(self._by_name)
         return found
 
-    def at_infer_path(self, path: str) -> ServedModel | None:
-        """The model whose inference the Open Inference Protocol has at this path."""
-        return self._by_infer_path.get(path)
+    def find(self, name: str) -> ServedModel | None:
+        """The model of this name; None if there is none."""
+        return self._by_name.get(name)
 
 
 def version_header(info: ModelInfo) -> tuple[bytes, bytes]:
     """The model's version and the beginning of its digest. What a header cannot hold of a version is %-encoded."""
     return VERSION_HEADER, f"{quote(info.version)}+{info.digest[:12]}".encode()
-
-
-def _infer_paths(model: str) -> tuple[str, str]:
-    return f"/v2/models/{model}/infer", f"/v2/models/{model}/versions/{VERSION}/infer"

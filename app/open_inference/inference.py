@@ -4,6 +4,7 @@ Parse, forecast, serialise, like `app/api/endpoints.py`, with tensors in place o
 """
 
 import asyncio
+import re
 import time
 from functools import cache
 from typing import Any
@@ -13,10 +14,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from app.api.endpoints import ClientGone, numbers
-from app.engine.repository import ServedModel
+from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged
 from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
-from app.open_inference.statistics import Durations
+from app.open_inference.schemas import VERSION
 from app.open_inference.tensors import (
     LENGTH_HEADER,
     Asked,
@@ -27,6 +28,7 @@ from app.open_inference.tensors import (
     with_data,
 )
 from app.settings import Settings
+from app.telemetry.inference import Durations
 
 Values = npt.NDArray[Any]
 """Of the tensor's own type, flat."""
@@ -92,3 +94,12 @@ async def _response(asked: Asked, values: Values, current: ServedModel, accept_e
 def inference(settings: Settings) -> Inference:
     """The endpoint, with the limits of `settings`."""
     return Inference(settings)
+
+
+_infer_path = re.compile(rf"/v2/models/([^/]+)(?:/versions/{VERSION})?/infer").fullmatch
+
+
+def model_at(path: str, repository: Repository) -> ServedModel | None:
+    """The model whose inference the protocol has at `path`; None where there is none."""
+    match = _infer_path(path)
+    return repository.find(match[1]) if match else None

@@ -36,6 +36,7 @@ from app.open_inference.descriptions import (
 )
 from app.open_inference.inference import Inference
 from app.open_inference.schemas import EXTENSIONS, INPUT, OUTPUT, VERSION, InferenceError, InferResponse
+from app.open_inference.statistics import statistics_of
 from app.open_inference.tensors import LENGTH_HEADER
 from app.problems import UNDECLARED, declared
 
@@ -174,4 +175,4 @@ def _of_model(inference: Inference) -> APIRouter:
 
 
 def _statistics(models: Iterable[ServedModel]) -> Statistics:
-    return Statistics(model_stats=[served.inference.statistics(served.info.name) for served in models])
+    return Statistics(model_stats=[statistics_of(served.info.name, served.inference.totals()) for served in models])

@@ -1,7 +1,7 @@
 """What the service counts: every metric, declared in one place. What to read from them is in docs/operations.md."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from typing import NamedTuple
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.errors import REASONS
-from app.open_inference.statistics import inference_counters
 from app.shared_memory.folders import METRICS_FOLDER
+from app.telemetry.inference import OUTCOMES, PARTS, InferenceCounters
 from app.telemetry.instruments import Counter, Histogram
 from app.telemetry.registry import Registry
 
@@ -78,6 +78,19 @@ class Metrics:
         ends = ("length", "diverged", "deadline", "client_gone", "failed")
         rollouts = made.counter("sine_rollouts", "Forecasts admitted that ended.", finish_reason=ends)
 
+        # The Open Inference Protocol, by model
+        asked = made.counter_by_model(
+            "sine_inference_requests", "Requests of the Open Inference Protocol.", outcome=OUTCOMES
+        )
+        spent = made.counter_by_model(
+            "sine_inference_seconds",
+            "Seconds from a request's body to its answer, and those of the answered ones by part.",
+            part=(*OUTCOMES, *PARTS),
+        )
+        sequences = made.counter_by_model(
+            "sine_inference_sequences", "Sequences continued by requests of the Open Inference Protocol."
+        )
+
         # Workers
         self.started = made.counter("sine_workers_started", "Workers started: more than live, where some died.")[()]
         self.alive = made.gauge("sine_workers", "Workers alive.")
@@ -93,7 +106,9 @@ class Metrics:
         self.received, self.sent = messages["received",], messages["sent",]
         self.stages = {stage: Stage(steps[stage,], busy[stage,]) for stage in _STAGES}
         self.ended = {reason: rollouts[reason,] for reason in ends}
-        self.inference_of = inference_counters(made)
+        self.inference_of: Callable[[str], InferenceCounters] = lambda model: InferenceCounters(
+            made, asked(model), spent(model), sequences(model)[()]
+        )
 
     def turned_away(self, path: str) -> None:
         """Count a request that was refused before anything was done for it (`app/server/shedding.py`)."""

@@ -113,10 +113,10 @@ class Registry(Collector):
         self._families.append(family)
         return {values: Histogram(self._numbers, place, bounds) for values, place in children.items()}
 
-    def totals(self, *counters: Counter) -> list[float]:
-        """What each of these counters has come to, over all workers that there ever were."""
+    def totals(self) -> Callable[[Counter], float]:
+        """What each counter has come to by now, over all workers that there ever were: a function of the counter."""
         ever, _ = self._shared.sums()
-        return [float(ever[counter.place]) for counter in counters]
+        return lambda counter: float(ever[counter.place])
 
     def other_workers(self, gauge: Gauge) -> list[float]:
         """What a gauge is in each other worker, in about a microsecond."""
