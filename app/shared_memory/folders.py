@@ -1,13 +1,13 @@
 """The folders of what all workers count, whose files they map into their memory."""
 
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+
+from app.shared_memory.mapped_file import claim, is_claimed
 
 METRICS_FOLDER, RATES_FOLDER = "SINE_METRICS_FOLDER", "SINE_RATES_FOLDER"
 """The environment variables that name the folders of the metrics, and of what each key has used of its limit. Not set:
@@ -26,22 +26,13 @@ def shared_folders() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as parent:
         owned = os.open(parent, os.O_RDONLY)
         with suppress(OSError):  # a file system without locks
-            lock(owned, fcntl.LOCK_EX)  # before anything is in it: what is empty, nobody takes for abandoned
+            claim(owned)  # before anything is in it: what is empty, nobody takes for abandoned
         for variable in (METRICS_FOLDER, RATES_FOLDER):
             folder = Path(parent) / variable
             folder.mkdir()
             os.environ[variable] = str(folder)
         yield
         os.close(owned)
-
-
-def lock(file: BinaryIO | int, kind: int) -> bool:
-    """Lock a file as long as it is open. False where somebody has done so who is alive."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _remove_abandoned() -> None:
@@ -63,6 +54,6 @@ def _is_abandoned(parent: Path) -> bool:
 def _is_locked(path: Path) -> bool:
     file = os.open(path, os.O_RDONLY)
     try:
-        return not lock(file, fcntl.LOCK_SH)
+        return is_claimed(file)
     finally:
         os.close(file)

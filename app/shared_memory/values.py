@@ -4,19 +4,19 @@ A worker holds a lock on its file as long as it lives, which says who is alive. 
 goes on in its file: no number is lost, and there are never more files than there were workers at once.
 """
 
-import fcntl
 import itertools
 import logging
 import mmap
 import os
 import time
+from array import array
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from app.shared_memory.folders import lock
+from app.shared_memory.mapped_file import MappedFile, is_claimed
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class SharedValues:
         Where nothing can be written to the folder, the worker is on its own, and serves: only it tells its numbers.
         """
         self._folder = folder
-        path, memory = (None, None) if folder is None else _memory_in(folder)
-        self._path = path
-        self.own = memoryview(memory or mmap.mmap(-1, _BYTES)).cast("d")
+        file = None if folder is None else _unclaimed_in(folder)
+        self._path = None if file is None else file.path
+        self.own: memoryview[float] = memoryview(array("d", bytes(_BYTES))) if file is None else file.numbers
         self._others: list[memoryview[float]] = []
         self._looked_s = -_AGAIN_S
 
@@ -63,7 +63,7 @@ class SharedValues:
                 if len(numbers) < PLACES:  # a worker that is just starting
                     continue
                 ever += numbers
-                if not lock(file, fcntl.LOCK_SH):
+                if is_claimed(file.fileno()):
                     now += numbers
         return ever, now
 
@@ -79,23 +79,21 @@ class SharedValues:
         return set() if self._folder is None else {*self._folder.glob("[0-9]*")}
 
 
-def _memory_in(folder: Path) -> tuple[Path | None, mmap.mmap | None]:
+def _unclaimed_in(folder: Path) -> MappedFile | None:
     """A file that no living worker has: one that died left it, or it is new. None where there can be none."""
     try:
         for number in itertools.count():
-            with (path := folder / str(number)).open("a+b") as file:
-                if lock(file, fcntl.LOCK_EX):
-                    # Not `truncate`: where the disk is full, touching the memory would then kill the process.
-                    os.posix_fallocate(file.fileno(), 0, _BYTES)
-                    return path, mmap.mmap(file.fileno(), _BYTES)  # has a descriptor of its own, which keeps the lock
+            file = MappedFile(folder / str(number), PLACES)
+            if file.claim():
+                return file
     except OSError as error:
         log.warning("The metrics of this worker are not shared: %s", error.strerror)
-    return None, None
+    return None
 
 
 def _mapped(path: Path) -> "memoryview[float] | None":
     """The numbers of a living worker; None where it has died, or is just starting, or its file cannot be read."""
     with suppress(OSError), path.open("rb") as file:
-        if not lock(file, fcntl.LOCK_SH) and os.fstat(file.fileno()).st_size == _BYTES:
+        if is_claimed(file.fileno()) and os.fstat(file.fileno()).st_size == _BYTES:
             return memoryview(mmap.mmap(file.fileno(), _BYTES, access=mmap.ACCESS_READ)).cast("d")
     return None
