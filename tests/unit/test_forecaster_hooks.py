@@ -10,7 +10,8 @@ from app.engine.forecaster import Forecaster
 from app.errors import RateExceeded
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
-from model.runtime.base import Runtime, open_runtime
+from model.runtime.base import Runtime
+from model.runtime.select import open_runtime
 from tests.artifacts import make_small_artifact
 
 pytestmark = pytest.mark.anyio
