@@ -1,13 +1,16 @@
 """The model that ships keeps its promise: it continues any sine of 8 to 64 samples a period from 64 samples."""
 
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model import DEFAULT_ARTIFACT
-from model.artifact import read_artifact
+from model.artifact import load_module, read_artifact, save_artifact
+from model.network import Network
 from model.runtime.base import Runtime
 from model.runtime.check import tolerance
 from model.runtime.select import Engine, open_runtime
@@ -19,9 +22,38 @@ def shipped() -> Runtime:
     return open_runtime(read_artifact(DEFAULT_ARTIFACT), "cpu").runtime
 
 
+DIGEST = "f42d5008781fef70a2a8848a1ac116c42f276145c3cc5dca89e96d4c8941cbb8"
+NOT_MOVED = (
+    "model/network.py and its class Network must keep path and name: TorchScript writes both, and the compiled code "
+    "of the class, into every artifact, so a move, a rename or a change of that code changes every digest"
+)
+
 ENGINES: tuple[Engine, ...] = ("fused", "torchscript")
 PERIODS = [8, 8.2, 9, 10, 10.3, 12, 13.7, 16, 19.3, 20, 24, 27.1, 32, 36.6, 40, 45.5, 50, 58.3, 64]
 PHASES_B = 0.05 + math.tau * np.arange(48) / 48
+
+
+def test_the_shipped_model_has_the_digest_that_operators_pin() -> None:
+    """Services name this digest in SINE_MODEL_SHA256. Only a new training may change it."""
+    assert read_artifact(DEFAULT_ARTIFACT).digest == DIGEST
+
+
+def test_an_artifact_contains_the_path_of_its_module_and_the_name_of_its_class() -> None:
+    with zipfile.ZipFile(DEFAULT_ARTIFACT) as archive:
+        [code] = [archive.read(name) for name in archive.namelist() if name.endswith("code/__torch__/model/network.py")]
+    assert b"class Network(Module):" in code
+    assert (Network.__module__, Network.__qualname__) == ("model.network", "Network"), NOT_MOVED
+
+
+def test_the_shipped_weights_exported_again_give_the_same_digest(tmp_path: Path) -> None:
+    """The weights, the metadata, and the code that TorchScript compiles from Network decide every byte."""
+    artifact = read_artifact(DEFAULT_ARTIFACT)
+    metadata = artifact.metadata
+    network = Network(metadata.architecture, metadata.offset, metadata.scale or 0.0)
+    network.load_state_dict(load_module(artifact, torch.device("cpu")).state_dict())
+    again = tmp_path / DEFAULT_ARTIFACT.name
+    assert save_artifact(network, metadata, artifact.golden, again, artifact.intervals) == DIGEST, NOT_MOVED
+    assert again.read_bytes() == DEFAULT_ARTIFACT.read_bytes()
 
 
 @pytest.mark.parametrize("period", PERIODS)
