@@ -1,6 +1,6 @@
-"""What training and serving share: the network, the artifact, and the runtimes that execute it."""
+"""The network, its artifact, and the runtimes that execute it. Training and serving share this package."""
 
 from pathlib import Path
 
 DEFAULT_ARTIFACT = Path(__file__).parent / "artifacts" / "sine.pt"
-"""The model that a fresh checkout serves."""
+"""A fresh checkout serves the artifact at this path."""

@@ -1,18 +1,18 @@
-"""The artifact: one TorchScript file with its metadata and golden rollouts inside and its sha256 beside it.
+"""The artifact is one TorchScript file. It holds its metadata and golden rollouts; its sha256 is in a file beside it.
 
-Loading TorchScript runs code from the file, so the digest is checked first, over the same bytes that are then loaded.
-The digest file has the format of `sha256sum`: `sha256sum -c sine.pt.sha256` checks it too.
+Loading TorchScript runs code from the file. The digest is therefore checked first, over the same bytes that are then
+loaded. The digest file has the format of `sha256sum`: `sha256sum -c sine.pt.sha256` checks it too.
 
     ArtifactError
-    ├── ArtifactMissing      no such file, no digest beside it, or neither can be read
-    ├── ArtifactForeign      something else: not TorchScript, or TorchScript that is not one of our artifacts
-    ├── ArtifactTruncated    the end is missing
-    ├── ArtifactDamaged      bytes inside have changed by accident: a checksum of the container fails
-    ├── ArtifactTampered     a sound file, but not the one whose digest was recorded
-    └── ArtifactUnexpected   the one whose digest was recorded, but none of those that may be served
+    ├── ArtifactMissing      the file or its digest does not exist or cannot be read
+    ├── ArtifactForeign      the file is not TorchScript, or it is TorchScript but not an artifact of this project
+    ├── ArtifactTruncated    the end of the file is missing
+    ├── ArtifactDamaged      bytes have changed by accident: a checksum of the container fails
+    ├── ArtifactTampered     the file is sound, but its digest is not the recorded one
+    └── ArtifactUnexpected   the digest is the recorded one, but it is not among the allowed ones
 
-Whoever can replace the file can replace the digest beside it as well: that tells accidents apart. Against people, the
-digests that may be served come from elsewhere (`SINE_MODEL_SHA256`).
+The digest file tells accidents apart. It does not protect against attackers: anyone who can replace the artifact can
+replace the digest beside it as well. Against them, `SINE_MODEL_SHA256` sets the allowed digests from elsewhere.
 """
 
 import hashlib
@@ -60,11 +60,11 @@ class ArtifactUnexpected(ArtifactError): ...
 
 @dataclass(frozen=True)
 class Artifact:
-    """A verified artifact, its module not yet loaded: `load_module` does that for a device."""
+    """A verified artifact whose module is not loaded yet. `load_module` loads the module onto a device."""
 
     content: bytes
     digest: str
-    """sha256 of `content`, in hexadecimal."""
+    """The digest is the sha256 of `content`, in hexadecimal."""
 
     metadata: Metadata
     golden: Golden
@@ -72,16 +72,17 @@ class Artifact:
 
 
 def digest_path(path: Path) -> Path:
-    """Where the digest of the artifact at `path` stands."""
+    """Return the path of the digest file that belongs to the artifact at `path`."""
     return path.with_name(path.name + ".sha256")
 
 
 def save_artifact(
     network: Network, metadata: Metadata, golden: Golden, path: Path, intervals: Intervals | None = None
 ) -> str:
-    """Write the artifact and its digest, and return the digest. The metadata describe the intervals, if there are any.
+    """Write the artifact and its digest file, and return the digest.
 
-    Both are written beside their place and moved into it, so that an interrupted save leaves the old ones alone.
+    The metadata must describe the intervals, if there are any. Each file is written to a temporary file beside its
+    target and then renamed, so an interrupted save leaves the old files intact.
     """
     exported = io.BytesIO()
     with _torchscript_deprecation_ignored():
@@ -101,12 +102,14 @@ def save_artifact(
 
 
 def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifact:
-    """Read and verify an artifact without running anything from it.
+    """Read and verify an artifact without running any code from it.
 
-    `allowed` are the digests of those that may be served, in lower case; None for any.
+    Args:
+        path: the artifact.
+        allowed: the digests that may be served, in lower case; None allows any digest.
 
     Raises:
-        ArtifactError: one of the kinds above.
+        ArtifactError: one of its subclasses above.
     """
     try:
         content = path.read_bytes()
@@ -118,7 +121,7 @@ def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifac
         raise _why_the_digest_differs(path, content, digest)
     if allowed is not None and digest not in allowed:
         raise ArtifactUnexpected(
-            f"{path}: its sha256 is {digest}, and what may be served is {' or '.join(allowed)} (SINE_MODEL_SHA256)"
+            f"{path}: its sha256 is {digest}, but only {' or '.join(allowed)} may be served (SINE_MODEL_SHA256)"
         )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -132,25 +135,27 @@ def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifac
             )
     except (zipfile.BadZipFile, KeyError, ValueError) as error:  # pydantic's ValidationError is a ValueError
         raise ArtifactForeign(
-            f"{path}: not an artifact of this project: it has no readable {METADATA} and {GOLDEN}, "
-            f"or not the intervals that it speaks of. "
-            f"`python -m training` makes one."
+            f"{path}: not an artifact of this project: {METADATA} or {GOLDEN} cannot be read, "
+            f"or the intervals do not match the metadata. "
+            f"`python -m training` makes an artifact."
         ) from error
     return Artifact(content, digest, metadata, golden, intervals)
 
 
 def load_module(artifact: Artifact, device: torch.device) -> torch.jit.ScriptModule:
-    """The artifact's TorchScript module, on `device`. This runs code from the file: only after `read_artifact`.
+    """Load the artifact's TorchScript module onto `device`.
+
+    This runs code from the file. Call it only with an artifact that `read_artifact` has verified.
 
     Raises:
-        ArtifactForeign: torch cannot load it, or its weights are not those of the architecture in its metadata.
+        ArtifactForeign: torch cannot load the module, or its weights do not fit the architecture in the metadata.
     """
     try:
         with _torchscript_deprecation_ignored():
             module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(artifact.content), map_location=device)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise ArtifactForeign(f"torch {torch.__version__} cannot load this TorchScript: {error}") from error
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # no memory is allocated: only the shapes are compared
         described = Network(artifact.metadata.architecture).state_dict()
     if _shapes(module.state_dict()) != _shapes(described):
         raise ArtifactForeign(
@@ -173,7 +178,7 @@ def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> Artifact
         if not content[-22:].startswith(b"PK\x05\x06"):  # the record of 22 bytes that ends every zip file
             return ArtifactTruncated(f"{path}: the file is truncated: its end is missing")
         return ArtifactDamaged(f"{path}: the file is damaged: {error}")
-    except zlib.error as error:  # a compressed entry that is broken early ends so, before its checksum is compared
+    except zlib.error as error:  # damage early in a compressed entry fails here, before its checksum is compared
         return ArtifactDamaged(f"{path}: the file is damaged: {error}")
     if broken is not None:
         return ArtifactDamaged(f"{path}: the file is damaged: the checksum of {broken} is wrong")
@@ -185,9 +190,9 @@ def _why_the_digest_differs(path: Path, content: bytes, digest: str) -> Artifact
 
 @contextmanager
 def _torchscript_deprecation_ignored() -> Iterator[None]:
-    """TorchScript is what the service is asked to load; PyTorch's advice to move on is for another day.
+    """Silence PyTorch's deprecation warning about TorchScript: the service has to load TorchScript.
 
-    See docs/decisions/torchscript.md.
+    docs/decisions/torchscript.md gives the reasons.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)

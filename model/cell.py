@@ -1,28 +1,29 @@
-"""The recurrent cells, written from their equations; the reference that everything else is compared with.
+"""The recurrent cells, written from their equations. All other implementations are tested against this one.
 
 The tanh cell, with its output layer:
 
     h_t = tanh(W_x x_t + b_x + W_h h_(t-1) + b_h)          h_0 = 0
     y_t = f(W_y h_t + b_y)
 
-f is the identity for regression and softmax for classification. Two biases are one too many for the mathematics
-(only their sum counts), but two is what cuDNN and `torch.nn` store, so a cell takes either.
+f is the identity for regression and softmax for classification. Mathematically one bias would do, because only the
+sum of the two matters. cuDNN and `torch.nn` store two, so a cell accepts one or two.
 
-The other two have gates, which are such cells themselves, with the logistic function s(x) = 1 / (1 + e^-x) in place of
-tanh. Each gate has its own rows of W_x, W_h and of the biases, stacked in the order below, which is PyTorch's.
+The GRU and the LSTM have gates. Each gate is itself such a cell, with the logistic function s(x) = 1 / (1 + e^-x) in
+place of tanh. Each gate has its own rows of W_x, W_h and the biases. They are stacked in the order below, which is
+PyTorch's order.
 
-The GRU (Cho et al. 2014, arXiv:1406.1078) chooses between its old state and a candidate n:
+The GRU (Cho et al. 2014, arXiv:1406.1078) interpolates between its old state and a candidate n:
 
     r = s(W_xr x + b_xr + W_hr h + b_hr)                   reset
     z = s(W_xz x + b_xz + W_hz h + b_hz)                   update
     n = tanh(W_xn x + b_xn + r ⊙ (W_hn h + b_hn))          candidate
     h' = (1 - z) ⊙ n + z ⊙ h
 
-The paper resets h before the product with W_hn; cuDNN and PyTorch reset the product, and so does this. It is the one
-cell whose two biases do not enter as a sum.
+The paper applies the reset gate to h before the product with W_hn. cuDNN, PyTorch and this module apply it to the
+product. The GRU is the only cell whose two biases do not enter as a sum.
 
 The LSTM (Hochreiter and Schmidhuber, *Neural Computation* 9(8), 1997; the forget gate: Gers, Schmidhuber and Cummins,
-*Neural Computation* 12(10), 2000) adds to a cell state c, which nothing squashes on its way through time:
+*Neural Computation* 12(10), 2000) accumulates in a cell state c, which no nonlinearity squashes from step to step:
 
     i = s(W_xi x + W_hi h + b_i)                           input; b is the sum of both biases
     f = s(W_xf x + W_hf h + b_f)                           forget
@@ -31,10 +32,10 @@ The LSTM (Hochreiter and Schmidhuber, *Neural Computation* 9(8), 1997; the forge
     c' = f ⊙ c + i ⊙ g         h' = o ⊙ tanh c'
 
 **The state** of a layer is one tensor, [B, M]: the hidden state h first and, for the LSTM, its cell state c behind it.
-So `state[..., :H]` is h for every cell, and whoever only keeps a state need not know which cell it is.
+So `state[..., :H]` is h for every cell, and code that only stores a state need not know which cell it belongs to.
 
-Back-propagation through time, here for the tanh cell, goes from the last step to the first. With g_t = ∂L/∂h_t as the
-outputs alone see it:
+Back-propagation through time, here for the tanh cell, goes from the last step to the first. Let g_t = ∂L/∂h_t be the
+gradient through the output at step t alone:
 
     ∂L/∂h_t = g_t + W_hᵀ δ_(t+1)                           δ_(T+1) = 0
     δ_t     = (1 - h_t²) ⊙ ∂L/∂h_t                         the derivative of tanh, from its own output
@@ -59,26 +60,26 @@ from model.metadata import CellKind
 
 @dataclass(frozen=True)
 class Cell:
-    """The weights of one recurrent layer: the tanh cell."""
+    """The weights of one recurrent layer of tanh cells. `GRU` and `LSTM` are the subclasses with gates."""
 
     W_x_GI: Tensor
     W_h_GH: Tensor
     b_x_G: Tensor
     b_h_G: Tensor | None = None
-    """The second bias; None where one bias does."""
+    """The second bias is None where the layer has only one bias."""
 
     @property
     def hidden(self) -> int:
-        """H."""
+        """Return the number of hidden units, H."""
         return self.W_h_GH.shape[1]
 
     @property
     def memory(self) -> int:
-        """M."""
+        """Return how many numbers the state of one sequence has, M."""
         return self.hidden
 
     def step(self, x_BI: Tensor, state_BM: Tensor) -> Tensor:
-        """The next state, [B, M]."""
+        """Return the next state, [B, M]."""
         return torch.tanh(self._from_input(x_BI) + self._from_hidden(state_BM))
 
     def _from_input(self, x_BI: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class GRU(Cell):
-    """The gated recurrent unit; gates r, z, n."""
+    """A layer of gated recurrent units; its gates are r, z and n."""
 
     def step(self, x_BI: Tensor, state_BM: Tensor) -> Tensor:
         """See `Cell.step`."""
@@ -104,11 +105,11 @@ class GRU(Cell):
 
 @dataclass(frozen=True)
 class LSTM(Cell):
-    """Long short-term memory; gates i, f, g, o."""
+    """A layer of long short-term memory; its gates are i, f, g and o."""
 
     @property
     def memory(self) -> int:
-        """M: h and c."""
+        """Return how many numbers the state of one sequence has, M = 2H: h and c."""
         return 2 * self.hidden
 
     def step(self, x_BI: Tensor, state_BM: Tensor) -> Tensor:
@@ -124,20 +125,20 @@ CELLS: dict[CellKind, type[Cell]] = {"rnn": Cell, "gru": GRU, "lstm": LSTM}
 
 @dataclass(frozen=True)
 class Readout:
-    """The output layer, y = f(W_y h + b_y)."""
+    """The output layer computes y = f(W_y h + b_y)."""
 
     W_y_OH: Tensor
     b_y_O: Tensor
     f: Literal["identity", "softmax"] = "identity"
 
     def __call__(self, h_BTH: Tensor) -> Tensor:
-        """Outputs of shape [..., O] for hidden states of shape [..., H]."""
+        """Return outputs of shape [..., O] for hidden states of shape [..., H]."""
         z_BTO = h_BTH @ self.W_y_OH.T + self.b_y_O
         return torch.softmax(z_BTO, dim=-1) if self.f == "softmax" else z_BTO
 
 
 def unroll(cell: Cell, x_BTI: Tensor, state_BM: Tensor | None = None) -> Tensor:
-    """The states [B, T, M] after each input, from `state_BM` or from zero."""
+    """Return the states [B, T, M] after each input, starting from `state_BM`, or from zero if it is None."""
     if state_BM is None:
         state_BM = x_BTI.new_zeros(x_BTI.shape[0], cell.memory)
     states = []
@@ -148,7 +149,7 @@ def unroll(cell: Cell, x_BTI: Tensor, state_BM: Tensor | None = None) -> Tensor:
 
 
 def unroll_stack(cells: Sequence[Cell], x_BTI: Tensor, state_LBM: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Cells on top of each other: each reads the hidden states of the one below.
+    """Run a stack of layers: each layer reads the hidden states of the layer below.
 
     Returns the top layer's hidden states [B, T, H] and every layer's last state [L, B, M].
     """
@@ -162,19 +163,20 @@ def unroll_stack(cells: Sequence[Cell], x_BTI: Tensor, state_LBM: Tensor | None 
 
 @dataclass(frozen=True)
 class Gradients:
-    """What back-propagation through one layer of tanh cells gives. Both biases share `b_H`: they enter as a sum."""
+    """The gradients of one layer of tanh cells. Both biases have the gradient `b_H`, because they enter as a sum."""
 
     W_x_HI: Tensor
     W_h_HH: Tensor
     b_H: Tensor
     x_BTI: Tensor
-    """∂L/∂x, which is g for the layer below."""
+    """The gradient ∂L/∂x is g for the layer below."""
 
 
 def backward(cell: Cell, x_BTI: Tensor, h_BTH: Tensor, g_BTH: Tensor) -> Gradients:
-    """Back-propagation through time, by hand, for a layer of tanh cells that began at h_0 = 0.
+    """Compute the gradients of a layer of tanh cells by back-propagation through time. The layer began at h_0 = 0.
 
     Args:
+        cell: the layer.
         x_BTI: the layer's inputs.
         h_BTH: its hidden states, as `unroll` returned them.
         g_BTH: ∂L/∂h_t through the layer's output alone, for each step.

@@ -1,16 +1,16 @@
-"""Prediction intervals: how far off rollouts were on windows that training never saw, and what follows for a forecast.
+"""Prediction intervals, calibrated on the errors of rollouts on windows that training never saw.
 
-Split conformal prediction, at each step of a rollout by itself. With the errors e of n calibration rollouts at a step,
-as fractions of the scale, the interval of level l around a forecast ŷ is
+The method is split conformal prediction, applied to each step of a rollout separately. Let e be the errors of n
+calibration rollouts at a step, as fractions of the scale. The interval of level l around a forecast ŷ is
 
     ŷ ± scale · e_(k)        k = ⌈(n + 1) l / 100⌉,  e_(k) the k-th smallest |e|
 
-and holds the truth with a probability of at least l per cent (and at most 1/(n + 1) more) where a sequence is as likely
-as any of the calibration to be met. Nothing is assumed of the network. (Vovk, Gammerman and Shafer, *Algorithmic
-Learning in a Random World*, 2005; Lei et al., JASA 113, 2018.)
+It contains the truth with a probability of at least l per cent, and at most 1/(n + 1) more. This holds if a new
+sequence is exchangeable with the calibration windows. It assumes nothing about the network. (Vovk, Gammerman and
+Shafer, *Algorithmic Learning in a Random World*, 2005; Lei et al., JASA 113, 2018.)
 
-A short sequence says less of what follows it, so there is a calibration for each of several lengths; a sequence takes
-the longest that is not longer than itself.
+A short sequence determines its continuation less well, so several context lengths are calibrated separately. A
+sequence uses the longest calibrated length that does not exceed its own.
 
 Shape suffixes: C lengths of context, V = LEVELS levels, S steps, B rollouts.
 """
@@ -24,14 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 LEVELS = 99
-"""Per cent, from 1 to this."""
+"""Levels are whole numbers of per cent, from 1 to this."""
 
 Float64 = npt.NDArray[np.float64]
 
 
 class NoInterval(ValueError):
-    """There is no interval for this. `field` is the field of the request that would have to change; the message says
-    how."""
+    """The requested interval does not exist.
+
+    `field` names the field of the request that would have to change; the message says how.
+    """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -40,21 +42,21 @@ class NoInterval(ValueError):
 
 @dataclass(frozen=True)
 class Intervals:
-    """Radii of intervals in units of the scale."""
+    """The radii of the intervals, in units of the scale."""
 
     contexts: tuple[int, ...]
-    """Values given, ascending."""
+    """These lengths of context, in values and ascending, were calibrated."""
 
     radius_CVS: npt.NDArray[np.float32]
-    """Infinite where there were too few rollouts for the level."""
+    """A radius is infinite where there were too few rollouts for its level."""
 
     @property
     def horizon(self) -> int:
-        """Steps up to which there are intervals."""
+        """Return the number of steps that have intervals."""
         return int(self.radius_CVS.shape[2])
 
     def check(self, context: int, steps: int, levels: Sequence[int]) -> None:
-        """Raise NoInterval unless `around` has intervals for all of this."""
+        """Raise NoInterval unless `around` has intervals for this context, these steps and these levels."""
         if context < self.contexts[0]:
             raise NoInterval(
                 "sequence", f"with level, at least {self.contexts[0]} values: shorter ones were not calibrated"
@@ -68,14 +70,14 @@ class Intervals:
     def around(
         self, values_S: Float64, scale: float, context: int, levels: Sequence[int], first: int = 0
     ) -> dict[str, Float64]:
-        """The ends of the intervals around a forecast, from the lowest to the highest: `lo-95`, `lo-80`, `hi-80`, …
+        """Return the bounds of the intervals around a forecast, from lowest to highest: `lo-95`, `lo-80`, `hi-80`, …
 
         Args:
             values_S: the forecast, in the caller's units.
-            scale: what its sequence was divided by.
-            context: how many values were given.
-            levels: per cent, whole numbers that `check` has nothing against.
-            first: the step of the rollout that the forecast begins at, from 0.
+            scale: the number that its sequence was divided by.
+            context: the number of values that were given.
+            levels: whole numbers of per cent that `check` accepts.
+            first: the step of the rollout at which the forecast begins, from 0.
         """
         calibration = max(number for number, length in enumerate(self.contexts) if length <= context)
         radius_VS = scale * self.radius_CVS[calibration, :, first : first + len(values_S)].astype(np.float64)
@@ -84,14 +86,14 @@ class Intervals:
         return below | {f"hi-{level}": values_S + radius_VS[level - 1] for level in rising}
 
     def to_bytes(self) -> bytes:
-        """The radii as an .npy file. The contexts are in the metadata."""
+        """Return the radii as an .npy file. The contexts are in the metadata."""
         file = io.BytesIO()
         np.save(file, self.radius_CVS, allow_pickle=False)
         return file.getvalue()
 
     @staticmethod
     def from_bytes(content: bytes, contexts: Sequence[int]) -> "Intervals":
-        """What `to_bytes` wrote. Raises ValueError if it is not that."""
+        """Read the file that `to_bytes` wrote. Raise ValueError if it is something else."""
         radius_CVS = np.load(io.BytesIO(content), allow_pickle=False)
         if radius_CVS.dtype != np.float32 or radius_CVS.shape[:2] != (len(contexts), LEVELS):
             raise ValueError(f"radii are {radius_CVS.dtype} {radius_CVS.shape}")
@@ -99,9 +101,9 @@ class Intervals:
 
 
 def conformal_radius(error_BS: Float64) -> npt.NDArray[np.float32]:
-    """The radius [V, S] of each level at each step, from the errors of rollouts in any unit.
+    """Return the radius [V, S] of each level at each step, from the errors of rollouts in any unit.
 
-    It is rounded up to single precision, so that coverage is not lost to rounding.
+    Radii are rounded up to single precision, so that rounding never lowers the coverage.
     """
     rollouts = len(error_BS)
     rising_BS = np.sort(np.abs(error_BS), axis=0)

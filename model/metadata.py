@@ -1,6 +1,6 @@
-"""What an artifact says about itself, as it is written into the file and shown by `GET /model`.
+"""The metadata of an artifact, as they are written into the file and shown by `GET /model`.
 
-Nothing here needs torch, so that a client can read a description without it.
+This module does not import torch, so a client can read the metadata without it.
 """
 
 from typing import Literal
@@ -13,60 +13,62 @@ class _Record(BaseModel):
 
 
 CellKind = Literal["rnn", "gru", "lstm"]
-"""The recurrent cells of `model/cell.py`: `rnn` is the tanh cell."""
+"""The recurrent cells are those of `model/cell.py`; `rnn` is the tanh cell."""
 
 
 class Architecture(_Record):
-    """What has to be known to build the network's modules."""
+    """The sizes that determine the network's modules."""
 
     cell: CellKind = "rnn"
 
     hidden: int = Field(default=64, ge=1)
-    """Hidden units of each layer."""
+    """Number of hidden units in each layer."""
 
     layers: int = Field(default=1, ge=1)
-    """Recurrent layers on top of each other."""
+    """Number of recurrent layers, stacked on top of each other."""
 
     @property
     def memory(self) -> int:
-        """Numbers that a layer remembers: its hidden state and, behind it, the cell state of an LSTM."""
+        """Return how many numbers the state of one layer has: the hidden state and, behind it, the cell state of an
+        LSTM.
+        """
         return 2 * self.hidden if self.cell == "lstm" else self.hidden
 
     @property
     def parameters(self) -> int:
-        """Weights and biases, those of the readout included."""
+        """Return the number of weights and biases, the readout's included."""
         gates = {"rnn": 1, "gru": 3, "lstm": 4}[self.cell] * self.hidden
         inputs = 1 + (self.layers - 1) * self.hidden
         return gates * (inputs + self.layers * (self.hidden + 2)) + self.hidden + 1
 
 
 class Coverage(_Record):
-    """How often the intervals of one level held the truth on fresh windows, in per cent of them."""
+    """The measured coverage of one level: how many per cent of fresh windows the intervals contained."""
 
     context: int
-    """Values given."""
+    """Number of values given."""
 
     level: int
-    """Per cent that were to be."""
+    """Nominal coverage, in per cent."""
 
     lowest: float
-    """At the step of the rollout where it was least often."""
+    """Coverage at the step of the rollout where it was lowest."""
 
     mean: float
     highest: float
 
 
 class Calibration(_Record):
-    """Where prediction intervals come from; their radii are a file of their own in the artifact."""
+    """How the prediction intervals were calibrated. Their radii are a separate file inside the artifact."""
 
     contexts: list[int] = Field(min_length=1)
-    """Numbers of values given that were calibrated, ascending. A sequence takes the longest that it is not below."""
+    """Calibrated lengths of context, ascending. A sequence uses the longest that does not exceed its own length."""
 
     horizon: int = Field(ge=1)
-    """Steps up to which there are intervals."""
+    """Number of steps that have intervals."""
 
     rollouts: int = Field(ge=1)
-    """Rollouts that each is calibrated on."""
+    """Number of rollouts that each context was calibrated on."""
 
     coverage: list[Coverage]
 
@@ -76,30 +78,33 @@ class Metadata(_Record):
 
     name: str
     version: str
-    """Chosen by whoever trained it; a new version for every change of weights."""
+    """The person who trains the model chooses the version; every change of the weights gets a new one."""
 
     architecture: Architecture
     normalisation: Literal["max_abs", "standard"] = "max_abs"
-    """How a sequence becomes the network's input: `max_abs`, divided by its largest absolute value; `standard`, less
-    `offset` and divided by `scale`, the mean and the standard deviation of what the model was trained on."""
+    """The normalisation turns a sequence into the network's input.
+
+    `max_abs` divides the sequence by its largest absolute value. `standard` subtracts `offset` and divides by `scale`:
+    the mean and the standard deviation of the training data.
+    """
 
     offset: float = 0.0
-    """In the caller's units."""
+    """Value subtracted from the sequence, in the caller's units."""
 
     scale: float | None = Field(default=None, gt=0)
-    """In the caller's units; None where it is each sequence's own."""
+    """Value that every sequence is divided by, in the caller's units; None where each sequence has its own."""
 
     data: dict[str, JsonValue]
-    """What it was trained on."""
+    """Description of the training data."""
 
     training: dict[str, JsonValue]
-    """The settings it was trained with."""
+    """Settings of the training."""
 
     errors: dict[str, float]
-    """Errors on what training never saw, as fractions of the amplitude of a wave or the scale of the series."""
+    """Errors on held-out data, as fractions of the amplitude of a wave or of the scale of the series."""
 
     intervals: Calibration | None = None
-    """None where it has none."""
+    """Calibration of the prediction intervals; None if the artifact has none."""
 
     torch_version: str
 
@@ -108,13 +113,15 @@ class GoldenCase(_Record):
     """One rollout that a runtime has to reproduce before it may serve."""
 
     sequence: list[float]
-    """In the caller's units."""
+    """The given values, in the caller's units."""
 
     values: list[float]
-    """What follows, computed in double precision by the unfolded loop: a reference that no runtime shares code with."""
+    """The values that follow, computed in double precision by the unfolded loop. No runtime shares code with this
+    reference.
+    """
 
 
 class Golden(_Record):
-    """The rollouts that an artifact carries as proof of its own behaviour."""
+    """The golden rollouts of an artifact: the outputs that every runtime has to reproduce."""
 
     cases: list[GoldenCase] = Field(min_length=1)

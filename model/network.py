@@ -1,28 +1,30 @@
 """The network that is trained, exported and served: `torch.nn.RNN`, `GRU` or `LSTM` and a linear readout.
 
-The network works on normalised values. `scale`, `encode` and `rollout` are what a runtime calls; `generate` is all of
-it in one call, in the caller's units, for whoever loads the TorchScript file without this project.
+The network works on normalised values. Runtimes call `scale`, `encode` and `rollout`. `generate` combines them in one
+call, in the caller's units, for programs that load the TorchScript file without this project.
 
-**The state** is one tensor, [L, B, M]: what each layer remembers, as in `model/cell.py`. For an LSTM that is h with c
-behind it; whoever passes states around never has to know.
+**The state** is one tensor, [L, B, M]: what each layer remembers, as in `model/cell.py`. For an LSTM it is h with c
+behind it. Code that passes states around need not know which cell they belong to.
 
-**The fold.** A rollout feeds each output back as the next input, x = W_y h + b_y. Put into the equation of one layer,
+**The fold.** A rollout feeds each output back as the next input, x = W_y h + b_y. Substituted into the equation of one
+layer,
 
     h' = tanh(W_h h + b_h + W_x x + b_x) = tanh((W_h + W_x W_y) h + (b_h + b_x + W_x b_y)),
 
-the closed loop is a recurrent network without an input: a whole rollout is a single `rnn_tanh` call on zeros. The gates
-of an LSTM add x and h in the same way, so they fold too. Exact in real arithmetic, in floating point up to rounding.
-(Output feedback has long been used this way in reservoir computing; see Jaeger, "The 'echo state' approach", GMD
-report 148, 2001.)
+the closed loop becomes a recurrent network without an input: a whole rollout is a single `rnn_tanh` call on zeros. The
+gates of an LSTM add x and h in the same way, so they fold too. The fold is exact in real arithmetic; in floating point
+it is exact up to rounding. (Reservoir computing has long used output feedback this way; see Jaeger, "The 'echo state'
+approach", GMD report 148, 2001.)
 
-Where it does not pay, x is fed back as the single number that it is, which costs H multiply-adds a gate:
+Where the fold does not pay, x is fed back as the single number that it is. That costs H multiply-adds a gate:
 
-- GRU: its candidate has W_h h inside the reset gate and W_x x outside of it, so they do not become one matrix. A matrix
-  W_x W_y of its own would cost H² for what x gives for H.
-- A stack: the lowest layer reads x from the top layer and W_h h from itself: again two matrices, for the same price.
+- GRU: its candidate has W_h h inside the reset gate and W_x x outside it, so they cannot be merged into one matrix. A
+  separate matrix W_x W_y would cost H² multiply-adds for what x gives for H.
+- A stack: the lowest layer reads x from the top layer and W_h h from itself. Again these are two matrices, at the same
+  price.
 
 Shape suffixes: B batch, T time, S steps of a rollout, H hidden units, M memory (H, or 2H for an LSTM), L layers.
-One value is seen at each time.
+The input has one value at each time.
 """
 
 import torch
@@ -35,10 +37,14 @@ _MODULES: dict[CellKind, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru
 
 
 class Network(nn.Module):
-    """A recurrent network for one series: the next value from the values so far."""
+    """A recurrent network for one series. It predicts the next value from the values so far."""
 
     def __init__(self, architecture: Architecture, offset: float = 0.0, fixed_scale: float = 0.0) -> None:
-        """A sequence is taken less `offset` and divided by `fixed_scale`, or by its own scale where that is 0."""
+        """Build the network with random weights.
+
+        Normalisation subtracts `offset` from a sequence and divides by `fixed_scale`; 0 stands for the sequence's own
+        scale.
+        """
         super().__init__()
         self.offset = offset
         self.fixed_scale = fixed_scale
@@ -50,11 +56,11 @@ class Network(nn.Module):
         self.readout = nn.Linear(self.hidden, 1)
 
     def forward(self, x_BT: Tensor, state_LBM: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Open loop: what follows each value, from an initial state or from zero.
+        """Run the open loop: predict the value after each given value, from an initial state or from zero.
 
         Args:
             x_BT: normalised values.
-            state_LBM: the state before the first of them; None for zero.
+            state_LBM: the state before the first value; None for zero.
 
         Returns:
             The predictions [B, T] (entry t is the value after x_t) and the state after the last value, [L, B, M].
@@ -65,16 +71,17 @@ class Network(nn.Module):
         return self.readout(h_BTH).squeeze(-1), state_LBM
 
     def weights(self, first: int, layers: int = 1) -> list[Tensor]:
-        """W_x, W_h, b_x, b_h of `layers` layers, the lowest of them `first`; each has the rows of all its gates."""
-        # Not `rnn.weight_ih_l0` and so on: TorchScript has no attribute access by a computed name.
+        """Return W_x, W_h, b_x, b_h of `layers` layers, from layer `first` upwards; each has the rows of all gates."""
+        # TorchScript cannot access an attribute by a computed name, such as `rnn.weight_ih_l0`.
         return self.rnn._flat_weights[4 * first : 4 * (first + layers)]  # type: ignore[return-value]
 
     def run(self, x_BTI: Tensor, state_LBM: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """PyTorch's own loop: the hidden states [B, T, H] of the top layer and the state [L, B, M] after the last.
+        """Run PyTorch's own loop. Return the top layer's hidden states [B, T, H] and the state [L, B, M] after the last
+        step.
 
-        Its last arguments are: has biases, layers, dropout, training, bidirectional, batch first.
+        The last arguments of the calls are: has biases, layers, dropout, training, bidirectional, batch first.
         """
-        layers, training = state_LBM.size(0), self.training  # cuDNN keeps what a gradient needs only in training
+        layers, training = state_LBM.size(0), self.training  # cuDNN keeps the values for gradients only in training
         if self.cell == "lstm":
             start = [part_LBH.contiguous() for part_LBH in state_LBM.chunk(2, dim=2)]
             h_BTH, h_LBH, c_LBH = torch.lstm(x_BTI, start, weights, True, layers, 0.0, training, False, True)
@@ -84,11 +91,11 @@ class Network(nn.Module):
         return torch.rnn_tanh(x_BTI, state_LBM, weights, True, layers, 0.0, training, False, True)
 
     def run_packed(self, x_N1: Tensor, rows_T: Tensor, state_LBM: Tensor) -> Tensor:
-        """The state [L, B, M] after the last value of each row: `run` on all layers, for rows of different lengths.
+        """Return the state [L, B, M] after the last value of each row. It is `run` for rows of different lengths.
 
         Args:
             x_N1: the values of all rows, one time after the other, N in all.
-            rows_T: how many rows there still are at each time; the longest come first.
+            rows_T: the number of rows that still have a value at each time; the longest rows come first.
             state_LBM: the state before the first value.
         """
         layers, training, weights = self.layers, self.training, self.weights(0, self.layers)
@@ -101,7 +108,9 @@ class Network(nn.Module):
         return torch.rnn_tanh(x_N1, rows_T, state_LBM, weights, True, layers, 0.0, training, False)[1]
 
     def step(self, x_BI: Tensor, state_BM: Tensor, weights: list[Tensor]) -> Tensor:
-        """The next state [B, M] of one layer: `run` for one time, without its cost of starting a loop."""
+        """Return the next state [B, M] of one layer. It is `run` for one time step, without the cost of starting a
+        loop.
+        """
         W_x, W_h, b_x, b_h = weights
         if self.cell == "lstm":
             h_BH, c_BH = state_BM.chunk(2, dim=1)
@@ -113,9 +122,9 @@ class Network(nn.Module):
 
     @torch.jit.export
     def scale(self, x_BT: Tensor) -> Tensor:
-        """What each sequence is divided by, [B]: the fixed scale, or else its amplitude, the largest absolute value.
+        """Return the number that each sequence is divided by, [B]: the fixed scale, or else its largest absolute value.
 
-        Sequences of different lengths are padded with zeros, which leave it as it is.
+        Sequences of different lengths are padded with zeros, which do not change it.
         """
         if self.fixed_scale > 0:
             return torch.full_like(x_BT[:, 0], self.fixed_scale)
@@ -123,23 +132,23 @@ class Network(nn.Module):
 
     @torch.jit.export
     def normalise(self, x_BT: Tensor, scale_B: Tensor) -> Tensor:
-        """`x_BT` in the network's units, in single precision. A sequence of scale zero stays zero.
+        """Convert `x_BT` to the network's units, in single precision. A sequence of scale zero stays zero.
 
-        The division is done in the precision of `x_BT`: give float64, so that no magnitude is lost before it.
+        The division is done in the precision of `x_BT`. Pass float64, so that no magnitude is lost before the division.
         """
         return torch.where(scale_B > 0, (x_BT.T - self.offset) / scale_B, 0.0).T.to(self.readout.weight.dtype)
 
     @torch.jit.export
     def encode(self, x_BT: Tensor, length_B: Tensor, state_LBM: Tensor) -> Tensor:
-        """The state [L, B, M] after the last value of each sequence.
+        """Return the state [L, B, M] after the last value of each sequence.
 
         Args:
-            x_BT: normalised values, padded on the right with anything finite.
-            length_B: how many values of each row are its sequence, 1 to T.
+            x_BT: normalised values, padded on the right with any finite values.
+            length_B: the number of values of each row that belong to its sequence, 1 to T.
             state_LBM: the state before the first value.
         """
-        # Packed, each row ends where its own sequence does. (Training does without: PyTorch's gradients of packed
-        # sequences take twice as long.)
+        # Packing ends each row where its own sequence ends. Training does not pack: PyTorch's gradients of packed
+        # sequences take twice as long.
         order_B = length_B.argsort(descending=True)
         packed = pack_padded_sequence(x_BT[order_B].unsqueeze(-1), length_B[order_B].cpu(), batch_first=True)
         sorted_LBM = self.run_packed(packed.data, packed.batch_sizes, state_LBM[:, order_B])
@@ -147,8 +156,10 @@ class Network(nn.Module):
 
     @torch.jit.export
     def fold(self) -> list[Tensor]:
-        """The weights of the closed loop as a network without an input, like those of a layer; none where it is not
-        folded. Computed once at load."""
+        """Return the weights of the closed loop as a network without an input, in the order of a layer's weights.
+
+        The list is empty where the network does not fold. Runtimes compute it once, when they load the network.
+        """
         if self.cell == "gru" or self.layers > 1:
             return []
         W_x_G1, W_h_GH, b_x_G, b_h_G = self.weights(0)
@@ -157,10 +168,11 @@ class Network(nn.Module):
 
     @torch.jit.export
     def rollout(self, state_LBM: Tensor, steps: int, fold: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Closed loop: the next `steps` values [B, S] in normalised units, and the state [L, B, M] after them.
+        """Run the closed loop. Return the next `steps` values [B, S] in normalised units and the state [L, B, M] after
+        them.
 
-        The first value is the readout of the state itself; going on from the returned state gives the value after the
-        last one. `fold` is what `fold()` returns.
+        The first value is the readout of the given state. Continuing from the returned state gives the value after the
+        last one. `fold` is the result of `fold()`.
         """
         if len(fold) > 0:
             zeros_BS1 = torch.zeros(state_LBM.size(1), steps, 1, dtype=state_LBM.dtype, device=state_LBM.device)
@@ -168,7 +180,7 @@ class Network(nn.Module):
             h_BSH = torch.cat([state_LBM[0, :, : self.hidden].unsqueeze(1), h_BSH[:, :-1]], dim=1)
             return self.readout(h_BSH).squeeze(-1), last_LBM
 
-        # TorchScript compiles this loop; no library call feeds an output back.
+        # TorchScript compiles this loop, because no library call feeds an output back.
         weights = [self.weights(layer) for layer in range(self.layers)]
         states = list(state_LBM.unbind(0))
         values: list[Tensor] = []
@@ -182,10 +194,10 @@ class Network(nn.Module):
 
     @torch.jit.export
     def generate(self, x_BT: Tensor, steps: int) -> Tensor:
-        """The next `steps` values [B, S] of sequences [B, T] of equal length, both in the caller's units.
+        """Return the next `steps` values [B, S] of sequences [B, T] of equal length, both in the caller's units.
 
-        A rollout keeps the scale that it began with. Where that is the sequence's own, twice the input gives twice the
-        output.
+        A rollout keeps the scale that it began with. Where that is the sequence's own scale, doubling the input doubles
+        the output.
         """
         scale_B = self.scale(x_BT)
         length_B = torch.full([x_BT.size(0)], x_BT.size(1), dtype=torch.long, device=x_BT.device)

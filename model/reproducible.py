@@ -1,4 +1,4 @@
-"""Equal bytes from equal trainings: what TorchScript writes, less what differs for no reason."""
+"""Reproducible artifacts: equal trainings give equal bytes."""
 
 import io
 import itertools
@@ -6,10 +6,11 @@ import zipfile
 
 
 def reproducible(content: bytes) -> bytes:
-    """The archive less what differs from run to run, or from machine to machine, and means nothing.
+    """Remove from a TorchScript archive everything that differs between runs or machines and has no meaning.
 
-    `.debug_pkl` entries hold source paths of whoever trained, which no one should get. TorchScript writes a class's
-    constants in the order of a Python set, which is another in each process, and hashes that into a serialisation id.
+    `.debug_pkl` entries hold the source paths of the machine that trained the model, which must not be published.
+    TorchScript writes a class's constants in the order of a Python set, which differs between processes. It also hashes
+    that order into a serialisation id.
     """
     kept = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(kept, "w") as target:

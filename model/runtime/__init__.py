@@ -1,1 +1,1 @@
-"""Runtimes: what executes an artifact. `open_runtime` in `select.py` chooses one."""
+"""Runtimes execute an artifact. `open_runtime` in `select.py` chooses one."""

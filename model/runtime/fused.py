@@ -1,10 +1,10 @@
-"""The CPU runtime: encode and folded rollout as one compiled loop, with the same mathematics as `model/network.py`.
+"""The CPU runtime: it encodes and rolls out in one compiled loop. `model/network.py` defines the same mathematics.
 
-PyTorch spends 97 % of a small network's rollout on dispatching its operations; `model/runtime/kernel.py` has none to
-dispatch. A row of a batch is computed on its own, always by the same instructions: an answer cannot depend on its
-neighbours.
+PyTorch spends 97 % of a small network's rollout on dispatching its operations; `model/runtime/kernel.py` dispatches
+none. Each row of a batch is computed alone, always by the same instructions, so an answer cannot depend on the other
+rows.
 
-Shape suffixes are those of `model/runtime/kernel.py`.
+The shape suffixes are those of `model/runtime/kernel.py`.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,16 @@ _NOTHING = np.empty(0)
 
 
 class FusedRuntime:
-    """The compiled loop with the weights of a TorchScript module. Immutable, so any number of threads may share it."""
+    """The compiled loop with the weights of a TorchScript module. It is immutable, so any number of threads may share
+    it.
+    """
 
     name = "fused"
     device = "cpu"
     batches = False
 
     def __init__(self, module: torch.jit.ScriptModule, architecture: Architecture) -> None:
-        # An artifact made before there was an offset has neither. Below zero stands for the sequence's own scale.
+        # Artifacts of older versions have neither attribute. A negative scale stands for the sequence's own scale.
         self._offset = float(getattr(module, "offset", 0.0))
         self._scale = float(getattr(module, "fixed_scale", 0.0)) or -1.0
         self._state_shape = (architecture.layers, architecture.memory)
@@ -76,32 +78,32 @@ class FusedRuntime:
 
     def _centred(self, sequence: Sequence[float]) -> Float64:
         x_T = np.array(sequence, np.float64)
-        return x_T - self._offset if self._offset else x_T  # the usual model has none, and each operation costs
+        return x_T - self._offset if self._offset else x_T  # most models have no offset, and each operation costs time
 
     def _encode_one(self, sequence: Sequence[float], memory_LM: Float32, scale: float) -> State:
-        """`memory_LM` is changed in place. A scale below zero stands for the sequence's own."""
+        """Encode one sequence and change `memory_LM` in place. A negative scale stands for the sequence's own scale."""
         return State(memory_LM, self._kernel.run(memory_LM, self._centred(sequence), _NOTHING, scale, *self._weights))
 
 
 def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32 | np.float32, ...]:
-    """The module's weights as the kernel takes them, from `input_N` to `readout_bias`."""
+    """Return the module's weights in the kernel's layout, from `input_N` to `readout_bias`."""
     hidden, layers, shape = architecture.hidden, architecture.layers, Shape.of(architecture)
     width, rows, first = shape.width, shape.rows, shape.sums - shape.rows
     weights = {name: value.numpy().astype(np.float64) for name, value in module.state_dict().items()}
     W_y_H, b_y = weights["readout.weight"][0], weights["readout.bias"][0]
 
     def padded(rows_: Float64, order: Sequence[int]) -> Float64:
-        """The gates in `order`, each of W rows, transposed."""
+        """Return the gates in `order`, each padded to W rows, transposed."""
         gates = np.zeros((len(order), width, *rows_.shape[1:]))
         gates[:, :hidden] = rows_.reshape(-1, hidden, *rows_.shape[1:])[list(order)]
         return gates.reshape(-1, *rows_.shape[1:]).T
 
     def in_blocks(transposed_HG: Float64) -> Float64:
-        """[G/V, H, V]: what a block of the sums adds lies together."""
+        """Return the matrix as [G/V, H, V], so that the numbers added to one block of the sums lie together."""
         return transposed_HG.reshape(hidden, -1, VECTOR).swapaxes(0, 1)
 
     stored = range(rows // width)
-    # The sums of a GRU begin with W_n x and end with W_n h (`activate_gru`); PyTorch stores r, z, n.
+    # The sums of a GRU begin with W_n x and end with W_n h (`activate_gru`). PyTorch stores r, z, n.
     of_input = (2, 0, 1) if architecture.cell == "gru" else stored
 
     loops = 2 if shape.folds else 1
@@ -119,7 +121,7 @@ def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tup
         else:
             below_LBWV[layer, :, :hidden] = in_blocks(padded(W_x, of_input))
         for loop in range(loops):
-            if loop == 1:  # the fold, as model/network.py explains it
+            if loop == 1:  # the folded weights: model/network.py explains the fold
                 W_h, b_x = W_h + W_x * W_y_H, b_x + W_x[:, 0] * b_y
             recurrent_KLBWV[loop, layer, :, :hidden] = in_blocks(padded(W_h, stored))
             bias_KLN[loop, layer, :rows] += padded(b_x, of_input)
@@ -129,7 +131,9 @@ def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tup
 
 
 def aligned_zeros(*shape: int) -> Float32:
-    """Zeros that begin at a multiple of a vector's size: a vector that straddles two cache lines is loaded twice."""
+    """Return zeros whose first byte is at a multiple of a vector's size: a vector across two cache lines is loaded
+    twice.
+    """
     size, line = int(np.prod(shape)), VECTOR * np.dtype(np.float32).itemsize
     floats = np.zeros(size + VECTOR, np.float32)
     first = -floats.ctypes.data % line // floats.itemsize

@@ -1,7 +1,7 @@
-"""The pieces of the kernel that Numba compiles: tanh and sigmoid, and how each cell makes its next state of its sums.
+"""The parts of the kernel that Numba compiles from Python: tanh, sigmoid, and each cell's next state from its sums.
 
-They are inlined into the loop of `model/runtime/kernel.py`. What is in here runs as machine code: Numba infers the
-types, mypy does not look.
+They are inlined into the loop of `model/runtime/kernel.py`. This module runs as machine code: Numba infers the types,
+and mypy does not check them.
 
 Shape suffixes: W hidden units padded to a multiple of 16, N rows of sums.
 """
@@ -10,15 +10,17 @@ import numba
 import numpy as np
 
 FAST = {"contract", "arcp", "nsz", "afn"}
-"""Fused multiply-add, reciprocals, no signed zeros. But not "no NaN, no infinity": a rollout that diverges has to come
-out as one."""
+"""These fast-math flags allow fused multiply-add, reciprocals, approximate functions, and ignoring the sign of zero.
 
-# tanh x = x P(x²) / Q(x²), lowest power first. Within 4e-7 of tanh everywhere, in single precision;
-# `python -m benchmarks.tanh_fit` finds these numbers.
+They do not allow the compiler to assume "no NaN, no infinity": a rollout that diverges must return NaN or infinity.
+"""
+
+# tanh x ≈ x P(x²) / Q(x²), coefficients from the lowest power up. The error is at most 4e-7 everywhere, in single
+# precision. `python -m benchmarks.tanh_fit` computes these coefficients.
 _P = tuple(np.float32(c) for c in (0.999999979, 0.133810139, 0.00349557414, 2.06088541e-05, 1.33543544e-08))
 _Q = tuple(np.float32(c) for c in (1.0, 0.467143295, 0.025876929, 0.000328561199, 7.77643042e-07))
 _SATURATED = np.float32(9)
-"""tanh 9 is 1 in single precision."""
+"""From here on tanh is 1 in single precision."""
 
 _HALF = np.float32(0.5)
 
@@ -36,7 +38,7 @@ def tanh(x):
 
 @_inlined
 def sigmoid(x):
-    """sigmoid(x) = (1 + tanh(x / 2)) / 2, so as precise as tanh."""
+    """Return sigmoid(x) = (1 + tanh(x / 2)) / 2, which is as precise as tanh."""
     return _HALF + _HALF * tanh(_HALF * x)
 
 
@@ -48,7 +50,7 @@ def activate_rnn(h_W, sums_N, width):
 
 @_inlined
 def activate_gru(h_W, sums_N, width):
-    """The sums are W_n x, r, z, W_n h: the first three read the input, the last three the state."""
+    """Advance a GRU. The sums are W_n x, r, z, W_n h: the first three read the input, the last three read the state."""
     for i in range(width):
         reset = sigmoid(sums_N[width + i])
         candidate = tanh(sums_N[i] + reset * sums_N[3 * width + i])
@@ -57,7 +59,7 @@ def activate_gru(h_W, sums_N, width):
 
 @_inlined
 def activate_lstm(h_W, c_W, sums_N, width):
-    """The sums are i, f, g, o."""
+    """Advance an LSTM. The sums are i, f, g, o."""
     for i in range(width):
         added = sigmoid(sums_N[i]) * tanh(sums_N[2 * width + i])
         c_W[i] = sigmoid(sums_N[width + i]) * c_W[i] + added

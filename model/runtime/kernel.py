@@ -1,14 +1,14 @@
-"""The loop of the fused runtime, compiled by Numba for one architecture: cell, hidden size and layers.
+"""The loop of the fused runtime, compiled by Numba for one architecture: cell, hidden size and number of layers.
 
-All three are constants to the compiler, which unrolls and vectorises for them. Three things make its work come out as
-fast as hand-written C (docs/decisions/fused-kernel.md says how each was found):
+All three are constants to the compiler, which unrolls and vectorises for them. Three techniques make the loop as fast
+as hand-written C (docs/decisions/fused-kernel.md says how each was found):
 
-- Working arrays live on the stack, so that the compiler knows that writing one changes no other.
-- A matrix times a vector is written in vector instructions (`model/runtime/vectors.py`): the sums of 16 rows stay in
-  registers while the columns pass by.
-- tanh is a ratio of polynomials, which vectorises; the C library's function would be called once for each unit.
+- Working arrays live on the stack, so the compiler knows that a write to one array changes no other.
+- The product of a matrix and a vector is written in vector instructions (`model/runtime/vectors.py`). The sums of 16
+  rows stay in registers while the columns are added.
+- tanh is a ratio of polynomials, which vectorises. The C library's function would be called once for each unit.
 
-What is in here runs as machine code: Numba infers the types, mypy does not look.
+This module runs as machine code: Numba infers the types, and mypy does not check them.
 
 Shape suffixes: L layers, H hidden units, M memory (H, or 2H for an LSTM), P its parts (1 or 2), W hidden units padded
 to a multiple of V = 16 (the padding stays 0), G rows of all gates (a multiple of W), B blocks of V of them, N rows of
@@ -34,12 +34,16 @@ from model.runtime.vectors import VECTOR, add_product, begin, dot, stack
 log = logging.getLogger(__name__)
 
 _SOURCE = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in (gates, vectors))).hexdigest()
-"""Numba takes machine code from its cache if this file has not changed; that the inlined pieces have not, it has to be
-told."""
+"""This digest of `gates.py` and `vectors.py` makes Numba compile again when they change.
+
+Numba takes machine code from its cache as long as this file is unchanged. It does not notice changes of inlined code.
+"""
 
 SMALLEST = 1e-300
-"""A sequence on a smaller scale is encoded as zeros: the compiler divides by multiplying with 1 / scale, which has to
-be finite."""
+"""A sequence whose scale is not above this is encoded as zeros.
+
+The compiler divides by multiplying with 1 / scale, which has to be finite.
+"""
 
 _SIGNATURE = (
     "float64(float32[:,::1], float64[::1], float64[::1], float64,"
@@ -49,23 +53,26 @@ _SIGNATURE = (
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that an architecture has in the kernel."""
+    """The sizes of the kernel's arrays for one architecture."""
 
     width: int
-    """W."""
+    """Number of hidden units padded to a multiple of `VECTOR`, W."""
 
     rows: int
-    """G: what a matrix of one layer adds to."""
+    """Number of rows in a matrix of one layer, G."""
 
     sums: int
-    """N: G, and for a GRU W more: its candidate keeps W_n x and W_n h apart, which is inside its reset gate."""
+    """Number of sums, N: G, and W more for a GRU.
+
+    A GRU's candidate keeps W_n x and W_n h apart, because the reset gate applies to W_n h alone.
+    """
 
     folds: bool
-    """Whether the closed loop is a recurrence without an input, as model/network.py explains."""
+    """True if the closed loop is a recurrence without an input, as model/network.py explains."""
 
     @classmethod
     def of(cls, architecture: Architecture) -> "Shape":
-        """The sizes for `architecture`."""
+        """Return the sizes for `architecture`."""
         width = -(-architecture.hidden // VECTOR) * VECTOR
         rows = {"rnn": 1, "gru": 3, "lstm": 4}[architecture.cell] * width
         gru = architecture.cell == "gru"
@@ -74,20 +81,23 @@ class Shape:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The compiled loop for one architecture. It holds no lock and no state: any number of threads may run it."""
+    """The compiled loop for one architecture. It holds no lock and no state, so any number of threads may run it."""
 
     run: Callable[..., float]
-    """(memory_LM, x_T, values_S, scale, input_N, below_LBWV, recurrent_KLBWV, bias_KLN, readout_W, readout_bias):
-    encodes `x_T`, fills `values_S` by a rollout, and advances `memory_LM` over both; either may be empty. Returns the
-    scale; one below zero stands for the largest absolute value of `x_T`."""
+    """The compiled function encodes `x_T`, fills `values_S` by a rollout, and returns the scale.
+
+    Its arguments are (memory_LM, x_T, values_S, scale, input_N, below_LBWV, recurrent_KLBWV, bias_KLN, readout_W,
+    readout_bias). It advances `memory_LM` in place over both arrays; either may be empty. A negative scale stands for
+    the largest absolute value of `x_T`.
+    """
 
     cached: bool
-    """Whether the machine code came from Numba's cache on disk."""
+    """True if the machine code came from Numba's cache on disk."""
 
 
-@cache  # machine code stays in memory for good: a model that is loaded again takes what is there
+@cache  # machine code stays in memory for good, so loading a model again does not compile again
 def compile_kernel(architecture: Architecture) -> Kernel:
-    """The kernel for an architecture."""
+    """Return the kernel for an architecture."""
     shape, hidden, layers = Shape.of(architecture), architecture.hidden, architecture.layers
     width, rows, sums, folds = shape.width, shape.rows, shape.sums, shape.folds
     parts = architecture.memory // hidden
@@ -98,7 +108,7 @@ def compile_kernel(architecture: Architecture) -> Kernel:
 
     @_compiled
     def run(memory_LM, x_T, values_S, scale, input_N, below_LBWV, recurrent_KLBWV, bias_KLN, readout_W, readout_bias):
-        _ = source  # what a function reads from outside is part of its name in the cache
+        _ = source  # the variables that a function captures are part of its key in the cache
         memory_PLW = numba.carray(stack(remembered), (parts, layers, width))
         h_LW, c_LW = memory_PLW[0], memory_PLW[parts - 1]
         sums_N = numba.carray(stack(sums), (sums,))
@@ -118,7 +128,7 @@ def compile_kernel(architecture: Architecture) -> Kernel:
             else:
                 x = readout_bias + dot(readout_W, h_LW[layers - 1], width_blocks)
                 values_S[t - given] = scale * x
-                if folds:  # the closed loop's matrix has the input in it
+                if folds:  # the closed loop's matrix includes the input
                     loop, x = 1, np.float32(0)
             for layer in range(layers):
                 begin(sums_N, bias_KLN[loop, layer], input_N, x if layer == 0 else np.float32(0), sum_blocks)
@@ -149,5 +159,5 @@ def _compiled(function):
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
-        log.info("The kernel is compiled at each start, since its machine code cannot be kept: %s", error)
+        log.info("The kernel is compiled at each start, because its machine code cannot be cached: %s", error)
         return numba.njit(_SIGNATURE, **options)(function)

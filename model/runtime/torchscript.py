@@ -1,4 +1,4 @@
-"""The runtime that executes the artifact's TorchScript module itself, on CPU or CUDA, for a batch at a time."""
+"""The runtime that executes the artifact's TorchScript module itself, on CPU or CUDA, in batches."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from model.runtime.base import State
 
 
 class ScriptedRuntime:
-    """TorchScript on `device`. Rows of a batch do not see each other: padding never reaches a state."""
+    """TorchScript on `device`. The rows of a batch are independent: padding never reaches a state."""
 
     name = "torchscript"
     batches = True
@@ -20,7 +20,7 @@ class ScriptedRuntime:
         self.device = device.type
         self._module = module
         self._place = device
-        # An artifact made before there was an offset has none.
+        # Artifacts of older versions have no offset.
         self._offset = float(getattr(module, "offset", 0.0))
         self._state_shape = (architecture.layers, architecture.memory)
         with torch.inference_mode():

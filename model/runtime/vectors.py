@@ -1,7 +1,7 @@
-"""Vectors and matrices on the stack and in registers, for the kernel: what Numba has no words for.
+"""Vectors and matrices on the stack and in registers, for the kernel. Numba itself cannot express them.
 
-Each of these is LLVM's own instructions in place of Python's. A loop over the elements of a vector, however it is
-written, is at the mercy of the compiler: it may keep in memory what belongs into registers, and the other way round.
+Each function here emits LLVM instructions directly. In a plain loop over the elements of a vector, the compiler
+decides: it may keep in memory the values that belong in registers, or the reverse.
 
 Shape suffixes: W hidden units padded to a multiple of VECTOR, N rows of sums, B blocks of V = VECTOR rows. All arrays
 begin at a multiple of a vector's size.
@@ -12,18 +12,20 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 VECTOR = 16
-"""Floats in the widest vector registers (AVX-512). Where they are narrower, LLVM takes several."""
+"""Number of floats in the widest vector registers (AVX-512). On narrower ones, LLVM uses several."""
 
 _COLUMNS, _CHAINS = 8, 4
-"""Columns of a matrix that are added in a turn of the loop, and the sums they are added to in turn: an addition then
-waits for the one four columns before it, not for the last."""
+"""Number of columns that one iteration adds, and number of partial sums that take turns.
+
+An addition then waits for the one four columns before it, not for the last one.
+"""
 
 _FLOATS, _LANES = ir.VectorType(ir.FloatType(), VECTOR), ir.VectorType(ir.IntType(32), VECTOR)
 
 
 @intrinsic(prefer_literal=True)
 def stack(typing_context, size):
-    """A pointer to `size` (a constant) floats on the stack, which Numba has no name for."""
+    """Return a pointer to `size` floats on the stack; `size` is a constant. Numba has no function for this."""
 
     def generate(context, builder, signature, arguments):
         count = ir.Constant(ir.IntType(64), size.literal_value)
@@ -36,7 +38,7 @@ def stack(typing_context, size):
 
 @intrinsic(prefer_literal=True)
 def begin(typing_context, sums_N, first_N, rate_N, x, blocks):
-    """sums = first + rate · x, for `blocks` (a constant) of VECTOR rows."""
+    """Set sums = first + rate · x, for `blocks` (a constant) blocks of VECTOR rows."""
 
     def generate(context, builder, signature, arguments):
         sums, first, rate = _data(context, builder, signature, arguments[:3])
@@ -52,16 +54,16 @@ def begin(typing_context, sums_N, first_N, rate_N, x, blocks):
 
 @intrinsic(prefer_literal=True)
 def add_product(typing_context, sums_N, matrix_BWV, h_W, first, blocks, width):
-    """sums += matrix · h, for `blocks` of VECTOR rows each, from row `first` of the sums on.
+    """Add matrix · h to the sums, for `blocks` blocks of VECTOR rows, from row `first` of the sums on.
 
-    The last three are constants. The sums of a block stay in registers while all columns are added.
+    The last three arguments are constants. The sums of a block stay in registers while all columns are added.
     """
 
     def generate(context, builder, signature, arguments):
         sums, matrix, h = _data(context, builder, signature, arguments[:3])
         chains = [cgutils.alloca_once(builder, _FLOATS) for _ in range(_CHAINS)]
-        # A number that the compiler does not know: it would unroll the loop whole, and then keep h in registers that it
-        # has not got, and take it apart there.
+        # The empty assembly hides the number of columns from the compiler. Otherwise it would unroll the whole loop
+        # and keep h in more registers than there are.
         number = ir.FunctionType(cgutils.intp_t, [cgutils.intp_t])
         columns = builder.asm(number, "", "=r,0", [_place(width.literal_value)], False)
         with cgutils.for_range(builder, _place(blocks.literal_value)) as block:
@@ -85,7 +87,7 @@ def add_product(typing_context, sums_N, matrix_BWV, h_W, first, blocks, width):
 
 @intrinsic(prefer_literal=True)
 def dot(typing_context, a_W, b_W, blocks):
-    """a · b, of `blocks` (a constant) of VECTOR numbers each."""
+    """Return a · b, for vectors of `blocks` (a constant) blocks of VECTOR numbers."""
 
     def generate(context, builder, signature, arguments):
         a, b = _data(context, builder, signature, arguments[:2])
@@ -93,7 +95,7 @@ def dot(typing_context, a_W, b_W, blocks):
         for block in range(blocks.literal_value):
             place = _place(VECTOR * block)
             total = _fused(builder, _load(builder, a, place), _load(builder, b, place), total)
-        for distance in (8, 4, 2, 1):  # until every lane has the sum of all
+        for distance in (8, 4, 2, 1):  # afterwards every lane has the sum of all lanes
             others = ir.Constant(_LANES, [lane ^ distance for lane in range(VECTOR)])
             total = builder.fadd(total, builder.shuffle_vector(total, total, others))
         return builder.extract_element(total, ir.Constant(_LANES.element, 0))
@@ -106,7 +108,7 @@ def _place(number):
 
 
 def _data(context, builder, signature, arrays):
-    """Where the numbers of arrays are, the first arguments of a function."""
+    """Return the data pointers of `arrays`, which are the first arguments of a function."""
     return [
         context.make_array(kind)(context, builder, array).data
         for kind, array in zip(signature.args, arrays, strict=False)
@@ -127,5 +129,5 @@ def _broadcast(builder, number):
 
 
 def _fused(builder, a, b, c):
-    """a · b + c, in one instruction where the processor has it."""
+    """Return a · b + c, in one instruction where the processor has it."""
     return builder.fadd(builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])

@@ -424,7 +424,7 @@ def test_an_artifact_whose_digest_is_none_of_those_from_outside_is_not_served(tm
     model = make_small_artifact(tmp_path)
     status, log = fails_to_start(tmp_path, model=model, workers=1, model_sha256="0" * 64)
     assert status == 3
-    assert f"what may be served is {'0' * 64} (SINE_MODEL_SHA256)" in log
+    assert f"but only {'0' * 64} may be served (SINE_MODEL_SHA256)" in log
 
 
 def test_a_new_key_is_shown_once_and_its_line_works(tmp_path: Path) -> None:
