@@ -1,1 +1,1 @@
-"""Trains the network on sine waves or series, offline, and writes the artifact that the service loads."""
+"""Offline training of the network on sine waves or series. It writes the artifact that the service loads."""

@@ -1,4 +1,4 @@
-"""The command line. `--help` after any of these describes its options.
+"""The command line of training. Each command describes its options with `--help`.
 
 python -m training [--preset article] [--data FILE.csv]    train
 python -m training evaluate [ARTIFACT]                     measure an artifact
@@ -26,11 +26,11 @@ from training.progress import TrainingProgress
 from training.report import write_report
 from training.series import open_source
 
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended: 128 + SIGINT
+INTERRUPTED = 130  # shells report 128 + SIGINT for a program that Ctrl-C ended
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; the exit status."""
+    """Run the command line and return the exit status."""
     try:
         match list(arguments):
             case ["evaluate", *options]:
@@ -57,13 +57,13 @@ def main(arguments: Sequence[str]) -> int:
         print(f"python -m training: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted before the first epoch had ended: nothing is written", file=sys.stderr)
+        print("interrupted before the end of the first epoch: nothing was written", file=sys.stderr)
         return INTERRUPTED
 
     say = "interrupted" if trained.interrupted else "trained"
     console.print(f"{say} after {trained.seconds:.0f} s; the best weights are those of epoch {trained.best_epoch}")
     if trained.interrupted:
-        console.print("the same command with --resume goes on from here")
+        console.print("run the same command with --resume to continue from here")
     errors = evaluate(trained.network, source, config.context_evaluated, config.season)
     write_report(directory, trained.network.generate, trained.history, errors, source, config.context_evaluated)
     artifact = export(trained, config, source, errors)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def print_article(predictor: Predictor, config: Config, console: Console) -> None:
-    """What the article shows, and the largest errors on its curve."""
+    """Print the largest errors on the article's curve and its next value."""
     period = config.waves.period[0]
     console.print("largest errors on its phases that training never saw:")
     for key, value in largest_errors(predictor, period, config.context_evaluated).items():
@@ -90,13 +90,13 @@ def print_article(predictor: Predictor, config: Config, console: Console) -> Non
 
 
 def parse(arguments: Sequence[str]) -> Config:
-    """The settings that a command line asks for.
+    """Return the settings that a command line asks for.
 
     Raises:
-        ValueError: a value that is not allowed.
-        SystemExit: after `--help`, or where the options themselves cannot be read.
+        ValueError: a value is not allowed.
+        SystemExit: after `--help`, or if the options cannot be parsed.
     """
-    # The preset chooses the defaults that the other options are read (and shown by --help) against.
+    # The preset chooses the defaults of the other options, which --help shows. It is therefore parsed first.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset")
     first.add_argument("--data")
@@ -105,7 +105,7 @@ def parse(arguments: Sequence[str]) -> Config:
         preset = known.preset or ("series" if known.data else "default")
     except argparse.ArgumentError:
         preset = "default"
-    # An unknown preset falls through: tyro names the ones that there are.
+    # An unknown preset is left to tyro, whose error lists the known ones.
     default = next((config for name, config in PRESETS.items() if name == preset), PRESETS["default"])
     return tyro.cli(Config, default=default, args=arguments, prog="python -m training")
 

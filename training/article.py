@@ -1,4 +1,4 @@
-"""The article's own measures: its one curve, judged on phases that training never saw.
+"""The article's own measures: errors on its one curve, at phases that training never saw.
 
 Shape suffixes: B batch, T time, S steps.
 """
@@ -13,15 +13,15 @@ from training.baselines import Predictor
 from training.data import cut
 
 STEPS = (1, 1_000, 10_000)
-CHUNK = 60  # rollouts at once: 10,000 steps of each take memory
+CHUNK = 60  # rollouts computed at once; this bounds the memory that 10,000 steps of each take
 ARTICLE_TRUE, ARTICLE_PREDICTED = 0.0510, 0.0523
 
 
 @torch.inference_mode()
 def largest_errors(predictor: Predictor, period: float, context: int) -> dict[str, float]:
-    """The largest error, as a fraction of the amplitude, of the next value and of rollouts, over held-out phases.
+    """Return the largest errors of the next value and of rollouts over held-out phases, as fractions of the amplitude.
 
-    The phases are spread evenly over what is held out, and nothing is averaged.
+    The phases are spread evenly over the held-out ranges, and no error is averaged.
     """
     largest_S = torch.zeros(max(STEPS), dtype=torch.float64)
     for phase_B in torch.split(_held_out_phases(120), CHUNK):
@@ -35,7 +35,10 @@ def largest_errors(predictor: Predictor, period: float, context: int) -> dict[st
 
 @torch.inference_mode()
 def next_value_line(predictor: Predictor, period: float, context: int) -> str:
-    """The next value after the unseen window whose next value is nearest to the one that the article shows."""
+    """Compare a prediction with the truth, in words, for an unseen window.
+
+    The window is the one whose next value is nearest to the value that the article shows.
+    """
     series_BT = _curve(_held_out_phases(1024), period, context + 1)
     chosen = int((series_BT[:, -1] - ARTICLE_TRUE).abs().argmin())
     predicted = float(predictor(series_BT[chosen : chosen + 1, :context], 1))

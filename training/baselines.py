@@ -1,6 +1,6 @@
-"""Forecasts that need no network. An error says little until one of these stands beside it.
+"""Baseline forecasts that need no network. A model's error is only meaningful beside a baseline's error.
 
-Each is a `Predictor`: from sequences [B, T] and a number of steps S to the values [B, S] that follow.
+Each baseline is a `Predictor`: a function from sequences [B, T] and a number of steps S to the next values [B, S].
 
 Shape suffixes: B batch, T time, S steps, P lags of an autoregression.
 """
@@ -16,19 +16,19 @@ from training.data import Floats, Source
 from training.series import Series
 
 Predictor = Callable[[Tensor, int], Tensor]
-"""From sequences [B, T] and a number of steps S to the values [B, S] that follow, both in double precision."""
+"""A predictor maps sequences [B, T] and a number of steps S to the next values [B, S], both in double precision."""
 
 LONGEST_SEASON = 1000
-GRID = 8  # frequencies for each value of a sequence: a peak of the fit is as wide as ten of them
+GRID = 8  # frequencies in the grid for each value of a sequence: a peak of the fit is as wide as ten of them
 NEWTON_STEPS = 12
 
 
 def baselines(source: Source, context: int, season: int | None = None) -> dict[str, Predictor]:
-    """The baselines by name, for sequences of `context` values.
+    """Return the baselines by name, for sequences of `context` values.
 
-    On waves, each is fitted to the sequence that it is given. On series, AR(2) and the season are fitted once, to all
-    that comes before the held-out part; a season that is longer than the context is left out, since nobody who sees
-    the context alone could repeat it.
+    On waves, each baseline is fitted to the sequence that it is given. On series, AR(2) and the season are fitted once,
+    to everything before the held-out part. A season longer than the context is left out: a forecaster that sees only
+    the context could not repeat it.
     """
     if not isinstance(source, Series):
         return {"last_value": last_value, "seasonal_naive": seasonal_naive(season), "one_sine": one_sine, "ar2": ar2}
@@ -38,12 +38,15 @@ def baselines(source: Source, context: int, season: int | None = None) -> dict[s
 
 
 def last_value(x_BT: Tensor, steps: int) -> Tensor:
-    """Repeats the last value: persistence."""
+    """Repeat the last value: the persistence forecast."""
     return x_BT[:, -1:].expand(-1, steps)
 
 
 def seasonal_naive(season: int | None = None) -> Predictor:
-    """Repeats the last `season` values; without a season, that of each sequence: `season_of`."""
+    """Return the seasonal naive forecast, which repeats the last `season` values.
+
+    Without a season, each sequence repeats its own: `season_of`.
+    """
 
     def predict(x_BT: Tensor, steps: int) -> Tensor:
         season_B = season_of(x_BT) if season is None else torch.full((len(x_BT),), season)
@@ -54,10 +57,10 @@ def seasonal_naive(season: int | None = None) -> Predictor:
 
 
 def ar2(x_BT: Tensor, steps: int) -> Tensor:
-    """x_t = a x_(t-1) + b x_(t-2), a and b fitted to each sequence by least squares.
+    """Forecast x_t = a x_(t-1) + b x_(t-2), with a and b fitted to each sequence by least squares.
 
-    Exact on a clean sine of frequency ω, where a = 2 cos ω and b = -1, up to rounding: no network can beat it there.
-    It is the yardstick for how far a learned model is from what the mathematics allows. Needs at least 4 values.
+    The forecast is exact up to rounding on a clean sine of frequency ω, where a = 2 cos ω and b = -1. No network can
+    beat it there, so it shows how far a learned model is from the mathematical limit. It needs at least 4 values.
     """
     lagged_BT2 = torch.stack([x_BT[:, 1:-1], x_BT[:, :-2]], dim=-1)
     fit_B2 = torch.linalg.lstsq(lagged_BT2, x_BT[:, 2:, None]).solution.squeeze(-1)
@@ -70,23 +73,23 @@ def ar2(x_BT: Tensor, steps: int) -> Tensor:
 
 
 def one_sine(x_BT: Tensor, steps: int) -> Tensor:
-    """Continues the sine that fits each sequence best: `fit_sine`."""
+    """Continue the sine that fits each sequence best: `fit_sine`."""
     omega_B, fit_B2 = fit_sine(x_BT)
     return sine_after(omega_B, fit_B2, x_BT.size(1), torch.arange(steps).expand(len(x_BT), -1))
 
 
 def fit_sine(x_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """The ω [B], a and b [B, 2] whose a cos ωt + b sin ωt is nearest to each sequence, t counted from its middle.
+    """Return ω [B] and the coefficients a and b [B, 2] of the sine a cos ωt + b sin ωt nearest to each sequence.
 
-    By least squares over all three: the best ω of a grid, then Gauss-Newton. In white noise it is the maximum
-    likelihood estimate, and where there is little noise no unbiased one has less variance (Rife and Boorstyn, IEEE
-    Trans. Inf. Theory 20(5), 1974).
+    Time t is counted from the middle of the sequence. All three are fitted by least squares: first the best ω of a
+    grid, then Gauss-Newton steps. In white noise this is the maximum likelihood estimate. With little noise, no
+    unbiased estimate has less variance (Rife and Boorstyn, IEEE Trans. Inf. Theory 20(5), 1974).
     """
     length = x_BT.size(1)
     time_T = _from_the_middle(torch.arange(length), length)
     omega_G = torch.linspace(0, math.pi, GRID * length + 2, dtype=x_BT.dtype)[1:-1]
     angle_GT = omega_G[:, None] * time_T
-    # Around the middle, cosine and sine are orthogonal: what a fit explains is the sum of what each of them does.
+    # Around the middle, cosine and sine are orthogonal. The power that a fit explains is the sum of their powers.
     explained_BG = torch.zeros(len(x_BT), len(omega_G), dtype=x_BT.dtype)
     for wave_GT in (torch.cos(angle_GT), torch.sin(angle_GT)):
         explained_BG += (x_BT @ wave_GT.T) ** 2 / wave_GT.square().sum(dim=1)
@@ -104,18 +107,18 @@ def fit_sine(x_BT: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sine_after(omega_B: Tensor, fit_B2: Tensor, length: int, step_BS: Tensor) -> Tensor:
-    """Values of `fit_sine`'s sines after sequences of `length` values, steps counted from 0, [B, S]."""
+    """Return values [B, S] of the sines of `fit_sine` after sequences of `length` values. Steps are counted from 0."""
     angle_BS = omega_B[:, None] * _from_the_middle(length + step_BS, length)
     return fit_B2[:, :1] * torch.cos(angle_BS) + fit_B2[:, 1:] * torch.sin(angle_BS)
 
 
 def _from_the_middle(index: Tensor, length: int) -> Tensor:
-    """Times at which estimates of the frequency and of the phase do not depend on each other."""
+    """Return times counted from the middle, where the estimates of frequency and phase are uncorrelated."""
     return index.double() - (length - 1) / 2
 
 
 def fit_autoregression(parts: Sequence[Floats], order: int) -> tuple[float, Floats]:
-    """c and a [P] of x_t = c + a_1 x_(t-1) + … + a_P x_(t-P), by least squares over all parts."""
+    """Return c and a [P] of x_t = c + a_1 x_(t-1) + … + a_P x_(t-P), fitted to all parts by least squares."""
     windows = [np.lib.stride_tricks.sliding_window_view(part_T, order + 1) for part_T in parts if len(part_T) > order]
     window_BT = np.concatenate(windows)
     lagged_BP = np.column_stack([np.ones(len(window_BT)), window_BT[:, -2::-1]])
@@ -124,7 +127,7 @@ def fit_autoregression(parts: Sequence[Floats], order: int) -> tuple[float, Floa
 
 
 def autoregression(constant: float, lag_P: Floats) -> Predictor:
-    """Repeats x_t = constant + a_1 x_(t-1) + … from the last P values."""
+    """Return a forecast by x_t = constant + a_1 x_(t-1) + … from the last P values."""
     weight_P = torch.from_numpy(np.ascontiguousarray(lag_P[::-1]))  # the oldest value first, as in a sequence
 
     def predict(x_BT: Tensor, steps: int) -> Tensor:
@@ -139,21 +142,22 @@ def autoregression(constant: float, lag_P: Floats) -> Predictor:
 
 
 def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> Tensor:
-    """The season [B] of each sequence: the lag at which it is most like itself; 1 where there is none.
+    """Return the season [B] of each sequence: the lag where its autocorrelation peaks, or 1 if there is no peak.
 
-    Only lags where the autocorrelation has a peak count, because neighbours are alike in any smooth series. Each lag's
-    sum is divided by those of the squares of the values that it pairs, so that few pairs weigh no less than many.
+    Only peaks count, because neighbouring values are alike in any smooth series. Each lag's sum of products is divided
+    by the sums of squares of the values that it pairs. So few pairs weigh no less than many.
 
     Args:
-        longest: the longest lag that is looked at; by default two less than the sequence.
-        enough: the first peak of this fraction of the highest is taken.
+        x_BT: the sequences.
+        longest: the longest lag to consider; by default two less than the length of the sequence.
+        enough: the first peak of at least this fraction of the highest peak is taken.
     """
     x_BT = x_BT - x_BT.mean(dim=1, keepdim=True)
     length = x_BT.size(1)
     longest = min(longest or length, length - 2)
     if longest < 3:
         return torch.ones(len(x_BT), dtype=torch.long)
-    spectrum_BF = torch.fft.rfft(x_BT, 2 * length)  # with as many zeros behind it, so that its ends do not meet
+    spectrum_BF = torch.fft.rfft(x_BT, 2 * length)  # zero padding keeps the end from wrapping around to the start
     product_BL = torch.fft.irfft(spectrum_BF.abs().square(), 2 * length)[:, : longest + 2]
     energy_BT = torch.nn.functional.pad(x_BT.square().cumsum(dim=1), (1, 0))  # of the first 0, 1, 2, … values
     lag_L = torch.arange(longest + 2)
@@ -167,9 +171,9 @@ def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> 
 
 
 def season_of_series(parts: Sequence[Floats]) -> int:
-    """The season of the longest part, seen there at least twice.
+    """Return the season of the longest part. The part must contain it at least twice.
 
-    A real series is about as like itself after two of its seasons as after one: the first is its season.
+    A real series resembles itself about as much after two seasons as after one. The first high peak is therefore taken.
     """
     part_BT = torch.from_numpy(max(parts, key=len))[None]
     return int(season_of(part_BT, min(part_BT.size(1) // 2, LONGEST_SEASON), enough=0.9)[0])

@@ -1,7 +1,7 @@
-"""Where a model is good and where it is not: errors by horizon, period, length of context, and noise.
+"""Errors of a model broken down by horizon, period, length of context, and noise.
 
 Every table has the baselines beside the model. AR(2), fitted to each wave by least squares, is exact on a clean sine up
-to rounding, so no network can beat it there; noise is what it cannot stand.
+to rounding. No network can beat it there, but noise makes it fail.
 
 Shape suffixes: B batch, T time, S steps.
 """
@@ -24,7 +24,9 @@ SNR_DB = (math.inf, 40.0, 30.0, 20.0)
 
 
 def breakdown(model: Predictor, source: Source, context: int, season: int | None = None) -> list[Table]:
-    """All tables that `source` has the data for. `context` is what is given where nothing else is said."""
+    """Return all tables that `source` has the data for. Tables use `context` given values unless their title says
+    otherwise.
+    """
     predictors = {"model": model} | baselines(source, context, season)
     tables = [by_horizon(predictors, source, context)]
     if isinstance(source, Waves) and source.period[0] < source.period[1]:
@@ -35,13 +37,13 @@ def breakdown(model: Predictor, source: Source, context: int, season: int | None
 
 
 def error_by_step(predictors: Mapping[str, Predictor], source: Source, context: int) -> dict[str, Tensor]:
-    """RMSE of each step [S] of the longest rollouts, by the name of the predictor."""
+    """Return the RMSE of each step [S] of the longest rollouts, by the name of the predictor."""
     dataset = source.held_out(context, max(source.rollouts), COUNT)
     return {name: errors_of(predict, dataset).square().mean(dim=0).sqrt() for name, predict in predictors.items()}
 
 
 def by_horizon(predictors: Mapping[str, Predictor], source: Source, context: int) -> Table:
-    """Errors of single steps, the 1st, the 2nd, the 5th, and so on."""
+    """Tabulate the errors of single steps: the 1st, the 2nd, the 5th, the 10th, and so on."""
     error_S = error_by_step(predictors, source, context)
     longest = max(source.rollouts)
     steps = sorted({step for power in (1, 10, 100, 1000) for step in (power, 2 * power, 5 * power)} | {longest})
@@ -50,7 +52,7 @@ def by_horizon(predictors: Mapping[str, Predictor], source: Source, context: int
 
 
 def by_period(predictors: Mapping[str, Predictor], waves: Waves, context: int) -> Table:
-    """Errors of rollouts by the band of the period, of which `training/data.py` holds out the middle."""
+    """Tabulate the errors of rollouts by band of the period. `training/data.py` holds out the middle of each band."""
     steps = waves.rollouts[0]
     dataset = waves.held_out(context, steps, COUNT)
     low, high = math.log(waves.period[0]), math.log(waves.period[1])
@@ -66,10 +68,10 @@ def by_period(predictors: Mapping[str, Predictor], waves: Waves, context: int) -
 
 
 def by_context(model: Predictor, source: Source, context: int, season: int | None) -> Table:
-    """Errors of rollouts by the number of values that are given."""
+    """Tabulate the errors of rollouts by the number of given values."""
     steps = source.rollouts[0]
     rows, names = {}, ["model", *baselines(source, context, season)]
-    longest = max(CONTEXTS) if isinstance(source, Waves) else context  # a series may not have more
+    longest = max(CONTEXTS) if isinstance(source, Waves) else context  # a series may be too short for more
     for length in sorted({*(length for length in CONTEXTS if length <= longest), context}):
         dataset = source.held_out(length, steps, COUNT)
         predictors = {"model": model} | baselines(source, length, season)
@@ -80,7 +82,8 @@ def by_context(model: Predictor, source: Source, context: int, season: int | Non
 
 
 def by_noise(predictors: Mapping[str, Predictor], source: Source, context: int, steps: int) -> Table:
-    """Errors where white noise is added to what is given; the truth stays as it is.
+    """Tabulate the errors of forecasts from noisy values. White noise is added to the given values; the truth stays
+    clean.
 
     The signal's power is half the squared amplitude of a wave, or the variance of the series.
     """

@@ -1,4 +1,4 @@
-"""Prediction intervals from rollouts on windows that training never saw, and how often they hold on fresh ones.
+"""Calibration of prediction intervals on unseen windows, and their measured coverage on fresh windows.
 
 Shape suffixes: B windows, S steps, C lengths of context, V levels.
 """
@@ -15,9 +15,9 @@ SHOWN_LEVELS = (50, 80, 90, 95)
 
 
 def calibrate(network: Network, config: Config, source: Source) -> tuple[Intervals | None, Calibration | None]:
-    """The intervals and what the metadata says of them; nothing where `config.interval_rollouts` is 0.
+    """Return the intervals and their description for the metadata; None for both if `config.interval_rollouts` is 0.
 
-    They are fitted to windows of `source.calibration` and counted on those of `source.fresh`.
+    They are calibrated on windows of `source.calibration`. Their coverage is measured on windows of `source.fresh`.
     """
     if config.interval_rollouts == 0:
         return None, None
@@ -37,7 +37,7 @@ def calibrate(network: Network, config: Config, source: Source) -> tuple[Interva
 
 @torch.inference_mode()
 def scaled_errors(network: Network, windows: WindowDataset) -> Floats:
-    """Errors of rollouts as fractions of the scale that each sequence is divided by, [B, S]."""
+    """Return the errors [B, S] of rollouts, as fractions of the scale that each sequence is divided by."""
     x_BT, truth_BS = windows.all()
     error_BS = network.generate(x_BT, windows.horizon) - truth_BS
     scaled: Floats = (error_BS / network.scale(x_BT).unsqueeze(1)).numpy()
@@ -45,7 +45,7 @@ def scaled_errors(network: Network, windows: WindowDataset) -> Floats:
 
 
 def covered(intervals: Intervals, error_BS: Floats, context: int) -> list[Coverage]:
-    """How often intervals hold the truth, at the step where they do least and most often, and on average."""
+    """Return the coverage of the intervals: at the steps where it is lowest and highest, and on average."""
     rows = []
     for level in SHOWN_LEVELS:
         radius_S = intervals.radius_CVS[intervals.contexts.index(context), level - 1]

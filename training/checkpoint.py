@@ -1,8 +1,8 @@
-"""The state of a run between two epochs, on disk: what `--resume` goes on from, to the same last bit.
+"""The checkpoint: the state of a run after an epoch, on disk. `--resume` continues from it with identical bits.
 
-Windows, noise and the waves of the finish are drawn from generators that the seed and the epoch begin anew, so the
-weights, the optimiser's moments and a few numbers are all that an epoch leaves to the next. They are one safetensors
-file: tensors, and the rest as JSON in its header. Reading it runs no code.
+The seed and the epoch determine the random generators of windows, noise and the waves of the finish. The state
+therefore consists only of the weights, the optimiser's moments and a few numbers. It is one safetensors file: the
+tensors, and the numbers as JSON in its header. Reading it runs no code.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from training.record import Best, Epoch, Run
 
 FILE = "checkpoint.safetensors"
 
-# Where files go, what is shown, and what is made of a trained network changes nothing of what is learned.
+# These settings do not affect the weights: paths, displays, and what happens after training.
 _NOT_LEARNED_FROM = {
     *("name", "version", "output", "runs", "data", "tensorboard", "resume"),
     *("season", "interval_rollouts", "interval_horizon", "interval_contexts"),
@@ -29,11 +29,11 @@ _NOT_LEARNED_FROM = {
 
 
 class CheckpointError(ValueError):
-    """There is no checkpoint to go on from; the message says why."""
+    """There is no checkpoint that the run could continue from; the message says why."""
 
 
 def save(path: Path, run: Run, config: Config, source: Source) -> None:
-    """Write the state of `run`. A kill while it is written leaves the file before."""
+    """Write the state of `run`. If the program is killed while it writes, the previous checkpoint stays intact."""
     best = run.record.best
     tensors = _named("network", run.network.state_dict()) | _named("best", best.weights)
     for number, moments in run.adam.state_dict()["state"].items():
@@ -52,27 +52,27 @@ def save(path: Path, run: Run, config: Config, source: Source) -> None:
 
 
 def load(path: Path, run: Run, config: Config, source: Source) -> None:
-    """Put `run`, which has just begun, into the state that was saved.
+    """Restore the saved state into `run`, which has just begun.
 
     Raises:
-        CheckpointError: there is none, or it is of other settings or other data.
+        CheckpointError: there is no checkpoint, or its settings or its data differ.
     """
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             state = json.loads(file.metadata()["state"])
     except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint to resume from: {path} is not there") from error
+        raise CheckpointError(f"there is no checkpoint to resume from: {path} does not exist") from error
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be resumed from: {error}") from error
     now, then = _learned_from(config, source), state["learned_from"]
     if other := [name for name in now if now[name] != then.get(name)]:
         raise CheckpointError(
-            f"{path} is of a run with another {' and '.join(other)}; without --resume a new run begins"
+            f"{path} belongs to a run with another {' and '.join(other)}; leave out --resume to begin a new run"
         )
 
     network = _unnamed("network", tensors)
-    # The finish trains in double precision, and weights keep theirs only where the module has it too.
+    # The finish trains in double precision. `load_state_dict` converts to the module's precision, so set that first.
     run.network.to(next(iter(network.values())).dtype).load_state_dict(network)
     moments = {number: _unnamed(f"adam.{number}", tensors) for number in range(len(network))}
     used = {number: each for number, each in moments.items() if each}
@@ -85,7 +85,7 @@ def load(path: Path, run: Run, config: Config, source: Source) -> None:
 
 
 def _learned_from(config: Config, source: Source) -> dict[str, object]:
-    """The settings and the data that the weights depend on, by name, as JSON has them."""
+    """Return the settings and the data that the weights depend on, by name, as JSON values."""
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in _NOT_LEARNED_FROM}
     learned_from = settings | {"data": [source.description, source.offset, source.scale]}
     return dict(json.loads(TypeAdapter(dict[str, object]).dump_json(learned_from)))

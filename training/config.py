@@ -1,6 +1,7 @@
-"""The settings of a training run, and the presets. The command line is made from this class.
+"""The settings of a training run, and the presets. The command line is made from the class `Config`.
 
-A docstring of several lines breaks between sentences: `--help` shows it with the same lines.
+The docstrings of its fields are the text of `--help`. A docstring of several lines breaks between sentences, because
+`--help` shows the same lines.
 """
 
 import math
@@ -19,143 +20,163 @@ LARGEST_FINISH = 6000
 
 @dataclass(frozen=True)
 class Config:
-    """Train a recurrent network on sine waves or your own series, export it to TorchScript, report its errors.
+    """Train a recurrent network on sine waves or your own series, export it to TorchScript, and report its errors.
 
-    `python -m training evaluate` measures an artifact again, `python -m training card` writes its model card."""
+    `python -m training evaluate` measures an artifact again. `python -m training card` writes its model card.
+    """
 
     preset: Preset = "default"
-    """What all other options start from: `default` is the model that ships.
-    `article` is the article's experiment: one sine curve, windows of 50 points. It is all least squares, no Adam.
-    `series` is for your own series, and chosen where `data` is given."""
+    """The preset sets the defaults of all other options. `default` trains the model that ships.
+    `article` repeats the article's experiment: one sine curve, windows of 50 points, least squares without Adam.
+    `series` is for your own series; `--data` selects it unless `--preset` is given.
+    """
 
     name: str = "sine"
-    """Name of the model, and of its directory of reports."""
+    """Name of the model and of its directory of reports."""
 
     version: str = "0.2.0"
-    """Version of the model; a new one for every change of its weights."""
+    """Version of the model. Choose a new one whenever its weights change."""
 
     output: Path = Path("model/artifacts/sine.pt")
-    """The artifact to write; its digest is written beside it."""
+    """Path of the artifact to write. Its digest is written beside it."""
 
     runs: Path = Path("runs")
-    """Directory of reports: plots and errors are written to RUNS/NAME/."""
+    """Directory of reports. Plots and errors are written to RUNS/NAME/."""
 
     tensorboard: Path | None = None
-    """Directory to write TensorBoard's logs to: losses, rollout error and horizon after each epoch."""
+    """Directory to write TensorBoard logs to: losses, rollout error and horizon after each epoch."""
 
     resume: FlagCreatePairsOff[bool] = False
-    """Go on after the last epoch of a run with the same settings that was killed or interrupted.
-    The artifact is then the same, to the last bit, as that of a run that never stopped."""
+    """Continue a run that was killed or interrupted, after its last complete epoch. The settings must be the same.
+    The resulting artifact is bit-identical to that of an uninterrupted run.
+    """
 
     waves: Waves = field(default_factory=lambda: Waves(period=(8.0, 64.0), amplitude=(1e-3, 1e3)))
-    """The waves to learn, unless `data` is given."""
+    """Sine waves to learn, unless `--data` is given."""
 
     data: Path | None = None
-    """Your own series, a CSV or Parquet file: one column of numbers, or one series with times, or many in long form.
-    A column `unique_id` names the series that a row is of. Times have to be evenly spaced."""
+    """CSV or Parquet file with your own series: one column of numbers, one series with times, or many in long form.
+    In long form, the column `unique_id` names the series that each row belongs to. Times must be evenly spaced.
+    """
 
     column: str | None = None
-    """The column of values; by default `y`, or the only one."""
+    """Name of the column of values. The default is `y`, or the only column."""
 
     time: str | None = None
-    """The column of times; by default `ds` where there is one. Without times, rows are taken as evenly spaced."""
+    """Name of the column of times. The default is `ds` if the file has it.
+    Without times, the rows are assumed to be evenly spaced.
+    """
 
     season: int | None = None
-    """Season of the baseline that repeats it, at least 1; by default found by autocorrelation."""
+    """Season of the seasonal naive baseline, in steps, at least 1. By default autocorrelation finds it."""
 
     cell: CellKind = "gru"
-    """Recurrent cell: `rnn` (tanh), `gru` or `lstm`, with about one, four and five times the cost of a step."""
+    """Recurrent cell: `rnn` (tanh), `gru` or `lstm`. Their relative costs of a step are about 1, 4 and 5."""
 
     hidden: int = 36
-    """Hidden units of each layer, at least 1."""
+    """Number of hidden units in each layer, at least 1."""
 
     layers: int = 1
-    """Recurrent layers, at least 1."""
+    """Number of recurrent layers, at least 1."""
 
     input_gain: float = 1.0
-    """Initial size of the input weights, as a fraction of PyTorch's own. More than 0."""
+    """Initial size of the input weights, as a multiple of PyTorch's default. More than 0."""
 
     recurrent_gain: float = 1.0
-    """Initial gain of the recurrent weights, which begin orthogonal. More than 0.
-    At 1 the network begins with a long memory, below it forgets its zero state within the window."""
+    """Initial gain of the recurrent weights, which start orthogonal. More than 0.
+    At 1 the network starts with a long memory. Below 1 it forgets its zero state within the window.
+    """
 
     epochs: int = 0
-    """Epochs with Adam, at least 0. The held-out error is measured, and the best weights are kept, after each."""
+    """Number of epochs trained with Adam, at least 0.
+    Each epoch ends with a measurement of the held-out error; the best weights so far are kept.
+    """
 
     batches: int = 50
-    """Batches in an epoch, at least 1. Every epoch draws new windows."""
+    """Number of batches in an epoch, at least 1. Every epoch draws new windows."""
 
     batch: int = 128
-    """Windows in a batch, at least 1."""
+    """Number of windows in a batch, at least 1."""
 
     context: tuple[int, int] = (48, 96)
-    """Values in a window, shortest and longest; each batch draws one length."""
+    """Shortest and longest window, in values. Each batch draws one length."""
 
     context_evaluated: int = 64
-    """Values that the model is given where its errors are measured, at least 4."""
+    """Number of given values when errors are measured, at least 4."""
 
     settle: int = 32
-    """First values of a window, after which predictions do not count in the one-step loss. Less than a window.
-    The network starts from a zero state and has to see some of the wave first."""
+    """Number of first values in a window whose predictions do not count in the one-step loss. Less than a window.
+    The network starts from a zero state and has to see part of the wave first.
+    """
 
     horizon: tuple[int, int] = (8, 100)
-    """Steps of the closed loop in the loss, at first and at most.
-    It grows by a tenth after every epoch whose closed-loop loss was small."""
+    """Initial and largest number of closed-loop steps in the loss.
+    The horizon grows by a tenth after every epoch whose closed-loop loss was below `--grow-below`.
+    """
 
     grow_below: float = 5e-3
-    """Closed-loop loss, a mean square in units of the scale, under which the horizon grows. More than 0."""
+    """Closed-loop loss below which the horizon grows: a mean square in units of the scale. More than 0."""
 
     closed_loop: float = 0.05
-    """Weight of the closed-loop loss beside the one-step loss; 0 trains the one-step loss alone."""
+    """Weight of the closed-loop loss relative to the one-step loss. 0 trains the one-step loss alone."""
 
     learning_rate: float = 2e-3
-    """Adam's learning rate at its highest.
-    It rises over the first 2 % of the batches and falls along a cosine to a thousandth."""
+    """Highest learning rate of Adam.
+    It rises over the first 2 % of the batches and then falls along a cosine to a thousandth.
+    """
 
     clip: float = 0.3
-    """Largest norm of a gradient; longer ones are shortened to it. More than 0."""
+    """Largest norm of a gradient; longer gradients are scaled down to it. More than 0."""
 
     noise: float = 3e-3
-    """Standard deviation of the noise added to the inputs, as a fraction of the scale; falls to 0 along a cosine.
-    It teaches the network to come back to the wave after small errors, which its own rollouts will make."""
+    """Standard deviation of the noise added to the inputs, as a fraction of the scale. It falls to 0 along a cosine.
+    The noise teaches the network to return to the wave after small errors, which its own rollouts will make.
+    """
 
     steps_evaluated: int = 100
-    """Steps of the held-out rollouts whose error chooses the best weights, at least 1."""
+    """Number of steps of the held-out rollouts whose error selects the best weights, at least 1."""
 
     finish: int = 15
-    """Levenberg-Marquardt iterations at each of the finish's horizons, after the last epoch, at least 0.
-    Each is shown and measured as an epoch."""
+    """Number of Levenberg-Marquardt iterations in each stage of the finish, at least 0. 0 turns the finish off.
+    The finish is least-squares training after the last epoch. Each iteration is shown and measured like an epoch.
+    """
 
     finish_horizons: tuple[int, ...] = (1, 1, 8, 32, 32, 100, 100, 300, 300, 100, 100, 100, 100, 100)
-    """Steps of the closed loop in the finish, one number for each of its stages, each at least 1."""
+    """Number of closed-loop steps in each stage of the finish, each at least 1."""
 
     finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 80, 20)
-    """Values that the waves of the finish are given, one number for each chunk of rows in turn, each at least 2."""
+    """Numbers of given values in the finish, each at least 2. Chunks of rows use them in turn."""
 
     finish_rows: int = 7000
-    """Waves in a stage of the finish, at least 1, each with one step of its rollout; rounded up to chunks of 400.
-    About twice as many as the network has weights."""
+    """Number of waves in a stage of the finish, at least 1. It is rounded up to chunks of 400.
+    Each wave contributes one step of its rollout. Use about twice as many waves as the network has weights.
+    """
 
     finish_noisy: float = 0.5
-    """Part of the finish's waves that are given with noise, from 0 to 1.
-    What follows them is then what the sine would do that fits them best: all that can be known of it."""
+    """Fraction of the finish's waves whose given values have noise, from 0 to 1.
+    Their target is the continuation of the sine that fits them best, since the data determine no more.
+    """
 
     interval_rollouts: int = 40_000
-    """Rollouts on unseen windows that prediction intervals are calibrated on, at least 0. 0 for no intervals.
-    As many again show how often they hold."""
+    """Number of rollouts on unseen windows that calibrate the prediction intervals, at least 0. 0 makes no intervals.
+    As many fresh rollouts measure the coverage.
+    """
 
     interval_horizon: int = 256
-    """Steps up to which there are intervals, at least 1."""
+    """Number of steps that get prediction intervals, at least 1."""
 
     interval_contexts: tuple[int, ...] = (16, 32, 64)
-    """Numbers of given values that are calibrated, ascending, each at least 1.
-    A sequence takes the longest that is not longer than itself."""
+    """Calibrated lengths of context, in values, ascending, each at least 1.
+    A sequence uses the longest that does not exceed its own length.
+    """
 
     seed: int = 0
-    """Seed of weights, windows and noise, at least 0. The same seed on the same machine gives the same weights."""
+    """Seed of the weights, the windows and the noise, at least 0.
+    The same seed on the same machine gives the same weights.
+    """
 
     threads: int = 1
-    """Threads that torch computes with, at least 1. A network this small gains nothing from a second one."""
+    """Number of threads that torch computes with, at least 1. A network this small gains nothing from a second one."""
 
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "batches", "batch", "steps_evaluated", "finish_rows", "threads"):
@@ -227,7 +248,7 @@ PRESETS: dict[Preset, Config] = {
         waves=Waves(period=(40.0, 40.0), amplitude=(1.0, 1.0)),
         cell="rnn",
         hidden=32,
-        # One curve in 50 points is remembered best by a network that is nearly linear and forgets its zero state.
+        # A nearly linear network that forgets its zero state remembers one curve of 50 points best.
         input_gain=0.1,
         recurrent_gain=0.8,
         epochs=0,
@@ -254,7 +275,7 @@ PRESETS: dict[Preset, Config] = {
         settle=16,
         horizon=(24, 24),
         closed_loop=1.0,
-        noise=0.3,  # real series are few and short: without it a network learns them by heart
+        noise=0.3,  # real series are few and short: without noise a network overfits them
         finish=0,
         interval_rollouts=1000,
         interval_contexts=(48,),

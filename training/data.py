@@ -1,15 +1,15 @@
-"""Where windows come from; sine waves to learn from, and the split that keeps some of them unseen.
+"""The sources of training windows, the sine waves among them, and the split that keeps some waves unseen.
 
     x_t = amplitude · sin(phase + 2π t / period)          t = 0, 1, 2, …
 
-A window is known wholly by its period, its amplitude and its phase at the first value, so these three are what is
-drawn; a random window of one endless curve is that curve's period with a random phase.
+The period, the amplitude and the phase of the first value determine a window, so these three are drawn. A random window
+of one endless curve has that curve's period and a random phase.
 
-**The split.** The range of the period (in its logarithm) and that of the phase are each cut into `BANDS` equal parts,
-and the middle `HELD_OUT` of every part is set aside. A training window has neither a period nor a phase from what was
-set aside; a held-out window has both. So errors on held-out windows are errors on waves that training never saw, with
-unseen neighbours all around, spread over the whole range. What is chosen, not drawn (both ends equal), cannot be held
-out: on one curve the split is by phase alone.
+**The split.** The range of the period (in its logarithm) and that of the phase are each cut into `BANDS` equal parts.
+The middle `HELD_OUT` of every part is held out. A training window has neither a period nor a phase from the held-out
+ranges; a held-out window has both. Errors on held-out windows are therefore errors on unseen waves, spread over the
+whole range. A quantity with a single value (both ends equal) cannot be held out: on one curve the split is by phase
+alone.
 
 Shape suffixes: B batch, T time, S steps that follow the window.
 """
@@ -34,58 +34,60 @@ Floats = npt.NDArray[np.float64]
 Split = Literal["training", "held_out"]
 Windows = tuple[Tensor, Tensor]
 
-# Different draws of held-out waves: the one that chooses the best weights must not be the one that is reported.
+# These seed separate draws of held-out waves: the waves that select the best weights must not be the reported ones.
 SELECTION, REPORT, CALIBRATION, FRESH, EXAMPLES = 1, 2, 3, 4, 5
 
 
 class Source(Protocol):
-    """What there is to learn from: `Waves`, which are drawn, or `Series`, which were read."""
+    """A source of windows to learn from: `Waves` are drawn, `Series` are read from a file."""
 
     @property
     def rollouts(self) -> tuple[int, ...]:
-        """Numbers of steps that rollouts are measured over; the first of them chooses the weights."""
+        """Return the numbers of steps over which rollouts are measured. The first of them selects the weights."""
 
     @property
     def offset(self) -> float:
-        """What is taken from every value before the network sees it, in the units of the series."""
+        """Return the number subtracted from every value before the network sees it, in the units of the series."""
 
     @property
     def scale(self) -> float:
-        """What every value is then divided by; 0 stands for the largest absolute value of each window."""
+        """Return the number that every value is then divided by. 0 stands for the largest absolute value of each
+        window.
+        """
 
     @property
     def unit(self) -> str:
-        """What errors are fractions of, in words."""
+        """Return the name of the unit that errors are fractions of."""
 
     @property
     def description(self) -> dict[str, JsonValue]:
-        """For the artifact's metadata."""
+        """Return the description of the data for the artifact's metadata."""
 
     def training(self, count: int, window: int, horizon: int, seed: int | Sequence[int]) -> "WindowDataset":
-        """`count` random windows to train on."""
+        """Return `count` random windows to train on."""
 
     def selection(self, window: int, horizon: int, count: int) -> "WindowDataset":
-        """`count` windows that are not trained on, to choose the weights by; fewer where there are not so many."""
+        """Return `count` windows to select the weights with. They are not trained on. There may be fewer."""
 
     def held_out(self, window: int, horizon: int, count: int) -> "WindowDataset":
-        """`count` windows that neither the weights nor their choice have seen; fewer where there are not so many."""
+        """Return `count` windows that neither training nor selection has seen, or fewer if there are fewer."""
 
     def calibration(self, window: int, horizon: int, count: int) -> "WindowDataset":
-        """Windows that are not trained on, to calibrate intervals with."""
+        """Return windows to calibrate intervals with. They are not trained on."""
 
     def fresh(self, window: int, horizon: int, count: int) -> "WindowDataset":
-        """Windows that nothing has been fitted to, to count how often intervals hold."""
+        """Return windows to measure the coverage of intervals with. Nothing has been fitted to them."""
 
 
 @dataclass(frozen=True)
 class Waves:
-    """A family of sine waves. Each range is its two ends; equal ends choose one value."""
+    """A family of sine waves. Each range is given by its two ends; equal ends select one value."""
 
     period: tuple[float, float] = (10.0, 50.0)
-    """Period in samples, drawn uniformly in its logarithm. More than 2, where sampling loses the wave."""
+    """Period in samples, drawn uniformly in its logarithm. More than 2, because faster waves cannot be sampled."""
 
     phase: tuple[float, float] = (0.0, math.tau)
-    """Phase of a window's first value in radians, drawn uniformly. The default is any phase."""
+    """Phase of a window's first value, in radians, drawn uniformly. The default is any phase."""
 
     amplitude: tuple[float, float] = (0.1, 10.0)
     """Amplitude in the units of the series, drawn uniformly in its logarithm. More than 0."""
@@ -151,7 +153,7 @@ class Waves:
 
 
 def cut(uniform_B: Floats, split: Split) -> Floats:
-    """Move numbers that are uniform on [0, 1) into the part of [0, 1) that belongs to `split`, uniform there."""
+    """Map numbers that are uniform on [0, 1) to the part of [0, 1) that belongs to `split`. They are uniform there."""
     band_B, place_B = np.divmod(uniform_B * BANDS, 1.0)
     edge = (1 - HELD_OUT) / 2  # each band is training, held out, training
     if split == "held_out":
@@ -167,38 +169,43 @@ def _between(ends: tuple[float, float], place_B: Floats) -> Floats:
 
 
 class WindowDataset(Dataset[Windows]):
-    """Windows of `window` values, each with the `horizon` values that follow it. What it holds has to come by index."""
+    """Windows of `window` values, each with the `horizon` values that follow it. Subclasses define how they are
+    indexed.
+    """
 
     def __init__(self, window: int, horizon: int, unit_B: Floats) -> None:
         self.window = window
         self.horizon = horizon
         self.unit_B = unit_B
-        """What errors on each window are given as fractions of, in the units of the series."""
+        """Errors on each window are given as fractions of this, in the units of the series."""
 
     def __len__(self) -> int:
         return len(self.unit_B)
 
     def __getitem__(self, index: int | Sequence[int]) -> Windows:
-        """The window [T] and what follows it [S], in double precision; [B, T] and [B, S] for several indices.
+        """Return the window [T] and its continuation [S], in double precision; [B, T] and [B, S] for several indices.
 
-        Many at once are computed at once, which is a hundred times faster than one by one.
+        Several windows are computed at once, which is a hundred times faster than one by one.
         """
         raise NotImplementedError
 
     def all(self) -> Windows:
-        """Every item: [B, T] and [B, S]."""
+        """Return every window and its continuation: [B, T] and [B, S]."""
         return self[range(len(self))]
 
 
 class WaveDataset(WindowDataset):
     """`count` random windows of `window` values, each with the `horizon` values that follow it.
 
-    Item i depends on the waves, the split, the seed and i, and on nothing else: a longer data set begins with the
-    same items.
+    Item i depends on the waves, the split, the seed and i, and on nothing else. A longer data set therefore begins with
+    the same items.
 
     Args:
-        window: values in a window, T.
-        horizon: values that follow it, S. 1 for the next value alone; more for closed-loop training.
+        waves: the family to draw from.
+        split: the part of the family that is drawn.
+        count: number of windows.
+        window: number of values in a window, T.
+        horizon: number of values that follow it, S. 1 gives the next value alone; more are for closed-loop training.
         seed: one integer or several, none negative.
     """
 
@@ -225,7 +232,7 @@ class WaveDataset(WindowDataset):
 
 
 def wave_loader(dataset: WindowDataset, batch: int) -> DataLoader[Windows]:
-    """Batches of [B, T] and [B, S] in the order of the items, which are random already; the last may be smaller."""
+    """Return batches of [B, T] and [B, S] in the order of the items, which is random. The last may be smaller."""
     sampler = BatchSampler(SequentialSampler(dataset), batch, drop_last=False)
-    # batch_size None: the sampler's lists of indices go to the data set as they are, and it makes whole batches.
+    # With batch_size None, the data set gets the sampler's lists of indices unchanged and makes whole batches.
     return DataLoader(dataset, sampler=sampler, batch_size=None)

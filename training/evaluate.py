@@ -1,7 +1,7 @@
-"""`python -m training evaluate ARTIFACT`: what a finished artifact does, through the runtime that would serve it.
+"""`python -m training evaluate ARTIFACT` measures an artifact through the runtime that would serve it.
 
-Prints the tables of `training/breakdown.py`, and leaves them with pictures in RUNS/NAME/, where training has left the
-curve of its loss.
+It prints the tables of `training/breakdown.py` and writes them with plots to RUNS/NAME/, beside the loss curve of the
+training.
 
 Shape suffixes: B batch, T time, S steps, H all numbers of a state.
 """
@@ -31,30 +31,30 @@ TABLES = "evaluation.md"
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure an artifact on what it never saw: by horizon, period, length of context and noise, beside baselines."""
+    """Measure an artifact on held-out data by horizon, period, length of context and noise, beside baselines."""
 
     artifact: tyro.conf.Positional[Path] = DEFAULT_ARTIFACT
-    """The artifact."""
+    """Path of the artifact."""
 
     data: Path | None = None
-    """The file that a model of your own series was trained on; the artifact does not hold it."""
+    """File that a model of your own series was trained on. The artifact does not contain it."""
 
     column: str | None = None
-    """The column of values, as for training."""
+    """Name of the column of values, as in training."""
 
     time: str | None = None
-    """The column of times, as for training."""
+    """Name of the column of times, as in training."""
 
     runs: Path = Path("runs")
-    """Directory of reports: tables and plots are written to RUNS/NAME/."""
+    """Directory of reports. Tables and plots are written to RUNS/NAME/."""
 
 
 def run(options: Evaluate) -> None:
-    """Print the tables, write them and the pictures.
+    """Print the tables, and write them and the plots.
 
     Raises:
         ArtifactError: the artifact cannot be served.
-        ValueError: it needs a file of series, or the file cannot be used.
+        ValueError: the artifact needs a file of series, or the file cannot be used.
     """
     artifact = read_artifact(options.artifact)
     source = source_of(artifact, options)
@@ -76,7 +76,7 @@ def run(options: Evaluate) -> None:
 
 
 def source_of(artifact: Artifact, options: Evaluate) -> Source:
-    """What the artifact was trained on: the waves, from its metadata, or the series in `options.data`."""
+    """Return the source that the artifact was trained on: waves from its metadata, or the series in `options.data`."""
     about: dict[str, Any] = artifact.metadata.data
     if about.get("kind") not in ("sine", "series"):
         raise ValueError("the metadata of this artifact does not say what it was trained on, so it cannot be measured")
@@ -93,7 +93,7 @@ def source_of(artifact: Artifact, options: Evaluate) -> Source:
 
 
 def served(runtime: Runtime) -> Predictor:
-    """The forecasts that clients of the service get."""
+    """Return the forecasts of `runtime` as a predictor: the ones that clients of the service get."""
 
     def predict(x_BT: Tensor, steps: int) -> Tensor:
         values_BS, _ = runtime.rollout(runtime.encode(x_BT.tolist()), steps)
@@ -103,7 +103,7 @@ def served(runtime: Runtime) -> Predictor:
 
 
 def state_paths(runtime: Runtime, source: Source, context: int) -> list[tuple[str, Floats]]:
-    """The states [T + S, H] after each given value and each value of the rollout, of three held-out windows."""
+    """Return the states [T + S, H] after each given value and each value of the rollout, of three held-out windows."""
     dataset = source.held_out(context, 1, count=1024)
     steps = min(300, 10 * source.rollouts[-1])
     paths = []

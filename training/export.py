@@ -1,4 +1,4 @@
-"""From a trained network to an artifact that has been read back and has reproduced its golden rollouts."""
+"""Export of a trained network: the artifact is written, read back, and checked against its golden rollouts."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,9 +18,16 @@ from training.loop import Trained
 GOLDEN_LENGTHS = (1, 16, 64, 200)
 GOLDEN_STEPS = 32
 
-# Where files go says nothing about the model, and a path may name the machine or the person.
+# Paths say nothing about the model, and a path may name a machine or a person.
 _NOT_ABOUT_THE_MODEL = {
-    *("name", "version", "waves", "data", "column", "time"),  # in other places of the metadata, or not the network's
+    *(
+        "name",
+        "version",
+        "waves",
+        "data",
+        "column",
+        "time",
+    ),  # stored elsewhere in the metadata, or not about the network
     *("output", "runs", "tensorboard", "resume"),
 }
 
@@ -29,7 +36,7 @@ def export(trained: Trained, config: Config, source: Source, errors: Mapping[str
     """Write the artifact to `config.output`, verify what was written, and return it.
 
     Raises:
-        ArtifactError: what was written cannot be read back or does not reproduce its golden rollouts.
+        ArtifactError: the written file cannot be read back or does not reproduce its golden rollouts.
     """
     golden = make_golden(trained.network, _golden_sequences(config, source), GOLDEN_STEPS)
     intervals, calibration = calibrate(trained.network, config, source)
@@ -43,7 +50,7 @@ def export(trained: Trained, config: Config, source: Source, errors: Mapping[str
 def describe(
     trained: Trained, config: Config, source: Source, errors: Mapping[str, float], calibration: Calibration | None
 ) -> Metadata:
-    """The metadata of a model trained with `config`: no date, since the same run again gives the same artifact."""
+    """Return the metadata of a model trained with `config`. They have no date, so equal runs give equal artifacts."""
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
     made = {
         "command": command(config),
@@ -68,7 +75,10 @@ def describe(
 
 
 def command(config: Config) -> str:
-    """What trains such a model again: the preset, and the options that are not the preset's. No names of files."""
+    """Return the command that trains such a model again: the preset, and the options that differ from it.
+
+    The command names no files.
+    """
     preset = PRESETS[config.preset]
     options: dict[str, str] = {"preset": config.preset} if config.preset != "default" else {}
     options |= {"data": "FILE"} if config.data is not None else {}
@@ -88,6 +98,6 @@ def _golden_sequences(config: Config, source: Source) -> list[list[float]]:
 
 
 def _json(values: Mapping[str, object]) -> dict[str, JsonValue]:
-    """The same with JSON's types alone: a tuple becomes a list."""
+    """Convert values to JSON's types: a tuple becomes a list."""
     adapter = TypeAdapter(dict[str, JsonValue])
     return adapter.validate_json(TypeAdapter(dict[str, object]).dump_json(dict(values)))

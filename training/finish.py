@@ -1,8 +1,9 @@
-"""The finish: Levenberg-Marquardt over a fixed set of training waves, at horizons that grow.
+"""The finish: Levenberg-Marquardt over a fixed set of training waves, at a schedule of horizons.
 
-Adam's steps are as noisy as its batches, and the last orders of magnitude need the curvature of a loss that stands
-still. Each row of the least-squares problem is one wave of its own and the error of one value of its rollout: many
-waves and steps for the price of few. In double precision, because the method squares the condition of its Jacobian.
+Adam's steps are as noisy as its batches. The last orders of magnitude need the curvature of a loss that does not
+change. Each row of the least-squares problem is one wave and the error of one value of its rollout, so many waves and
+steps are covered at little cost. The finish computes in double precision, because the method squares the condition
+number of its Jacobian.
 
 Shape suffixes: B rows, T time, P parameters.
 """
@@ -25,35 +26,35 @@ from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
 from training.record import Run
 
-CHUNK = 400  # rows of one context; their backward pass is held in memory at once
-NEXT_VALUE = 0.25  # part of the rows
-DRIFT = 20.0  # steps after which an error counts half: what a rollout gets wrong early, it carries on
-SCALED = 0.3  # part of the rows that are not divided by their largest value, but by as little as it can be
+CHUNK = 400  # rows of one context; the memory must hold their backward pass
+NEXT_VALUE = 0.25  # fraction of the rows that compare the next value
+DRIFT = 20.0  # steps after which an error counts half, because a rollout carries its early errors along
+SCALED = 0.3  # fraction of the rows divided by a random possible peak of the wave instead of their largest value
 NOISE = (1.1, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 19 to 57 dB
-NOISE_FLOOR = 1e-3  # deviation from which noise makes an error count less: what noise hides need not be as exact
-NOISY_CONTEXT = 40  # values from which noisy sequences are learned from
-LOST = 10.0  # times the noise: where a fit has found another wave
+NOISE_FLOOR = 1e-3  # deviation at which noise halves the weight of a row: noise limits the accuracy anyway
+NOISY_CONTEXT = 40  # fewest values of a noisy sequence
+LOST = 10.0  # error in units of the noise above which a fit has found another wave
 FIRST_DAMPING = 1e-3
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One wave, one step and one weight each."""
+    """Rows of the least-squares problem: one wave, one step of its rollout and one weight each."""
 
     x_BT: Tensor
     """Windows in the network's units."""
 
     y_B: Tensor
-    """The true value."""
+    """True value of each row."""
 
     step_B: Tensor
-    """Which value of the rollout it is, from 0 for the next one."""
+    """Step of the rollout that is compared, from 0 for the next value."""
 
     weight_B: Tensor
 
 
 def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
-    """Run `config.finish` iterations at each of `config.finish_horizons`; the network turns to double precision.
+    """Run `config.finish` iterations at each of `config.finish_horizons`. The network is converted to double precision.
 
     `epoch_done` is called after each iteration.
     """
@@ -64,7 +65,7 @@ def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
         horizon = config.finish_horizons[stage]
         problem = _Problem(network, make_rows(config, horizon, stage))
         if run.iterations == 0:
-            run.record.forget()  # the errors of weights that were trained for shorter rollouts
+            run.record.forget()  # earlier errors belong to weights that were trained for other rollouts
             run.damping = FIRST_DAMPING
         theta_P = parameters_to_vector(network.parameters()).detach()
         steps = levenberg_marquardt(problem.residuals, problem.jacobian, theta_P, run.damping)
@@ -77,27 +78,29 @@ def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
 
 
 def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
-    """Chunks of training waves and the steps of their rollouts, below `horizon`, that are compared with the truth.
+    """Return chunks of training waves. Each wave has one step of its rollout, below `horizon`, to compare with the
+    truth.
 
-    The contexts take turns. What a short one leaves unknown nobody can learn, so its rows weigh less: the variance of a
-    frequency that is estimated from T values falls as 1/T³ (Rife and Boorstyn, IEEE Trans. Inf. Theory 20(5), 1974).
+    Chunks use the contexts in turn. A short context leaves more unknown, and no training can recover that, so its rows
+    weigh less. The variance of a frequency estimated from T values falls as 1/T³ (Rife and Boorstyn, IEEE Trans. Inf.
+    Theory 20(5), 1974).
     """
     chunks = math.ceil(config.finish_rows / CHUNK)
     rows = []
     for number in range(chunks):
         context = config.finish_contexts[number % len(config.finish_contexts)]
         weight = min(1.0, context / config.context_evaluated) ** 3 / math.sqrt(chunks * CHUNK)
-        # The seed begins like that of the epoch after the last, so that no window of an earlier epoch comes again.
+        # The seed begins like that of the epoch after the last, so no window of an earlier epoch is repeated.
         rows.append(_chunk(config, context, horizon, weight, (config.seed, config.epochs + 1, stage, number)))
     return rows
 
 
 def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tuple[int, ...]) -> Rows:
-    """`CHUNK` rows.
+    """Return `CHUNK` rows.
 
-    Periods and phases are spread evenly, by the additive recurrence whose steps are powers of the inverse plastic
-    number (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018), from random starts. A quarter of
-    the steps is the next value; the others are uniform, half of them in their logarithm.
+    Periods and phases are spread evenly from random starts, by the additive recurrence whose steps are powers of the
+    inverse plastic number (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018). A quarter of the
+    rows compare the next value. The steps of the other rows are uniform, half of them in their logarithm.
     """
     random = np.random.default_rng(seed)
     spread_2B = (random.random((2, 1)) + np.arange(CHUNK) * np.array([[0.7548776662466927], [0.5698402909980532]])) % 1
@@ -108,7 +111,7 @@ def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tupl
     period_B = shortest * (longest / shortest) ** cut(spread_2B[0], "training")
     phase_B = first + (last - first) * cut(spread_2B[1], "training")
     x_BT, y_B1 = _sine(period_B, phase_B, np.arange(context)), _sine(period_B, phase_B, context + step_B[:, None])
-    # The largest value of whole-numbered periods can be as small as cos(π/period), that of others hardly ever is.
+    # The largest value of a wave with a whole-numbered period can be as small as cos(π/period); others rarely are.
     least_B, chosen_B = np.cos(np.pi / period_B), u_4B[3] / SCALED
     peak_B = np.where(chosen_B < 1, least_B + (1 - least_B) * chosen_B, np.abs(x_BT).max(axis=1))
     weight_B = weight / (1 + step_B / DRIFT)
@@ -117,7 +120,7 @@ def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tupl
     noisy_BT = x_BT + noise_B[:, None] * random.standard_normal(x_BT.shape)
     omega_B, fit_B2 = fit_sine(torch.from_numpy(noisy_BT))
     fit_B1 = sine_after(omega_B, fit_B2, context, torch.from_numpy(step_B[:, None])).numpy()
-    # A fit may take noise for a wave that is not there; nobody is to learn that.
+    # A fit may mistake noise for a wave. The network must not learn that, so such rows stay clean.
     lost_B = np.abs(fit_B1 - y_B1)[:, 0] > LOST * noise_B * (1 + step_B / context)
     noise_B[lost_B] = 0
     given = noise_B > 0
@@ -137,7 +140,7 @@ def _sine(period_B: Floats, phase_B: Floats, time_BT: npt.NDArray[np.int64]) -> 
 
 
 class _Problem:
-    """Weighted residuals [B] and their Jacobian [B, P] as functions of the network's parameters in one vector."""
+    """The weighted residuals [B] and their Jacobian [B, P], as functions of the network's parameters in one vector."""
 
     def __init__(self, network: Network, chunks: list[Rows]) -> None:
         self._network, self._chunks = network, chunks

@@ -1,15 +1,15 @@
 """Nonlinear least squares: the Levenberg-Marquardt method with geodesic acceleration.
 
-Minimises |r(θ)|² with J = ∂r/∂θ. A step is v with (JᵀJ + λI) v = -Jᵀr: Gauss-Newton's where the damping λ is small,
-and a short one down the gradient where it is large. λ rises until a step lowers the loss, and otherwise follows the
-bend of the path, 2|a|/|v| below. The acceleration corrects v for how the residuals bend along it, by their second
-derivative in that direction, which costs one more evaluation of r:
+The method minimises |r(θ)|² with J = ∂r/∂θ. A step is v with (JᵀJ + λI) v = -Jᵀr. With a small damping λ it is
+Gauss-Newton's step; with a large λ it is a short step down the gradient. λ rises until a step lowers the loss, and
+otherwise follows the bend of the path, 2|a|/|v| below. The acceleration a corrects v for the curvature of the
+residuals along v. It needs their second derivative r_vv in that direction, which costs one more evaluation of r:
 
     (JᵀJ + λI) a = -Jᵀ r_vv        θ' = θ + v + a/2
 
-Networks trained on few smooth curves have losses with long, narrow, bent valleys, some directions of which matter a
-billion times less than others. Descent by gradients, with however much momentum or history, crawls there; the
-acceleration is what lets long steps stay on the valley's floor.
+Networks trained on few smooth curves have losses with long, narrow, bent valleys. Some directions in them matter a
+billion times less than others. Gradient descent, with any momentum or history, makes little progress there. The
+acceleration lets long steps stay on the valley's floor.
 
 References: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3. Transtrum and Sethna, "Improvements to the
 Levenberg-Marquardt algorithm for nonlinear least-squares minimization", arXiv:1201.5885, 2012: the acceleration
@@ -25,26 +25,28 @@ import torch
 from torch import Tensor
 
 Residuals = Callable[[Tensor], Tensor]
-"""From θ [P] to r [N]."""
+"""A function from θ [P] to r [N]."""
 Jacobian = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From θ [P] to r [N] and J [N, P]."""
+"""A function from θ [P] to r [N] and J [N, P]."""
 
-WANTED_BEND = 0.4  # the ratio 2|a|/|v| that the damping aims at
-LARGEST_BEND = 0.75  # above it the second term of the expansion in v is too large for a third to be left out
-FALL, RISE = (1 / 20, 1.0), (2.0, 10.0)  # least and largest change of λ, after a step that is taken and one that is not
-TRIES = 40  # of λ, before a place counts as a minimum
-PROBE = 0.1  # the part of v over which the second derivative is taken as a difference
+WANTED_BEND = 0.4  # the damping aims at this ratio 2|a|/|v|
+LARGEST_BEND = 0.75  # above it the second term of the expansion in v is too large to neglect the third
+FALL, RISE = (1 / 20, 1.0), (2.0, 10.0)  # smallest and largest factor for λ after an accepted and a rejected step
+TRIES = 40  # values of λ that are tried before a point counts as a minimum
+PROBE = 0.1  # fraction of v over which a finite difference gives the second derivative
 
 
 def levenberg_marquardt(
     residuals: Residuals, jacobian: Jacobian, theta_P: Tensor, damping: float
 ) -> Iterator[tuple[Tensor, float, float]]:
-    """θ, the loss |r|² and the next step's λ after each step; each loss is lower than the one before.
+    """Yield θ, the loss |r|² and the next step's λ after each step. Each loss is lower than the one before.
 
-    It ends where no step is found that lowers the loss, and otherwise never: whoever iterates decides when to stop.
+    The iterator ends only if no step lowers the loss. The caller decides when to stop.
 
     Args:
-        theta_P: where to start, in double precision.
+        residuals: the residuals to minimise.
+        jacobian: the residuals and their Jacobian.
+        theta_P: the starting point, in double precision.
         damping: λ of the first step.
     """
     while True:
@@ -58,10 +60,10 @@ def levenberg_marquardt(
             step_P, bend = _step(residuals, theta_P, r_N, J_NP, Jr_P, damped_PP)
             if bend <= LARGEST_BEND:
                 lower = float(residuals(theta_P + step_P).square().sum())
-                if lower < loss:  # not where it is NaN
+                if lower < loss:  # False for NaN
                     break
             damping *= _within(RISE, (bend / WANTED_BEND) ** 2)
-            fall = (1.0, 1.0)  # a damping that has just risen is the right one
+            fall = (1.0, 1.0)  # keep a damping that has just risen
         else:
             return
         damping *= _within(fall, (bend / WANTED_BEND) ** 2)
@@ -72,7 +74,7 @@ def levenberg_marquardt(
 def _step(
     residuals: Residuals, theta_P: Tensor, r_N: Tensor, J_NP: Tensor, Jr_P: Tensor, damped_PP: Tensor
 ) -> tuple[Tensor, float]:
-    """v + a/2 and how much the path bends, 2|a|/|v|: infinitely where no step can be computed."""
+    """Return v + a/2 and the bend of the path, 2|a|/|v|. The bend is infinite if no step can be computed."""
     factor_PP, failed = torch.linalg.cholesky_ex(damped_PP)
     if failed:
         return torch.zeros_like(theta_P), math.inf
@@ -88,7 +90,7 @@ def _solve(factor_PP: Tensor, b_P: Tensor) -> Tensor:
 
 
 def _gram(J_NP: Tensor) -> Tensor:
-    """JᵀJ. It is symmetric, so blocks below the diagonal are copied from above it."""
+    """Return JᵀJ. It is symmetric, so blocks below the diagonal are copied from above it."""
     J_PN = J_NP.T
     JJ_PP = J_NP.new_empty(len(J_PN), len(J_PN))
     for rows in torch.split(torch.arange(len(J_PN)), math.ceil(len(J_PN) / 4)):

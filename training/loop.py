@@ -1,8 +1,8 @@
-"""The training loop: MSE and Adam, one-step and closed-loop loss, the best weights kept by rollout error.
+"""The training loop: MSE and Adam, one-step and closed-loop loss. The rollout error selects the weights.
 
-The best one-step loss often gives a poor rollout, because a rollout meets its own errors again. So the loop that is
-served is part of the loss, at a horizon that grows as the network learns to stay on the wave, and it alone decides
-which weights are kept.
+The best one-step loss often gives a poor rollout, because a rollout receives its own errors as inputs. The closed loop
+is therefore part of the loss, at a horizon that grows as the network learns to stay on the wave. Only the rollout error
+decides which weights are kept.
 
 Shape suffixes: B batch, T time, S steps of a rollout.
 """
@@ -29,39 +29,42 @@ from training.record import Epoch, Record, Run
 
 @dataclass(frozen=True)
 class Trained:
-    """The end of a run."""
+    """The result of a run."""
 
     network: Network
-    """With the best weights."""
+    """Network with the best weights."""
 
     history: list[Epoch]
     best_epoch: int
-    """Counted from 1."""
+    """Epoch of the best weights, counted from 1."""
 
     seconds: float
     interrupted: bool
-    """Ctrl-C ended the run before its last epoch."""
+    """True if Ctrl-C ended the run before its last epoch."""
 
 
 def make_deterministic(config: Config) -> None:
-    """Make a run repeat itself to the last bit on the same machine and the same torch."""
-    # The initial weights. What an epoch draws, it draws from generators of its own: `train_epoch`.
+    """Make a run repeatable to the last bit on the same machine and the same torch."""
+    # This seeds the initial weights. Each epoch has generators of its own: `train_epoch`.
     torch.manual_seed(config.seed)
-    # Sums are split among threads, and the order of a floating-point sum is part of its result.
+    # Threads split sums, and the order of a floating-point sum affects its result.
     torch.set_num_threads(config.threads)
-    # An operation that has no deterministic form then raises, where it would otherwise differ in silence.
+    # An operation without a deterministic form then raises, instead of giving silently different results.
     torch.use_deterministic_algorithms(True)
 
 
 def train(config: Config, source: Source, progress: TrainingProgress, saved: Path | None = None) -> Trained:
-    """Train until the last epoch or Ctrl-C, whichever is first. `make_deterministic` goes before it.
+    """Train until the last epoch or Ctrl-C, whichever comes first. Call `make_deterministic` before.
 
     Args:
-        saved: where to save the state after each epoch, and to begin from if `config.resume` says so.
+        config: the settings.
+        source: the data.
+        progress: the display of the progress.
+        saved: the checkpoint to write after each epoch, and to begin from if `config.resume` is set.
 
     Raises:
-        CheckpointError: `saved` holds nothing that this run could go on from.
-        KeyboardInterrupt: Ctrl-C before the first epoch has ended, when there is nothing to keep yet.
+        CheckpointError: this run cannot continue from `saved`.
+        KeyboardInterrupt: Ctrl-C came before the end of the first epoch, so there is nothing to keep.
     """
     started = time.monotonic()
     run = begin(config, source)
@@ -90,7 +93,7 @@ def train(config: Config, source: Source, progress: TrainingProgress, saved: Pat
 
 
 def begin(config: Config, source: Source) -> Run:
-    """A run before its first epoch."""
+    """Return a run before its first epoch."""
     network = Network(config.architecture, source.offset, source.scale)
     initialise(network, config)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
@@ -98,7 +101,7 @@ def begin(config: Config, source: Source) -> Run:
 
 
 def train_epoch(run: Run, epoch: int, config: Config, source: Source, batch_done: Callable[[], None]) -> None:
-    """One epoch with Adam. `epoch` counts from 1; it and the seed choose all that is random."""
+    """Train one epoch with Adam. `epoch` counts from 1; it and the seed determine all random numbers."""
     network, horizon = run.network, run.horizon
     seed = (config.seed, epoch)
     lengths = np.random.default_rng((*seed, 1))
@@ -127,12 +130,12 @@ def train_epoch(run: Run, epoch: int, config: Config, source: Source, batch_done
 
 @torch.no_grad()
 def initialise(network: Network, config: Config) -> None:
-    """Begin with orthogonal recurrent weights and zero biases, which keep a wave in memory.
+    """Initialise the recurrent weights as orthogonal matrices and the biases as zeros, which keep a wave in memory.
 
-    Every direction of the state then keeps its length until tanh bends it. PyTorch's own uniform weights shrink it by
-    almost half a step: the network forgets the wave before it can learn its period, and long rollouts never start.
-    The matrix of each gate is orthogonal by itself. An LSTM's forget gate begins with a bias of 1, so that it begins by
-    remembering (Jozefowicz, Zaremba and Sutskever, ICML 2015).
+    Every direction of the state then keeps its length until tanh bends it. PyTorch's default uniform weights shrink it
+    by almost half a step: the network forgets the wave before it can learn its period, and long rollouts never start.
+    The matrix of each gate is orthogonal by itself. An LSTM's forget gate starts with a bias of 1, so that the network
+    starts by remembering (Jozefowicz, Zaremba and Sutskever, ICML 2015).
     """
     for name, weight in network.rnn.named_parameters():
         if name.startswith("weight_hh"):
@@ -146,9 +149,9 @@ def initialise(network: Network, config: Config) -> None:
 
 
 def longer(horizon: int, closed_loop: float, config: Config) -> int:
-    """The horizon of the next epoch, from the horizon and the mean closed-loop loss of this one.
+    """Return the horizon of the next epoch, from the horizon and the mean closed-loop loss of this one.
 
-    A rollout that has lost the wave's phase gives a gradient that leads nowhere but to silence, so the horizon grows
+    If a rollout has lost the wave's phase, its gradient only drives the output to zero. The horizon therefore grows
     only as fast as the network can follow.
     """
     if config.closed_loop == 0 or closed_loop >= config.grow_below:
@@ -157,5 +160,5 @@ def longer(horizon: int, closed_loop: float, config: Config) -> int:
 
 
 def cosine(done: float) -> float:
-    """From 1 at the beginning to 0 at the end, along half a cosine; `done` goes from 0 to 1."""
+    """Return a factor that falls along half a cosine, from 1 at `done` = 0 to 0 at `done` = 1."""
     return 0.5 * (1 + math.cos(math.pi * done))

@@ -1,4 +1,4 @@
-"""What training minimises: the one-step loss and the closed-loop loss.
+"""The losses that training minimises: the one-step loss and the closed-loop loss.
 
 Shape suffixes: B batch, T time, S steps of a rollout, H hidden units, L layers.
 """
@@ -12,13 +12,17 @@ from training.config import Config
 
 
 def losses(network: Network, series_BT: Tensor, context: int, config: Config, noise: float) -> tuple[Tensor, Tensor]:
-    """The one-step and the closed-loop loss, scalars, of series whose first `context` values are given.
+    """Return the one-step and the closed-loop loss, scalars, of series whose first `context` values are given.
 
-    The one-step loss is that of each value of the window after `config.settle` of them, and of the first that follows.
-    The closed-loop loss is that of the rollout over all that follows. Both are mean squares in units of the scale.
+    The one-step loss covers each value of the window after the first `config.settle`, and the first value that follows.
+    The closed-loop loss covers the rollout over all values that follow. Both are mean squares in units of the scale.
 
     Args:
-        noise: standard deviation of what is added to the inputs, as a fraction of the scale; targets stay clean.
+        network: the network.
+        series_BT: the windows and the values that follow them.
+        context: number of given values.
+        config: the settings.
+        noise: standard deviation of the noise on the inputs, as a fraction of the scale; targets stay clean.
     """
     scale_B = network.scale(series_BT[:, :context])
     if not network.fixed_scale:
@@ -34,11 +38,12 @@ def losses(network: Network, series_BT: Tensor, context: int, config: Config, no
 
 
 def least_peak(series_BT: Tensor) -> Tensor:
-    """The least, as a fraction of the amplitude, that the largest value of such sine waves can be, [B].
+    """Return the smallest possible largest sample of each sine wave, as a fraction of its amplitude, [B].
 
-    Samples are ω apart, so one of them is within ω/2 of the peak, and may be no nearer: 0.951 of the amplitude at 10
-    samples a period. Only windows of some whole-numbered periods come to that, but those are the ones that people use,
-    so each wave is trained at any scale from there to 1. From x_(t-1) + x_(t+1) = 2 cos(ω) x_t by least squares.
+    Samples are ω apart. The sample nearest to the peak is therefore at most ω/2 away from it: at 10 samples a period,
+    the largest sample can be as small as 0.951 of the amplitude. Only windows of some whole-numbered periods reach this
+    limit, but people use such periods. Each wave is therefore trained at any scale from there to 1. The frequency
+    follows from x_(t-1) + x_(t+1) = 2 cos(ω) x_t by least squares.
     """
     before_BT, middle_BT, after_BT = series_BT[:, :-2], series_BT[:, 1:-1], series_BT[:, 2:]
     cos_omega_B = (middle_BT * (before_BT + after_BT)).sum(dim=1) / (2 * middle_BT.square().sum(dim=1))

@@ -16,15 +16,15 @@ from training.data import Source, WindowDataset
 
 @torch.inference_mode()
 def rollout_rmse(predictor: Predictor, dataset: WindowDataset) -> float:
-    """Root mean square, over windows and steps, of a rollout's errors over the data set's horizon."""
+    """Return the root mean square, over windows and steps, of a rollout's errors over the data set's horizon."""
     return rmse(errors_of(predictor, dataset))
 
 
 @torch.inference_mode()
 def measure(predictor: Predictor, dataset: WindowDataset, rollouts: Sequence[int]) -> dict[str, float]:
-    """Errors of the next value, RMSE and largest, and the RMSE of rollouts over all their steps.
+    """Return the RMSE and the largest error of the next value, and the RMSE of rollouts over all their steps.
 
-    A rollout length that is longer than the data set's horizon is left out.
+    Rollout lengths beyond the data set's horizon are left out.
     """
     error_BS = errors_of(predictor, dataset)
     measured = {"next_value_rmse": rmse(error_BS[:, :1]), "next_value_max": float(error_BS[:, 0].abs().max())}
@@ -34,7 +34,7 @@ def measure(predictor: Predictor, dataset: WindowDataset, rollouts: Sequence[int
 
 
 def evaluate(network: Network, source: Source, context: int, season: int | None = None) -> dict[str, float]:
-    """`measure` for the network and, with their names before a slash, for the baselines."""
+    """Return `measure` for the network and the baselines. A baseline's entries begin with its name and a slash."""
     dataset = source.held_out(context, max(source.rollouts), count=1024)
     errors = measure(network.eval().generate, dataset, source.rollouts)
     for name, baseline in baselines(source, context, season).items():
@@ -43,11 +43,11 @@ def evaluate(network: Network, source: Source, context: int, season: int | None 
 
 
 def errors_of(predictor: Predictor, dataset: WindowDataset) -> Tensor:
-    """Prediction less truth as fractions of the data set's unit, [B, S]."""
+    """Return prediction minus truth as fractions of the data set's unit, [B, S]."""
     x_BT, truth_BS = dataset.all()
     return (predictor(x_BT, dataset.horizon) - truth_BS) / torch.from_numpy(dataset.unit_B)[:, None]
 
 
 def rmse(error_BS: Tensor) -> float:
-    """Root mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(float(error_BS.square().mean())))

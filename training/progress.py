@@ -1,4 +1,4 @@
-"""What a person sees while training runs: a bar on a terminal, else a plain line now and then; TensorBoard's curves."""
+"""The display of a running training: a progress bar on a terminal, otherwise plain lines, and TensorBoard's curves."""
 
 import dataclasses
 import time
@@ -27,7 +27,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class TrainingProgress:
-    """Shows epochs, losses and the time left. A context manager; `batch_done` and `epoch_done` move it on."""
+    """A context manager that shows epochs, losses and the time left. `batch_done` and `epoch_done` advance it."""
 
     def __init__(self, config: Config, console: Console) -> None:
         self._config = config
@@ -62,7 +62,7 @@ class TrainingProgress:
             self._curves.close()
 
     def resumed(self, history: Sequence[Epoch]) -> None:
-        """Say that these epochs were done by an earlier run."""
+        """Report that an earlier run has done these epochs."""
         self._done = self._resumed = len(history)
         self._bar.update(self._task, completed=self._done, epoch=self._done)
         self._console.print(f"resumed after epoch {self._done}/{self._epochs}")
@@ -71,7 +71,7 @@ class TrainingProgress:
         self._bar.advance(self._task, 1 / self._config.batches)
 
     def epoch_done(self, epoch: Epoch) -> None:
-        """Show what an epoch has measured."""
+        """Show the measurements of an epoch."""
         self._done += 1
         if self._curves:
             for name, value in dataclasses.asdict(epoch).items():
@@ -88,6 +88,6 @@ class TrainingProgress:
 
 
 def _curves(directory: Path) -> "SummaryWriter":
-    from torch.utils.tensorboard import SummaryWriter  # takes a second, which only those wait for who ask for it
+    from torch.utils.tensorboard import SummaryWriter  # this import takes a second, so only runs that need it pay
 
     return SummaryWriter(directory)

@@ -1,10 +1,10 @@
-"""Reads series from a CSV or Parquet file, and refuses what nothing can be learned from, naming file and row.
+"""Reads series from a CSV or Parquet file. Errors about unusable data name the file and the row.
 
     y                 one column of numbers, with a header or without
     ds,y              one series with its times
     unique_id,ds,y    many series in long form, as statsforecast and others write them
 
-Rows of a CSV file are counted as an editor counts them, from 1 with the header; those of a Parquet file from 1.
+Rows of a CSV file are counted as in an editor, from 1 with the header. Rows of a Parquet file are counted from 1.
 """
 
 import csv
@@ -19,20 +19,21 @@ from polars.exceptions import PolarsError
 Floats = npt.NDArray[np.float64]
 
 ID, ROW = "unique_id", "__row__"
-LARGEST_VALUE = 1e6  # the largest magnitude that the service takes
+LARGEST_VALUE = 1e6  # the service accepts no larger magnitude
 
 
 class SeriesError(ValueError):
-    """The file cannot be trained on; the message names file and row, and says what is allowed."""
+    """The file cannot be trained on. The message names the file and the row, and says what is allowed."""
 
 
 def read_series(path: Path, column: str | None = None, time: str | None = None, at_least: int = 1) -> dict[str, Floats]:
-    """The values of each series in order of time, by its id, or by its column where the file has no ids.
+    """Return the values of each series in order of time, by its id, or by its column if the file has no ids.
 
     Args:
-        column: the column of values; by default `y`, or the only one that there is.
-        time: the column of times, which have to be evenly spaced; by default `ds`. A file without times has its rows
-            taken as evenly spaced.
+        path: the file.
+        column: the column of values; by default `y`, or the only one.
+        time: the column of times, which must be evenly spaced; by default `ds`. Without times, the rows are assumed to
+            be evenly spaced.
         at_least: the fewest points that a series may have.
 
     Raises:
@@ -59,7 +60,7 @@ def read_series(path: Path, column: str | None = None, time: str | None = None, 
 
 
 def _read(path: Path) -> pl.DataFrame:
-    """The table with the column ROW beside its own; the columns of a CSV file are all text."""
+    """Return the table with an added column ROW. All columns of a CSV file are text."""
     try:
         if path.suffix in (".parquet", ".pq"):
             frame, first = pl.read_parquet(path), 1
@@ -71,7 +72,7 @@ def _read(path: Path) -> pl.DataFrame:
     except (OSError, PolarsError) as error:
         raise SeriesError(f"{path}{_ragged(path)}: cannot be read: {str(error).splitlines()[0]}") from error
     frame = frame.with_columns(pl.int_range(first, first + frame.height, dtype=pl.Int64).alias(ROW))
-    # Empty lines at the end are how some programs end a file; anywhere else they are missing values.
+    # Some programs end a file with empty lines. Anywhere else, empty lines are missing values.
     filled = frame.filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))
     return frame.filter(pl.col(ROW) <= (filled[ROW].max() if filled.height else 0))
 
@@ -82,7 +83,7 @@ def _has_header(path: Path) -> bool:
 
 
 def _ragged(path: Path) -> str:
-    """Which row of a CSV file has more fields than the first: what a decimal comma looks like."""
+    """Return the first row of a CSV file that has more fields than row 1, as text. Decimal commas look like this."""
     try:
         rows = list(csv.reader(io.StringIO(path.read_text("utf-8-sig"))))
     except (OSError, UnicodeDecodeError, csv.Error):
@@ -101,7 +102,7 @@ def _names(columns: list[str]) -> str:
 
 
 def _numbers(path: Path, frame: pl.DataFrame, column: str) -> pl.Series:
-    """The values as finite numbers."""
+    """Return the values as finite numbers."""
     given = frame[column]
     text = given.str.strip_chars() if given.dtype == pl.String else given
     values = text.cast(pl.Float64, strict=False)
@@ -111,7 +112,7 @@ def _numbers(path: Path, frame: pl.DataFrame, column: str) -> pl.Series:
 
 
 def _positions(path: Path, frame: pl.DataFrame, time: str) -> pl.Series:
-    """Times as numbers: as they stand, or months where there is one date a month, or seconds."""
+    """Return the times as numbers: unchanged, or in months if there is one date a month, or in seconds."""
     given = frame[time]
     numbers = given.cast(pl.Float64, strict=False) if given.dtype == pl.String or given.dtype.is_numeric() else None
     if numbers is not None and numbers.null_count() < len(numbers):
@@ -124,13 +125,13 @@ def _positions(path: Path, frame: pl.DataFrame, time: str) -> pl.Series:
     dates = _all(path, frame, time, dates.is_not_null(), dates, allowed).alias(time)
     midnight = dates.dt.truncate("1d")
     same_day = dates.dt.day().n_unique() == 1 or (midnight == midnight.dt.month_end()).all()
-    if same_day and dates.dt.time().n_unique() == 1:  # months and years differ in length, but are evenly spaced
+    if same_day and dates.dt.time().n_unique() == 1:  # months and years differ in length, but count as evenly spaced
         return (dates.dt.year() * 12 + dates.dt.month()).cast(pl.Float64).alias(time)
     return (dates.dt.epoch("us") / 1e6).alias(time)
 
 
 def _all(path: Path, frame: pl.DataFrame, column: str, usable: pl.Series, parsed: pl.Series, allowed: str) -> pl.Series:
-    """`parsed`, where every row of `frame` is usable."""
+    """Return `parsed` if every row of `frame` is usable."""
     bad = ~usable.fill_null(False)
     if bad.any():
         cell = frame[column].filter(bad)[0]
@@ -147,7 +148,7 @@ def _bad(path: Path, frame: pl.DataFrame, bad: pl.Series, why: str) -> SeriesErr
 
 
 def _one(path: Path, part: pl.DataFrame, column: str, time: str | None, at_least: int, whose: str) -> Floats:
-    """The values of one series, whose times are evenly spaced."""
+    """Return the values of one series and check that its times are evenly spaced."""
     if part.height < at_least:
         last = f", row {part[ROW][-1]}" if part.height else ""
         raise SeriesError(f"{path}{last}: too few points{whose}: {part.height}, and at least {at_least} are needed")

@@ -1,4 +1,4 @@
-"""A training run between two epochs: what it goes on with, what it has measured, and the best weights so far."""
+"""The state of a training run between two epochs: the network, its measurements, and the best weights so far."""
 
 import copy
 import math
@@ -16,19 +16,19 @@ from training.measures import rollout_rmse
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch measured."""
+    """The measurements of one epoch."""
 
     one_step: float
-    """Mean one-step loss: the mean square in units of the scale."""
+    """Mean one-step loss: a mean square in units of the scale."""
 
     closed_loop: float
-    """Mean closed-loop loss, in the same units; 0 where it was not trained."""
+    """Mean closed-loop loss: a mean square in units of the scale; 0 if it was not trained."""
 
     horizon: int
-    """Steps of the closed loop in the loss."""
+    """Number of closed-loop steps in the loss."""
 
     rollout_rmse: float
-    """RMSE of rollouts on unseen windows, as a fraction of the source's unit, after the epoch."""
+    """RMSE of rollouts on unseen windows after the epoch, as a fraction of the source's unit."""
 
 
 class Best(NamedTuple):
@@ -36,14 +36,14 @@ class Best(NamedTuple):
 
     error: float
     epoch: int
-    """Counted from 1; 0 before the first has ended."""
+    """Epoch of the best weights, counted from 1; 0 before the first epoch has ended."""
 
     weights: dict[str, Tensor]
-    """In single precision."""
+    """Weights in single precision."""
 
 
 class Record:
-    """The history of a run. The weights with the lowest held-out rollout error are kept."""
+    """The history of a run. It keeps the weights with the lowest held-out rollout error."""
 
     def __init__(self, config: Config, source: Source) -> None:
         self.history: list[Epoch] = []
@@ -52,18 +52,18 @@ class Record:
         self.best = Best(math.inf, 0, {})
 
     def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
-        """Measure `network`, which stays as it is, at the end of an epoch."""
-        # In single precision, whatever it is trained in: that is what will be served.
+        """Measure `network` at the end of an epoch. The network is not changed."""
+        # The network is measured in single precision, because it is served in single precision.
         served = copy.deepcopy(network).float().eval()
         epoch = Epoch(one_step, closed_loop, horizon, rollout_rmse(served.generate, self._unseen))
         self.history.append(epoch)
         if epoch.rollout_rmse < self.best.error or not self.best.epoch:
-            # One assignment, so that Ctrl-C never finds half of it.
+            # A single assignment cannot be interrupted halfway by Ctrl-C.
             self.best = Best(epoch.rollout_rmse, len(self.history), served.state_dict())
         return epoch
 
     def forget(self) -> None:
-        """Let the next weights be the best so far, however large their error."""
+        """Make the next weights the best so far, whatever their error."""
         self.best = self.best._replace(error=math.inf)
 
 
@@ -76,13 +76,13 @@ class Run:
     record: Record
 
     horizon: int
-    """Steps of the closed loop in the loss of the next epoch with Adam."""
+    """Number of closed-loop steps in the loss of the next epoch with Adam."""
 
     stage: int = 0
-    """Stages of the finish that are over."""
+    """Number of completed stages of the finish."""
 
     iterations: int = 0
-    """Iterations of the stage that follows them."""
+    """Number of completed iterations of the current stage."""
 
     damping: float = 0.0
-    """λ of the next of them; each stage chooses its first."""
+    """Damping λ of the next iteration. Each stage starts with its own."""

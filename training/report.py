@@ -1,4 +1,4 @@
-"""What a run leaves for people to look at: the loss curve, rollouts against the truth, and the errors as JSON.
+"""The report of a run for people: the loss curve, rollouts against the truth, and the errors as JSON.
 
 Shape suffixes: B batch, T time, S steps.
 """
@@ -28,7 +28,7 @@ def write_report(
     source: Source,
     context: int,
 ) -> None:
-    """Write `LOSS`, `ROLLOUT` and `ERRORS` into `directory`, which is made if it is not there."""
+    """Write `LOSS`, `ROLLOUT` and `ERRORS` into `directory`, and create the directory if necessary."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / ERRORS).write_text(json.dumps(errors, indent=1) + "\n")
     save_figure(loss_curve(history, source), directory / LOSS)
@@ -36,12 +36,12 @@ def write_report(
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a picture. `Figure` without pyplot draws with Agg, opens no window and keeps no global state."""
+    """Write a figure. `Figure` without pyplot draws with Agg, opens no window and keeps no global state."""
     figure.savefig(path, dpi=70, metadata={"Software": None})  # the same run writes the same bytes
 
 
 def loss_curve(history: Sequence[Epoch], source: Source) -> Figure:
-    """Both losses and the held-out rollout error after each epoch, above the horizon that was trained."""
+    """Plot both losses and the held-out rollout error after each epoch, above the trained horizon."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     epochs = range(1, len(history) + 1)
@@ -57,7 +57,7 @@ def loss_curve(history: Sequence[Epoch], source: Source) -> Figure:
 
 
 def rollout_picture(predictor: Predictor, source: Source, context: int) -> Figure:
-    """A rollout against the truth on three held-out windows: of waves, with a short, a middle and a long period."""
+    """Plot rollouts against the truth on three held-out windows. For waves, the periods are short, middle and long."""
     steps = min(150, source.rollouts[-1])
     dataset = source.held_out(context, steps, count=1024)
     chosen = three(dataset)
@@ -76,7 +76,7 @@ def rollout_picture(predictor: Predictor, source: Source, context: int) -> Figur
 
 
 def three(dataset: WindowDataset) -> list[tuple[str, int]]:
-    """Three windows and what to call them: of short, middle and long period, or an early to a late one."""
+    """Return three windows and their labels: of a short, a middle and a long period, or from early to late."""
     order_B = np.argsort(dataset.period_B) if isinstance(dataset, WaveDataset) else np.arange(len(dataset))
     chosen = [int(order_B[round(place * (len(dataset) - 1))]) for place in (0.1, 0.5, 0.9)]
     if isinstance(dataset, WaveDataset):
@@ -85,7 +85,7 @@ def three(dataset: WindowDataset) -> list[tuple[str, int]]:
 
 
 def error_curve(error_by_name: Mapping[str, Tensor], unit: str) -> Figure:
-    """The error of each step [S] of a rollout, for the model and the baselines."""
+    """Plot the error of each step [S] of a rollout, for the model and the baselines."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     for name, error_S in error_by_name.items():
@@ -97,9 +97,9 @@ def error_curve(error_by_name: Mapping[str, Tensor], unit: str) -> Figure:
 
 
 def phase_portrait(paths: Sequence[tuple[str, Floats]], context: int) -> Figure:
-    """Hidden states [T + S, M] on the plane in which they vary most: gray while values are given, then in colour.
+    """Plot hidden states [T + S, M] on the plane in which they vary most: gray for given values, then in colour.
 
-    A model that goes on for ever has drawn a closed curve, one for each wave.
+    A model that can continue for ever draws a closed curve, one for each wave.
     """
     every_NH = np.concatenate([path_NH for _, path_NH in paths])
     middle_H = every_NH.mean(axis=0)
@@ -117,7 +117,7 @@ def phase_portrait(paths: Sequence[tuple[str, Floats]], context: int) -> Figure:
 
 @torch.inference_mode()
 def _one(predictor: Predictor, dataset: WindowDataset, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Window [T], truth [S] and rollout [S] of one item; of a wave, as fractions of its amplitude."""
+    """Return window [T], truth [S] and rollout [S] of one item; for a wave, as fractions of its amplitude."""
     x_BT, truth_BS = dataset[[index]]
     y_BS = predictor(x_BT, dataset.horizon)
     unit = dataset.amplitude_B[index] if isinstance(dataset, WaveDataset) else 1.0

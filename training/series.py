@@ -1,11 +1,11 @@
-"""Series of your own to learn from, and their split by time.
+"""Your own series as a source, and their split by time.
 
-Of each series the last `HELD_OUT` is never seen before the report, and the `SELECTION` before it is not trained on but
-chooses the weights that are kept. What is forecast never crosses those borders; what a forecast is given may lie
-before them, as it will when the model is used.
+The last `HELD_OUT` of each series is unseen until the report. The `SELECTION` before it selects the weights and is not
+trained on. Forecasts never cross these borders. The values given to a forecast may lie before a border, as they will
+when the model is used.
 
-One network serves all of them, without being told which: so one offset and one scale, the mean and the standard
-deviation of all training parts together, bring them into its units. Errors are given as fractions of that scale.
+One network serves all series and is not told which one it sees. One offset and one scale therefore convert them to its
+units: the mean and the standard deviation of all training parts together. Errors are given as fractions of that scale.
 
 Shape suffixes: B batch, T time, S steps that follow the window, N all points of all series.
 """
@@ -28,7 +28,7 @@ Part = tuple[int, int]
 
 
 def open_source(config: Config) -> Source:
-    """What `config` says to learn from.
+    """Return the source that `config` selects.
 
     Raises:
         ValueError: the file of series cannot be trained on; the message names file and row.
@@ -41,7 +41,7 @@ def open_source(config: Config) -> Source:
 
 
 class Series:
-    """Series by name, as `read_series` returns them, of which `horizon` values are forecast at a time.
+    """Series by name, as `read_series` returns them. Forecasts cover `horizon` values at a time.
 
     Raises:
         ValueError: all values of the training parts are the same.
@@ -68,17 +68,17 @@ class Series:
 
     @property
     def training_parts(self) -> list[Floats]:
-        """The training part of each series."""
+        """Return the training part of each series."""
         return [self._values_N[begin:end] for (_, begin, end), _, _ in self._parts]
 
     @property
     def known_parts(self) -> list[Floats]:
-        """What comes before the held-out part of each series: what a method may be fitted to."""
+        """Return the part of each series before the held-out part. Methods may be fitted to it."""
         return [self._values_N[begin:end] for (_, begin, _), (_, _, end), _ in self._parts]
 
     @property
     def description(self) -> dict[str, JsonValue]:
-        """See `Source`. No name of a file: it may say who or where."""
+        """See `Source`. The description has no file name, because it could identify a person or a place."""
         return {
             "kind": "series",
             "series": len(self._parts),
@@ -87,20 +87,20 @@ class Series:
         }
 
     def training(self, count: int, window: int, horizon: int, seed: int | Sequence[int]) -> "SeriesDataset":
-        """See `Source`: windows that lie wholly in the training parts."""
+        """See `Source`. The windows lie entirely in the training parts."""
         first_N = self._firsts(0, window, horizon)
         return self._dataset(np.random.default_rng(seed).choice(first_N, count), window, horizon)
 
     def selection(self, window: int, horizon: int, count: int) -> "SeriesDataset":
-        """See `Source`: evenly spread windows whose forecasts are in the parts that choose the weights."""
+        """See `Source`. The windows are evenly spread, and their forecasts are in the parts that select the weights."""
         return self._dataset(_thinned(self._firsts(1, window, horizon), count), window, horizon)
 
     def held_out(self, window: int, horizon: int, count: int) -> "SeriesDataset":
-        """See `Source`: evenly spread windows whose forecasts are in the held-out parts."""
+        """See `Source`. The windows are evenly spread, and their forecasts are in the held-out parts."""
         return self._dataset(_thinned(self._firsts(2, window, horizon), count), window, horizon)
 
     def calibration(self, window: int, horizon: int, count: int) -> "SeriesDataset":
-        """See `Source`: those that choose the weights, since a series has no others. They may give too narrow ones."""
+        """See `Source`. A series has only the windows that select the weights, so intervals may be too narrow."""
         return self.selection(window, horizon, count)
 
     def fresh(self, window: int, horizon: int, count: int) -> "SeriesDataset":
@@ -108,7 +108,9 @@ class Series:
         return self.held_out(window, horizon, count)
 
     def _firsts(self, part: int, window: int, horizon: int) -> npt.NDArray[np.int64]:
-        """Where windows may begin so that what is forecast lies in `part`, and training windows wholly."""
+        """Return the positions where windows may begin so that their forecasts lie in `part`; training windows lie in
+        it whole.
+        """
         firsts = []
         for parts in self._parts:
             first, begin, end = parts[part]
@@ -141,14 +143,14 @@ class SeriesDataset(WindowDataset):
 
 
 def split(length: int) -> tuple[Part, Part, Part]:
-    """The first and the past-the-last index of the training, the selecting and the held-out part of a series."""
+    """Return the bounds of the training, the selection and the held-out part: first index, and last index plus one."""
     held_out = length - math.floor(length * HELD_OUT)
     selection = held_out - math.floor(length * SELECTION)
     return (0, selection), (selection, held_out), (held_out, length)
 
 
 def fewest_points(window: int, horizon: int) -> int:
-    """The length from which on a series has a training window and one forecast in each of the other parts."""
+    """Return the shortest length of a series with a training window and one forecast in each of the other parts."""
     length = window + horizon
     while True:
         (begin, end), *others = split(length)

@@ -1,4 +1,4 @@
-"""Tables as they are printed, and the pages that they are copied into, so that no number there is typed by hand."""
+"""Tables for printing, and the pages that contain them. Pages are filled by code, so no number is typed by hand."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers by row and column; NaN is shown as nothing."""
+    """A table of numbers by row and column. NaN is shown as an empty cell."""
 
     title: str
     first: str
-    """What the rows are."""
+    """Heading of the first column, which names the rows."""
 
     columns: Sequence[str]
     rows: Mapping[str, Sequence[float]]
 
     def __str__(self) -> str:
-        """As Markdown, aligned for a terminal: the first column to the left, the others to the right."""
+        """Return the table as Markdown, aligned for a terminal: first column to the left, the others to the right."""
         lines = [[self.first, *self.columns]]
         lines += [[name, *(number(value) for value in values)] for name, values in self.rows.items()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -30,12 +30,12 @@ class Table:
 
 
 def number(value: float) -> str:
-    """Three significant digits, in the shortest form."""
+    """Format a number with three significant digits, in the shortest form."""
     return "" if value != value else f"{value:#.3g}" if 1e-3 <= abs(value) < 1e3 else f"{value:.2g}"
 
 
 def filled(page: str, name: str, text: str) -> str:
-    """The page with `text` between `<!-- NAME -->` and `<!-- /NAME -->`.
+    """Return the page with `text` between `<!-- NAME -->` and `<!-- /NAME -->`.
 
     Raises:
         ValueError: the page has no such place.
