@@ -1,1 +1,1 @@
-"""What this project is measured with: the load generator, the rival servers, and what is drawn from both."""
+"""The benchmarks of this project: the load generator, the rival servers, and the tables and figures made from both."""

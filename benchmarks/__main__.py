@@ -1,7 +1,7 @@
-"""Measures this project's own server and kernel, one script after the other, then draws the figures and fills the docs.
+"""Runs all benchmarks of this project's own server and kernel, draws the figures and fills the docs.
 
-The comparison with other servers is `python -m benchmarks.peers`, which needs environments of its own. To be run on a
-machine that has nothing else to do: about eight minutes.
+`python -m benchmarks.peers` compares the server with others; it needs environments of its own. Run the benchmarks on a
+machine that does nothing else. They take about eight minutes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _SCRIPTS = ("tanh_fit", "kernel", "steps", "layers", "startup", "server", "live"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=_SCRIPTS, action="append", help="run this one; may be repeated")
+    parser.add_argument("--only", choices=_SCRIPTS, action="append", help="run only this script; may be repeated")
     failed = 0
     for script in parser.parse_args().only or _SCRIPTS:
-        # Each in a process of its own: what one imports and allocates is not measured by the next.
+        # Each script has its own process, so its imports and allocations do not affect the next measurement.
         failed += subprocess.run([sys.executable, "-m", f"benchmarks.{script}"], cwd=ROOT, check=False).returncode != 0  # noqa: S603
     return 1 if failed else 0
 

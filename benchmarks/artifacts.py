@@ -1,4 +1,4 @@
-"""Artifacts to measure with: the time of a forecast depends on a network's size, not on what it has learned."""
+"""Untrained artifacts to measure with. The time of a forecast depends on a network's size, not on its training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from model.network import Network
 
 
 def untrained(folder: Path, hidden: int = 32, layers: int = 1, cell: CellKind = "rnn") -> Path:
-    """Writes an artifact of random weights, always the same ones for one architecture, into `folder`."""
+    """Write an artifact with random weights into `folder` and return its path.
+
+    The weights are always the same for one architecture.
+    """
     name = f"untrained-{cell}-{hidden}x{layers}"
     architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     with torch.random.fork_rng(devices=[]):

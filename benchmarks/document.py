@@ -1,7 +1,7 @@
-"""Copies the tables that benchmarks have written to runs/bench/ into the pages of docs/, between their markers.
+"""Copies the tables in runs/bench/ into the pages of docs/, between their markers.
 
-`<!-- bench NAME.TABLE -->` and `<!-- /bench -->` enclose the table TABLE of runs/bench/NAME.json; `NAME.machine` stands
-for what it was measured on. What has not been measured here stays as it is.
+`<!-- bench NAME.TABLE -->` and `<!-- /bench -->` enclose the table TABLE of runs/bench/NAME.json. `NAME.machine` stands
+for the machine that was measured. Tables without a measurement in runs/bench/ stay unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PLACE = re.compile(r"(<!-- bench (\w+)\.([^>]+?) -->\n).*?(<!-- /bench -->)", r
 
 
 def filled(page: str) -> str:
-    """The page with every table that has been measured. Raises KeyError for a marker that names no table."""
+    """Return the page with every measured table filled in. Raise KeyError for a marker that names no table."""
 
     def fill(place: re.Match[str]) -> str:
         begin, name, key, end = place.groups()

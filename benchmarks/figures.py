@@ -1,4 +1,4 @@
-"""Draws the figures of docs/performance.md from what benchmarks have written to runs/bench/, as SVG in docs/images/."""
+"""Draws the figures of docs/performance.md from the measurements in runs/bench/, as SVG files in docs/images/."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import matplotlib as mpl
 from benchmarks.report import ROOT, load
 
 mpl.use("Agg")
-# Text as text and a fixed salt: a figure drawn twice from the same numbers is the same file.
+# With text as text and a fixed salt, equal numbers give an identical file.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sine", "font.family": "sans-serif", "font.size": 9})
 
 import matplotlib.pyplot as plt  # noqa: E402
@@ -37,7 +37,7 @@ def _color(name: str) -> str:
 
 
 def peers(measured: Mapping[str, Any]) -> None:
-    """Answers a second of each server under the heaviest loads, as bars on a logarithmic axis."""
+    """Draw the answers a second of each server under the heaviest loads, as bars on a logarithmic axis."""
     tables = measured["tables"]
     loads = [key for key in ("/predict, 64 connections", "/generate 1,000, 16 connections") if key in tables]
     figure, axes = plt.subplots(1, len(loads), figsize=(9, 3.6), squeeze=False)
@@ -56,7 +56,7 @@ def _line(axis: Axes, points: Mapping[str, Mapping[str, float]], key: str, label
 
 
 def sweeps(measured: Mapping[str, Any]) -> None:
-    """Latency against steps and length, throughput against hidden size and connections."""
+    """Draw latency against steps, length and connections, and throughput against hidden size."""
     data = measured["data"]
     figure, ((steps, length), (hidden, connections)) = plt.subplots(2, 2, figsize=(9, 6))
     for axis, points in ((steps, data["steps"]), (length, data["length"]), (connections, data["connections"])):
@@ -75,7 +75,7 @@ def sweeps(measured: Mapping[str, Any]) -> None:
 
 
 def kernel(measured: Mapping[str, Any]) -> None:
-    """A step of a rollout, each way of computing it."""
+    """Draw the time of one step of a rollout for each implementation."""
     figure, axis = plt.subplots(figsize=(6, 3.2))
     data = measured["data"]
     for way in next(iter(data.values())):

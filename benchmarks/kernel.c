@@ -1,9 +1,9 @@
-/* The closed loop of one layer as one would write it in C: the yardstick of model/runtime/kernel.py.
+/* The closed loop of one layer in plain C. model/runtime/kernel.py is compared with it.
  *
- * Built with -O3 -march=native -ffast-math -DHIDDEN=<hidden units, a multiple of 8> -DCELL=<RNN, GRU or LSTM>, so that
- * all bounds are constants. Matrices are stored by column, so that what is added is contiguous. Two ways to write the
- * product: one column at a time, and (-DCOLUMNS=8) eight at a time. The faster of the two is what the kernel is
- * compared with. RNN and LSTM get the folded loop's matrix and bias_x, and no input; the GRU's output is fed back.
+ * It is built with -O3 -march=native -ffast-math -DHIDDEN=<hidden units, a multiple of 8> -DCELL=<RNN, GRU or LSTM>, so
+ * all bounds are constants. Matrices are stored by column, so the numbers to add are contiguous. The product is written
+ * in two ways: one column at a time, or, with -DCOLUMNS=8, eight at a time. The kernel is compared with the faster one.
+ * RNN and LSTM get the folded loop's matrix and bias_x, and no input. The GRU's output is fed back.
  */
 
 #define RNN 1
@@ -27,7 +27,7 @@ static inline float sigmoid_of(float x)
     return 0.5f + 0.5f * tanh_of(0.5f * x);
 }
 
-/* state: HIDDEN hidden units, then for the LSTM as many of its cell state */
+/* state holds HIDDEN hidden units; for the LSTM, as many numbers of the cell state follow. */
 void rollout(float *restrict state, double *restrict values, long steps, double scale,
              const float *restrict input, const float *restrict matrix, const float *restrict bias_x,
              const float *restrict bias_h, const float *restrict readout, float readout_bias)

@@ -1,8 +1,9 @@
-"""A step of a rollout in the fused kernel, against the same loop in C, TorchScript, and encoding a window again.
+"""Compares the fused kernel with the same loop in C, with TorchScript, and with encoding the window again.
 
-The C is benchmarks/kernel.c, built by `gcc -O3 -march=native -ffast-math` with cell and hidden size as constants and
-called through ctypes. All of them roll out one sequence with the same weights, in turns; what is printed is
-microseconds a step, the least and the median of the rounds. Ratios are of the least times. First, all have to agree.
+The C code is benchmarks/kernel.c, built by `gcc -O3 -march=native -ffast-math` with cell and hidden size as constants
+and called through ctypes. All implementations roll out one sequence with the same weights, in turns. First, their
+values must agree. The script prints microseconds a step: the least and the median of the rounds. Ratios compare the
+least times.
 """
 
 from __future__ import annotations
@@ -34,25 +35,26 @@ NETWORKS: tuple[tuple[CellKind, int], ...] = (
     *((cell, hidden) for cell in ("gru", "lstm") for hidden in (32, 64)),
 )
 STEP_US: dict[tuple[CellKind, int], float] = {("gru", 64): 0.8, ("lstm", 64): 1.0}
-"""The most that a step may take, in microseconds."""
+"""A step may take at most this many microseconds."""
 STEPS = 4096
 REENCODED_STEPS = 16
-"""A step that encodes a window again takes about as long as a thousand others."""
+"""A rollout that encodes the window again has this many steps: one such step takes as long as about a thousand others.
+"""
 
 Rollout = Callable[[], object]
 
 
 class CompilerMissing(RuntimeError):
-    """There is no gcc."""
+    """gcc is not installed."""
 
 
 def c_rollout(
     folder: Path, cell: CellKind, hidden: int, columns: int, module: torch.jit.ScriptModule, start: State
 ) -> Rollout:
-    """Builds benchmarks/kernel.c for one layer; calling it returns the values of a rollout from `start`."""
+    """Build benchmarks/kernel.c for one layer. Return a function that computes the values of a rollout from `start`."""
     gcc = shutil.which("gcc")
     if gcc is None:
-        raise CompilerMissing("gcc is not installed: there is nothing to compare with")
+        raise CompilerMissing("gcc is not installed, so the kernel cannot be compared with C")
     library = folder / f"kernel-{cell}-{hidden}-{columns}.so"
     source = Path(__file__).with_suffix(".c")
     flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
@@ -85,7 +87,7 @@ def c_rollout(
 
 
 def measure(folder: Path, cell: CellKind, hidden: int, rounds: int) -> dict[str, Timing]:
-    """Seconds a step of each way. Raises ArithmeticError if they do not compute the same."""
+    """Return the seconds a step of each implementation. Raise ArithmeticError if their values differ."""
     path = untrained(folder, hidden, cell=cell)
     artifact = read_artifact(path)
     module = load_module(artifact, torch.device("cpu"))
@@ -102,7 +104,7 @@ def measure(folder: Path, cell: CellKind, hidden: int, rounds: int) -> dict[str,
     expected = np.asarray(ways["fused"][0]())
     for name, (rollout, _) in ways.items():
         if not np.allclose(np.asarray(rollout())[:100], expected[:100], atol=1e-4):
-            raise ArithmeticError(f"{name} computes something else than the fused kernel")
+            raise ArithmeticError(f"{name} and the fused kernel compute different values")
     ways["encoding the window again"] = (lambda: forecaster.generate(sample(), REENCODED_STEPS), REENCODED_STEPS)
     timings = in_turns({name: rollout for name, (rollout, _) in ways.items()}, rounds)
     return {name: Timing(took.least / ways[name][1], took.median / ways[name][1]) for name, took in timings.items()}
@@ -110,7 +112,7 @@ def measure(folder: Path, cell: CellKind, hidden: int, rounds: int) -> dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kernel", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200, help="default: 200")
+    parser.add_argument("--rounds", type=int, default=200, help="number of rounds, default: 200")
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     rows, verdicts, data = [], [], {}

@@ -1,10 +1,11 @@
-"""What streams, state tokens and /live cost: the first values, the memory of a slow reader, a value at a time.
+"""Measures streams, state tokens and /live: the first values, single values, and the memory of a slow reader.
 
-One worker, on the model that ships. The first values of a stream are timed from the request to the
-first event, in turns with whole answers of /generate. A value on /live is compared with /predict of the last 64 values,
-as a client without a state would ask, and with /predict from a state token: one after the other, on one connection. *µs
-of the server* is the processor time of its process, sockets, protocol and waking up for each value included; with 16
-connections it wakes up for several at a time. The slow reader takes a rollout at so many bytes a second to its end.
+One worker serves the model that ships. The first values of a stream are timed from the request to the first event, in
+turns with whole answers of /generate. A value on /live is compared with two other requests, one after the other, on one
+connection: /predict of the last 64 values, as from a client without a state, and /predict from a state token. *µs of
+the server* is the processor time of the server's process for each value, including sockets, protocol and waking up.
+With 16 connections one wake-up handles several values. The slow reader reads a rollout to its end at a fixed number of
+bytes a second.
 """
 
 from __future__ import annotations
@@ -41,20 +42,20 @@ TOGETHER = 16
 
 @dataclass(frozen=True)
 class Timed:
-    """Calls of one kind."""
+    """The timings of calls of one kind."""
 
     took_s: list[float]
-    """As the client sees it."""
+    """Seconds of each call, measured by the client."""
     cpu_s: float
-    """Processor time of the server for one."""
+    """Processor time of the server for one call, in seconds."""
 
     def cells(self) -> list[str]:
-        """Median and 99th percentile as the client sees it, and processor time of the server, in µs."""
+        """Return the median and the 99th percentile of the client's times, and the server's processor time, in µs."""
         return [number(1e6 * value) for value in (median(self.took_s), quantiles(self.took_s, n=100)[-1], self.cpu_s)]
 
 
 def timed(served: Served, call: Callable[[], object], calls: int) -> Timed:
-    """Make calls one after the other, after a tenth as many that do not count."""
+    """Make calls one after the other. A tenth as many calls come first and are not counted."""
     for _ in range(calls // 10):
         call()
     took_s, before = [], served.family.cpu_seconds()
@@ -66,7 +67,7 @@ def timed(served: Served, call: Callable[[], object], calls: int) -> Timed:
 
 
 def first_values(served: Served, calls: int) -> tuple[Table, list[Target]]:
-    """The first event of a stream, and the whole answer of /generate."""
+    """Time the first event of a stream and the whole answer of /generate."""
     rows, verdicts = [], []
     with httpx.Client(base_url=served.url, timeout=60) as client:
         for steps in STEPS:
@@ -87,7 +88,7 @@ def first_values(served: Served, calls: int) -> tuple[Table, list[Target]]:
 
 
 async def together(served: Served, calls: int) -> Timed:
-    """So many values on /live in all, on `TOGETHER` connections at once, after a tenth as many that do not count."""
+    """Send `calls` values in all to /live, on `TOGETHER` connections at once. A tenth as many come first, uncounted."""
     url, took_s = served.url.replace("http", "ws") + "/live", list[float]()
 
     async def client(values: Iterable[float]) -> None:
@@ -109,7 +110,7 @@ async def together(served: Served, calls: int) -> Timed:
 
 
 def single_values(served: Served, calls: int) -> tuple[Table, list[Target]]:
-    """One more value: on /live, from a state token, and with all that went before."""
+    """Time one more value: on /live, from a state token, and with all values before it."""
     later = itertools.cycle(range(GIVEN, len(WAVE)))
     with httpx.Client(base_url=served.url) as client, connect(served.url.replace("http", "ws") + "/live") as socket_:
         answer = client.post("/predict", json={"sequence": WAVE[:GIVEN], "return_state": True}).json()
@@ -139,7 +140,7 @@ def single_values(served: Served, calls: int) -> tuple[Table, list[Target]]:
 
 
 def slow_reader(served: Served, bytes_a_second: int) -> Table:
-    """The server's memory while one reader takes the longest rollout slowly."""
+    """Measure the server's memory while one client reads the longest rollout slowly."""
     body = json.dumps({"sequence": WAVE[:GIVEN], "steps": STEPS[-1]}).encode()
     head = (
         b"POST /generate/stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n"
@@ -148,7 +149,7 @@ def slow_reader(served: Served, bytes_a_second: int) -> Table:
     address = urlsplit(served.url)
     resident = [memory.of(served.family)[0].resident_mb]
     with socket.socket() as reader:
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)  # not megabytes of the kernel's own
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)  # by default the kernel buffers megabytes
         reader.connect((address.hostname, address.port))
         reader.sendall(head + body)
         began, received, end = time.monotonic(), 0, b""
@@ -166,8 +167,8 @@ def slow_reader(served: Served, bytes_a_second: int) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
-    parser.add_argument("--calls", type=int, default=2000, help="of each kind, default: 2000")
-    parser.add_argument("--reader", type=float, default=100, help="kB/s of the slow reader, default: 100")
+    parser.add_argument("--calls", type=int, default=2000, help="number of calls of each kind, default: 2000")
+    parser.add_argument("--reader", type=float, default=100, help="speed of the slow reader in kB/s, default: 100")
     options = parser.parse_args()
     peer = own(workers=1, max_steps=STEPS[-1])
     with serving(peer, environment(peer), DEFAULT_ARTIFACT) as served:

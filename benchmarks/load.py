@@ -1,7 +1,7 @@
-"""Drives one running server with wrk, and says whether anything else was busy meanwhile.
+"""Drives one running server with wrk and detects disturbances by other processes.
 
-Two processors are shared by the server and wrk. If something else takes more than `MOST_FOREIGN` of one, the
-measurement is repeated; if that goes on, the last one is kept and marked.
+The server and wrk share two processors. If other processes take more than `MOST_FOREIGN` of one, the measurement is
+repeated. If the disturbance persists, the last measurement is kept and marked.
 """
 
 from __future__ import annotations
@@ -20,36 +20,39 @@ from benchmarks.peers.serving import Served
 from benchmarks.report import number
 
 MOST_FOREIGN = 0.15
-"""Cores that may be busy with something else."""
+"""Other processes may use at most this many cores."""
 SLOW_S = 20
 TIMEOUT_S = 30
-"""Seconds after which an answer counts as an error."""
+"""An answer that takes more seconds than this counts as an error."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of wrk, or the medians of several."""
+    """The result of one run of wrk, or the medians of several."""
 
     rate: float
-    """Right answers a second."""
+    """Number of right answers a second."""
     p50_ms: float
     p99_ms: float
     errors: int
-    """Sockets that failed, requests that timed out, and answers with a status of 400 or more."""
+    """Number of failed sockets, of requests that timed out, and of answers with a status of 400 or more."""
     cpu_us: float
-    """Processor time of the server a request, in microseconds: hardly changed by what else is running."""
+    """Processor time of the server for one request, in microseconds. Other processes hardly affect it."""
     cores: float
-    """Cores that the server kept busy. About one, with two workers: all connections went to one of them, which happens
-    when connections come in a burst, because a worker that wakes up accepts whatever is waiting."""
+    """Number of cores that the server kept busy.
+
+    About one core with two workers means that all connections went to one worker. This happens when connections come in
+    a burst, because a worker that wakes up accepts all waiting ones.
+    """
     foreign: float
-    """Cores that were busy with neither the server nor wrk."""
+    """Number of cores that neither the server nor wrk kept busy."""
 
     @property
     def disturbed(self) -> bool:
         return self.foreign > MOST_FOREIGN
 
     def cells(self) -> list[str]:
-        """Rate, p50, p99; a star marks a disturbed measurement."""
+        """Return the rate, the p50 and the p99. A star marks a disturbed measurement."""
         mark = " *" if self.disturbed else ""
         return [number(self.rate) + mark, number(self.p50_ms), number(self.p99_ms)]
 
@@ -57,9 +60,10 @@ class Measured:
 def drive(
     served: Served, call: Call, body: bytes, connections: int, seconds: int, *, attempts: int = 4, warm_s: int = 1
 ) -> Measured:
-    """Sends `body` over `connections` connections for `seconds` seconds, after a warm-up.
+    """Send `body` over `connections` connections for `seconds` seconds, after a warm-up.
 
-    A server so slow that a connection may not get two answers in that time is measured for `SLOW_S`.
+    If the server is so slow that a connection may not get two answers in that time, it is measured for `SLOW_S`
+    seconds.
 
     Raises wrk.WrkError.
     """
@@ -88,7 +92,7 @@ def drive(
 
 
 def medians(rounds: Sequence[Measured]) -> Measured:
-    """The median of each number; those of disturbed rounds count only if there are no others."""
+    """Return the median of each number. Disturbed rounds count only if there are no others."""
     rounds = [measured for measured in rounds if not measured.disturbed] or rounds
     return Measured(
         rate=median(measured.rate for measured in rounds),
@@ -102,7 +106,7 @@ def medians(rounds: Sequence[Measured]) -> Measured:
 
 
 def _clocks(served: Served) -> tuple[float, float, float]:
-    """Processor seconds so far of: the machine, the server, and the children of this process that have ended (wrk)."""
+    """Return the processor seconds so far of the machine, of the server, and of this process's ended children (wrk)."""
     ticks = [int(text) for text in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""What a running server's processes take of memory."""
+"""The memory of a running server's processes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from benchmarks.peers.processes import Family, stat_of
 
 @dataclass(frozen=True)
 class Memory:
-    """One process. MB are 10⁶ bytes."""
+    """The memory of one process. MB are 10⁶ bytes."""
 
     pid: int
     parent: int
     command: str
     resident_mb: float
     proportional_mb: float
-    """Its own pages, and its share of those that it shares with others."""
+    """The process's own pages plus its share of the pages that it shares with other processes, in MB."""
 
 
 def of(family: Family) -> list[Memory]:
-    """The processes of a server, the largest first. Linux only."""
+    """Return the processes of a server, the largest first. This works on Linux only."""
     found = []
     for process in family.alive():
         folder, stat = Path("/proc", str(process.pid)), stat_of(process.pid)
@@ -31,7 +31,7 @@ def of(family: Family) -> list[Memory]:
         try:
             kilobytes = dict(re.findall(r"(?m)^(\w+): +(\d+) kB$", (folder / "smaps_rollup").read_text()))
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         sizes = [int(kilobytes[name]) * 1.024e-3 for name in ("Rss", "Pss")]
         found.append(Memory(process.pid, stat.parent, command, *sizes))

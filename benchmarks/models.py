@@ -1,9 +1,9 @@
-"""Trains the article's model and the default one, each from several seeds, and holds them to their targets.
+"""Trains the article's model and the default one, each from several seeds, and checks their targets.
 
-Also trains networks of other cells, sizes and layers in a shorter way, all in the same, to show what each costs and
-gives. Every training is a command of its own, `python -m training …`, two at a time on two cores; artifacts and reports
-go to runs/models/, and a model that is there already is measured again but not trained (delete its folder for that).
-Fills the tables of docs/models.md. Takes an hour and a half on two cores where nothing is there yet.
+It also trains networks of other cells, sizes and layers with a shorter schedule, the same for all, to compare their
+cost and accuracy. Every training is its own command, `python -m training …`; two run at a time on two cores. Artifacts
+and reports go to runs/models/. A model that exists there is measured again but not trained; delete its folder to train
+it again. Fills the tables of docs/models.md. Takes an hour and a half on two cores if runs/models/ is empty.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from training.evaluate import served
 FOLDER = ROOT / "runs" / "models"
 STEPS = 4096
 SHORTER = ("--finish", "10", "--finish-horizons", "1", "8", "32")
-"""The finish in the comparison of networks."""
+"""The comparison of networks trains with these options of the finish."""
 NETWORKS = (
     Architecture(cell="rnn", hidden=56),
     Architecture(cell="lstm", hidden=27),
@@ -46,12 +46,12 @@ NETWORKS = (
     Architecture(cell="gru", hidden=24),
     Architecture(cell="gru", hidden=32),
 )
-"""All but gru 24 have about as many weights."""
+"""The networks of the comparison. All but gru 24 have about as many weights."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A target: the measurement `key` is to be at most this. Without one, it is only shown."""
+    """A target: the measurement `key` must be at most `bound`. An infinite bound only shows the measurement."""
 
     what: str
     key: str
@@ -82,7 +82,7 @@ BOUNDS: dict[Preset, tuple[Bound, ...]] = {
 
 @dataclass(frozen=True)
 class Model:
-    """One training."""
+    """A model and the options of its training."""
 
     name: str
     options: tuple[str, ...]
@@ -92,7 +92,7 @@ class Model:
         return FOLDER / self.name / "model.pt"
 
     def train(self) -> None:
-        """Train, unless it was trained before."""
+        """Train the model, unless an earlier run has trained it."""
         took = self.artifact.with_name("seconds.json")
         if took.exists():
             return
@@ -109,7 +109,9 @@ class Model:
 
     @property
     def minutes(self) -> float:
-        """Of the one core that it computes on: what else the machine does takes none of them."""
+        """Return the minutes of processor time of the training, which computes on one core. Other processes do not
+        count.
+        """
         return float(json.loads(self.artifact.with_name("seconds.json").read_text())) / 60
 
 
@@ -118,7 +120,7 @@ def of_seed(preset: Preset, seed: int) -> Model:
 
 
 def shorter(architecture: Architecture) -> Model:
-    """A training in the shorter way, with twice as many rows as weights, as the default has."""
+    """Return a model with the shorter schedule and twice as many rows as weights, as the default has."""
     name = f"{architecture.cell}-{architecture.hidden}x{architecture.layers}"
     shape = ("--cell", architecture.cell, "--hidden", str(architecture.hidden), "--layers", str(architecture.layers))
     rows = ("--finish-rows", str(2 * architecture.parameters))
@@ -126,7 +128,7 @@ def shorter(architecture: Architecture) -> Model:
 
 
 def measured(model: Model, preset: Preset) -> dict[str, float]:
-    """Errors of what the service answers, the cost of a step and the time of the training."""
+    """Return the errors of the served forecasts, the cost of a step and the time of the training."""
     artifact = read_artifact(model.artifact)
     runtime = open_runtime(artifact, "cpu", "fused").runtime
     values = artifact.metadata.errors | {"minutes": model.minutes, "step_us": step_us(runtime)}
@@ -137,7 +139,7 @@ def measured(model: Model, preset: Preset) -> dict[str, float]:
 
 
 def noise_ratios(runtime: Runtime, waves: Waves, context: int) -> dict[str, float]:
-    """Errors from noisy sequences, divided by those of the sine that fits each of them best."""
+    """Return the errors from noisy sequences, divided by the errors of the sine that fits each sequence best."""
     ratios = {}
     for steps in (1, 100):
         table = by_noise({"model": served(runtime), "best": one_sine}, waves, context, steps)
@@ -148,13 +150,13 @@ def noise_ratios(runtime: Runtime, waves: Waves, context: int) -> dict[str, floa
 
 
 def step_us(runtime: Runtime) -> float:
-    """Microseconds of a step of a rollout."""
+    """Return the microseconds of one step of a rollout."""
     [start] = runtime.encode([[math.sin(0.2 * t) for t in range(64)]])
     return in_turns({"rollout": lambda: runtime.rollout([start], STEPS)})["rollout"].least / STEPS * 1e6
 
 
 def target_table(preset: Preset, runs: Sequence[dict[str, float]]) -> Table:
-    """Each target, and what was measured of each seed."""
+    """Tabulate each target and the measurement of each seed."""
     rows = []
     for bound in BOUNDS[preset]:
         values = [run[bound.key] for run in runs]
@@ -165,7 +167,7 @@ def target_table(preset: Preset, runs: Sequence[dict[str, float]]) -> Table:
 
 
 def network_table(models: Sequence[tuple[Architecture, dict[str, float]]]) -> Table:
-    """What each network costs and gives after the shorter training."""
+    """Tabulate the cost and the accuracy of each network after the shorter training."""
     keys = ("step_us", "minutes", "next_value_rmse", "rollout_100_rmse", "noise_30_1")
     rows = [
         [
@@ -180,7 +182,7 @@ def network_table(models: Sequence[tuple[Architecture, dict[str, float]]]) -> Ta
 
 
 def context_table(artifact: Artifact) -> Table:
-    """Errors by the number of values given."""
+    """Tabulate the errors by the number of given values."""
     runtime, config = open_runtime(artifact, "cpu").runtime, PRESETS["default"]
     table = by_context(served(runtime), config.waves, config.context_evaluated, None)
     column = list(table.columns).index("model")
@@ -190,14 +192,16 @@ def context_table(artifact: Artifact) -> Table:
 
 
 def small(value: float) -> str:
-    """Two or three significant digits."""
+    """Format a number with two or three significant digits."""
     return number(value) if abs(value) >= 1e-2 else f"{value:.1e}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
-    parser.add_argument("--article-seeds", type=int, default=5, help="default: 5")
-    parser.add_argument("--default-seeds", type=int, default=2, help="default: 2")
+    parser.add_argument(
+        "--article-seeds", type=int, default=5, help="number of seeds of the article's model, default: 5"
+    )
+    parser.add_argument("--default-seeds", type=int, default=2, help="number of seeds of the default model, default: 2")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     default = [of_seed("default", seed) for seed in range(chosen.default_seeds)]

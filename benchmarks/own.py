@@ -1,4 +1,4 @@
-"""This project's own server, as one more entry beside the peers: `python -m app` from the project's environment."""
+"""This project's own server as one more entry beside the peers: `python -m app` from the project's environment."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from benchmarks.peers.registry import GENERATE, PREDICT, Peer
 
 
 def own(name: str = "ours", module: str = "app", **settings: object) -> Peer:
-    """The server as users start it, with all defaults but for `settings`, which become SINE_* variables.
+    """Return the server as users start it: all settings have their defaults, except `settings`, which become SINE_*
+    variables.
 
-    `module` is what python runs.
-
-    Its metrics and its access log are on, as they always are; its peers' are off where they can be.
+    `module` is the module that python runs. The metrics and the access log are on, as they always are. The peers' are
+    off where possible.
     """
     return Peer(
         name=name,

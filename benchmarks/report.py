@@ -1,7 +1,7 @@
-"""What a benchmark leaves behind: tables to read, and the same tables with all raw numbers as JSON.
+"""The output of a benchmark: tables to read, and the same tables with all raw numbers as JSON.
 
 A file `runs/bench/NAME.json` holds `machine`, `tables` (cells as they were printed) and `data` (numbers).
-`benchmarks/document.py` copies those tables into the documentation, so that no number there is typed by hand.
+`benchmarks/document.py` copies these tables into the documentation, so that no number there is typed by hand.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _PACKAGES = ("torch", "numba", "numpy", "fastapi", "uvicorn", "uvloop", "httptoo
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text: what is printed is what is published."""
+    """A table of cells as text. The published text is the printed text."""
 
     columns: list[str]
     rows: list[list[str]]
 
     def __str__(self) -> str:
-        """As Markdown, aligned for a terminal: the first column to the left, the others to the right."""
+        """Return the table as Markdown, aligned for a terminal: first column to the left, the others to the right."""
         lines = [self.columns, *self.rows]
         widths = [max(len(line[index]) for line in lines) for index in range(len(self.columns))]
 
@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Target:
-    """A row of the project's targets: `measured` has to be at least, or at most, `bound`."""
+    """A target of the project: `measured` must be at least `bound`, or at most `bound` if `at_most` is set."""
 
     work: str
     measured: float
@@ -58,7 +58,7 @@ class Target:
         return self.measured <= self.bound if self.at_most else self.measured >= self.bound
 
     def row(self) -> list[str]:
-        """Cells: what, target, measured, verdict."""
+        """Return the cells: work, target, measurement and verdict."""
         sign = "≤" if self.at_most else "≥"
         miss = (self.measured / self.bound - 1) * 100
         return [
@@ -70,17 +70,17 @@ class Target:
 
 
 def targets(rows: Iterable[Target]) -> Table:
-    """The table of targets."""
+    """Return the table of targets."""
     return Table(["work", "target", "measured", "verdict"], [row.row() for row in rows])
 
 
 def number(value: float) -> str:
-    """Three significant digits, and all digits of what is larger."""
+    """Format a number with three significant digits, or with all its digits if it is larger."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
 def machine() -> dict[str, str]:
-    """What numbers were measured on."""
+    """Return the facts about the machine that was measured."""
     processor = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "unknown"
     )
@@ -95,7 +95,7 @@ def machine() -> dict[str, str]:
 
 
 def save(name: str, tables: Mapping[str, Table], data: Any) -> Path:
-    """Prints the tables and writes `runs/bench/NAME.json`."""
+    """Print the tables and write `runs/bench/NAME.json`. Return its path."""
     facts = machine()
     content = {
         "machine": facts,
@@ -112,7 +112,7 @@ def save(name: str, tables: Mapping[str, Table], data: Any) -> Path:
 
 
 def load(name: str) -> dict[str, Any] | None:
-    """What `save` wrote, or None."""
+    """Read the file that `save` wrote; None if there is none."""
     path = RUNS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 

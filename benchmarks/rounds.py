@@ -1,6 +1,6 @@
-"""Measures several servers under the same loads, in rounds: each round starts every server once, one after the other.
+"""Measures several servers under the same loads, in rounds. Each round starts every server once, one after the other.
 
-So a change of the machine in the course of a run meets all of them, and no two servers are up at the same time.
+A change of the machine during a run therefore affects all servers, and no two servers run at the same time.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from benchmarks.wrk import WrkError
 
 @dataclass(frozen=True)
 class Load:
-    """A kind of request and how many connections send it."""
+    """A kind of request and the number of connections that send it."""
 
     connections: int
     steps: int | None = None
-    """None: /predict. Otherwise /generate of so many."""
+    """None stands for /predict. A number stands for /generate of that many steps."""
     length: int = 50
 
     def call(self, peer: Peer) -> Call | None:
-        """The endpoint, if the peer has it."""
+        """Return the endpoint, or None if the peer does not have it."""
         return peer.predict if self.steps is None else peer.generate
 
     def body(self, call: Call) -> bytes:
@@ -45,20 +45,20 @@ class Load:
 
 @dataclass
 class Entry:
-    """What was measured of one server."""
+    """The measurements of one server."""
 
     peer: Peer
     version: str = ""
     start_s: list[float] = field(default_factory=list)
-    """Seconds until it gave right answers, each round."""
+    """Seconds until the server gave right answers, one number for each round."""
     memory_mb: list[float] = field(default_factory=list)
-    """Proportional memory of all its processes after the loads, each round."""
+    """Proportional memory of all its processes after the loads in MB, one number for each round."""
     measured: dict[Load, list[Measured]] = field(default_factory=dict)
     failure: str = ""
-    """Why there is nothing, or not all."""
+    """Reason why measurements are missing; empty if none are."""
 
     def raw(self) -> dict[str, object]:
-        """Everything, for JSON."""
+        """Return all measurements as values for JSON."""
         return {
             "version": self.version,
             "start_s": self.start_s,
@@ -68,14 +68,14 @@ class Entry:
         }
 
     def result(self, load: Load) -> Measured | None:
-        """The medians of all rounds."""
+        """Return the medians of all rounds."""
         return medians(self.measured[load]) if self.measured.get(load) else None
 
 
 def measure(
     peers: Iterable[Peer], loads: Sequence[Load], model: Path, *, rounds: int, seconds: int, attempts: int = 4
 ) -> dict[str, Entry]:
-    """Entries by the peers' names. A peer that fails is reported, and left out of the rounds that remain."""
+    """Return the entries by the peers' names. A peer that fails is reported and left out of the remaining rounds."""
     entries = {peer.name: Entry(peer) for peer in peers}
     for number in range(1, rounds + 1):
         for entry in entries.values():
@@ -103,7 +103,7 @@ def _one_round(entry: Entry, loads: Sequence[Load], model: Path, seconds: int, a
 
 
 def ask(served: Served, call: Call, body: bytes) -> bytes:
-    """The answer to one request. Raises PeerError if it is not 200."""
+    """Return the answer to one request. Raise PeerError if its status is not 200."""
     connection = http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=60)
     try:
         connection.request(call.method, call.path, body, dict(call.headers))
@@ -117,7 +117,9 @@ def ask(served: Served, call: Call, body: bytes) -> bytes:
 
 
 def as_long_as_ours(floors: Iterable[Peer], model: Path, steps: int) -> list[Peer]:
-    """The floors, answering /generate of `steps` with a constant of as many bytes as our server's answer has."""
+    """Return the floors with a constant answer to /generate of `steps` that is as long as our server's answer, in
+    bytes.
+    """
     with serving(own(workers=1), environment(own()), model) as served:
         call = own().generate
         size = len(ask(served, call, call.body(sample(), steps))) if call is not None else 0

@@ -1,11 +1,11 @@
-"""Our own server: the hot path, the distance to what any Python server can reach, and fairness.
+"""Measures our own server: the hot path, the distance to the limit of any Python server, and fairness.
 
-Compares, in interleaved rounds, this server, the same server answering through FastAPI's routing (SINE_HOT_PATH=false),
-the same server on uvicorn's own protocol (app/server/coalescing.py and app/server/inline.py say what ours does
-differently), and the floor: raw ASGI with the same validation that answers a constant, of the same length for
-/generate, with as many workers. Then the p99 of /predict on one connection, alone and beside another connection that
-asks for rollouts of 10,000 steps without pause; with one worker, both connections are that worker's. A star marks what
-was measured while something else took more than 0.15 cores.
+Interleaved rounds compare this server, the same server answering through FastAPI's routing (SINE_HOT_PATH=false), the
+same server on uvicorn's own protocol, and the floor. (app/server/coalescing.py and app/server/inline.py describe how
+our protocol differs.) The floor is raw ASGI with the same validation and as many workers. It answers a constant, of the
+same length for /generate. Then the p99 of /predict on one connection is measured twice: alone, and beside another
+connection that requests rollouts of 10,000 steps without pause. With one worker, both connections are that worker's. A
+star marks measurements during which other processes took more than 0.15 cores.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ APART = "ours on uvicorn's own protocol"
 
 
 def beside_rollouts(served: Served, seconds: int) -> Measured:
-    """/predict on one connection while another asks for one long rollout after the other."""
+    """Measure /predict on one connection while another connection requests one long rollout after the other."""
     call = own().generate
     if call is None:
         raise ValueError("the server has no /generate")
     url, body = served.url + call.path, LONG.body(call)
-    # It begins earlier than the measurement, and ends later.
+    # The rollouts begin before the measurement and end after it.
     other = threading.Thread(target=wrk.run, args=(url, body, call.headers, 1, seconds + 3))
     other.start()
     time.sleep(1)
@@ -51,7 +51,7 @@ def beside_rollouts(served: Served, seconds: int) -> Measured:
 
 
 def fairness(model: Path, workers: int, rounds: int, seconds: int) -> tuple[Measured, Measured]:
-    """/predict alone, and beside the rollouts: medians of rounds in turns."""
+    """Measure /predict alone and beside the rollouts, in alternating rounds. Return the medians of both."""
     alone, beside = [], []
     peer = own(workers=workers)
     with serving(peer, environment(peer), model) as served:
@@ -62,7 +62,7 @@ def fairness(model: Path, workers: int, rounds: int, seconds: int) -> tuple[Meas
 
 
 def load_rows(entries: dict[str, Entry], loads: Sequence[Load]) -> list[list[str]]:
-    """A row for each server and load that was measured."""
+    """Return a row for each server and load that was measured."""
     rows = []
     for load in loads:
         for name, entry in entries.items():
@@ -80,15 +80,15 @@ def load_rows(entries: dict[str, Entry], loads: Sequence[Load]) -> list[list[str
 
 
 def rate(entries: dict[str, Entry], name: str, load: Load) -> float:
-    """Answers a second; 0 for what was not measured."""
+    """Return the answers a second; 0 for a load that was not measured."""
     result = entries[name].result(load) if name in entries else None
     return result.rate if result is not None else 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement, default: 5")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds, default: 3")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of each measurement, default: 5")
     options = parser.parse_args(arguments)
     loads = (PREDICT_1, PREDICT_64, GENERATE_16)
     with tempfile.TemporaryDirectory(prefix="server-") as folder:

@@ -1,8 +1,8 @@
-"""Seconds from the start of `python -m app` to the first 200 of /readyz, and the memory that its processes then take.
+"""Measures the seconds from the start of `python -m app` to the first 200 of /readyz, and the memory of its processes.
 
-Cold is with an empty cache of compiled kernels, warm is with the one that a cold start has left. The first worker that
-is ready answers /readyz; memory is read when all workers are at rest. Proportional memory counts a page that several
-processes share in parts, so that the sum over all processes is what the service takes.
+A cold start has an empty cache of compiled kernels; a warm start has the cache that a cold start left. The first ready
+worker answers /readyz. Memory is read when all workers are idle. Proportional memory splits a shared page among the
+processes that share it, so its sum over all processes is the memory of the service.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.report import Table, number, save
 
 
 def start(model: Path, cache: Path, workers: int) -> tuple[float, list[memory.Memory]]:
-    """Starts and stops the server once."""
+    """Start and stop the server once. Return its seconds to readiness and its processes."""
     peer = own(workers=workers)
     peer = replace(peer, environment={**peer.environment, "NUMBA_CACHE_DIR": str(cache)})
     with serving(peer, environment(peer), model) as served:
@@ -41,8 +41,10 @@ def _role(process: memory.Memory, processes: Sequence[memory.Memory]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5, help="starts of each kind, default: 5")
-    parser.add_argument("--model", type=Path, help="default: an untrained network of 32 hidden units")
+    parser.add_argument("--repeats", type=int, default=5, help="number of starts of each kind, default: 5")
+    parser.add_argument(
+        "--model", type=Path, help="path of an artifact, default: an untrained network of 32 hidden units"
+    )
     options = parser.parse_args(arguments)
     times, sizes = (
         Table(["start", "least, s", "median, s"], []),

@@ -1,8 +1,8 @@
-"""Shows that a step of a rollout costs the same after 10 values as after 4,000, and in a rollout of 10 or of 10,000.
+"""Shows that a step of a rollout has a constant cost: after 10 or 4,000 values, in a rollout of 10 or 10,000 steps.
 
-A call costs something before its first step, which in a rollout of 10 is more than the steps themselves. So what is
-printed is the cost of the second half of a rollout: (time of N steps - time of N/2 steps) / (N/2), from the least times
-of calls made in turns, each round for long enough to hold thousands of short ones.
+A call has a cost before its first step, which exceeds the cost of the steps in a rollout of 10. The script therefore
+prints the cost of the second half of a rollout: (time of N steps - time of N/2 steps) / (N/2). It uses the least times
+of calls made in turns. Each round is long enough for thousands of short calls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BOUND = 1.2
 
 
 def measure(runtime: Runtime, rounds: int) -> dict[tuple[int, int], float]:
-    """Seconds a step, by (values before the rollout, steps of the rollout)."""
+    """Return the seconds a step, by (values before the rollout, steps of the rollout)."""
     states = {length: runtime.encode([sample(length)]) for length in LENGTHS}
     counts = sorted({steps for rollout in ROLLOUTS for steps in (rollout // 2, rollout)})
     timings = in_turns(
@@ -52,7 +52,7 @@ def measure(runtime: Runtime, rounds: int) -> dict[tuple[int, int], float]:
 
 
 def compare(rounds: int, hidden: int = 32) -> tuple[Table, list[Target], dict[str, dict[str, float]]]:
-    """The table of µs a step, the largest step against the smallest for each runtime, and the numbers."""
+    """Return the table of µs a step, the ratio of the largest to the smallest step of each runtime, and the numbers."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="steps-") as folder:
         artifact = read_artifact(untrained(Path(folder), hidden))
@@ -65,7 +65,7 @@ def compare(rounds: int, hidden: int = 32) -> tuple[Table, list[Target], dict[st
     for runtime in runtimes:
         costs = measure(runtime, rounds)
         cheapest = min(costs.values())
-        ratio = max(costs.values()) / cheapest if cheapest > 0 else inf  # a difference of two times is noise at worst
+        ratio = max(costs.values()) / cheapest if cheapest > 0 else inf  # noise can make a difference of times negative
         for length in LENGTHS:
             cells = [number(costs[length, rollout] * 1e6) for rollout in ROLLOUTS]
             rows.append([f"{runtime.name}, after {length:,} values", *cells])
@@ -76,7 +76,7 @@ def compare(rounds: int, hidden: int = 32) -> tuple[Table, list[Target], dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200, help="default: 200")
+    parser.add_argument("--rounds", type=int, default=200, help="number of rounds, default: 200")
     table, verdicts, data = compare(parser.parse_args().rounds)
     save("steps", {"steps": table, "targets": targets(verdicts)}, data)
 

@@ -1,7 +1,8 @@
-"""How our server's speed depends on steps, on the length of the sequence, on the hidden size and on connections.
+"""Measures how our server's speed depends on steps, length of the sequence, hidden size and number of connections.
 
-One server at a time under wrk: steps 1 to 100,000 (SINE_MAX_STEPS raised) and sequences of 1 to 4,096 values on one
-connection; hidden sizes 8 to 256 and 1 to 512 connections under load. Also the memory of a worker after the heaviest.
+One server at a time runs under wrk. One connection sends 1 to 100,000 steps (SINE_MAX_STEPS raised) and sequences of 1
+to 4,096 values. Under load, hidden sizes are 8 to 256 and connections 1 to 512. The memory of a worker is read after
+the heaviest load.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _table(what: str, values: Sequence[int], measured: Sequence[Measured]) -> Ta
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweeps", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement, default: 3")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of each measurement, default: 3")
     seconds = parser.parse_args(arguments).seconds
     peer = own(max_steps=max(STEPS))
     with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:

@@ -1,9 +1,9 @@
-"""Finds the coefficients of the kernel's tanh and prints them with their errors.
+"""Computes the coefficients of the kernel's tanh and prints them with their errors.
 
-tanh x is approximated by x P(x²) / Q(x²), both of degree 4 in x², with the smallest largest relative error on
-0 < x <= 9, beyond which tanh is 1 in single precision. Sanathanan and Koerner's iteration makes the problem linear: it
-divides each residual by the denominator that was found before. Lawson's weights, which grow where the error is large,
-make the least squares approach the minimax solution.
+tanh x is approximated by x P(x²) / Q(x²), both of degree 4 in x². The fit minimises the largest relative error on 0 < x
+<= 9. Beyond that tanh is 1 in single precision. Sanathanan and Koerner's iteration makes the problem linear: it divides
+each residual by the previous denominator. Lawson's weights grow where the error is large; with them, least squares
+approach the minimax solution.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ DIGITS = 9
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients, lowest power of x² first; Q begins with 1."""
+    """The coefficients, lowest power of x² first; Q begins with 1."""
 
     P: Array
     Q: Array
 
 
 def fit(rounds: int = 200, nodes: int = 4000) -> Fit:
-    """The best of `rounds` iterations on Chebyshev's nodes."""
+    """Return the best of `rounds` iterations on Chebyshev's nodes."""
     x = LIMIT * (1 - np.cos(np.pi * (np.arange(nodes) + 0.5) / nodes)) / 2
     x = x[x > 1e-4]
-    s = (x / LIMIT) ** 2  # 0 to 1: powers of 81 would leave few digits to the coefficients
+    s = (x / LIMIT) ** 2  # scaled to 0 to 1, because powers of 81 would cost the coefficients digits
     f = np.tanh(x) / x
     powers = np.vander(s, DEGREE + 1, increasing=True)
     linear = np.concatenate([powers, -f[:, None] * powers[:, 1:]], axis=1)
@@ -57,7 +57,7 @@ def fit(rounds: int = 200, nodes: int = 4000) -> Fit:
 
 
 def errors(found: Fit, precision: type[np.floating]) -> tuple[float, float]:
-    """Largest absolute and relative error over 0 < x <= 9, computed in `precision` as the kernel does."""
+    """Return the largest absolute and relative error over 0 < x <= 9, computed in `precision` as the kernel does."""
     x = np.linspace(0, LIMIT, 1_000_001)[1:].astype(precision)
     s = x * x
 

@@ -1,4 +1,4 @@
-"""Times functions against each other: in turns, so that whatever disturbs the machine disturbs all of them alike."""
+"""Times functions against each other, in turns: a disturbance of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a call takes, over all rounds."""
+    """The seconds of one call, over all rounds."""
 
     least: float
     median: float
@@ -19,11 +19,11 @@ class Timing:
 def in_turns(
     functions: Mapping[str, Callable[[], object]], rounds: int = 200, round_s: float = 0.002
 ) -> dict[str, Timing]:
-    """The time of a call of each function.
+    """Return the time of one call of each function.
 
-    Every round calls every function for about `round_s` seconds, as often as that allows. A round is shorter than a
-    scheduler's time slice, so the least of a function's rounds is what it takes undisturbed; the median is what it took
-    here.
+    Every round calls every function for about `round_s` seconds, as often as fits. A round is shorter than a
+    scheduler's time slice. The least of a function's rounds is therefore its undisturbed time; the median is its usual
+    time here.
     """
     repeats = {}
     for name, function in functions.items():
@@ -33,7 +33,7 @@ def in_turns(
     taken: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            _timed(function, -(-repeats[name] // 2))  # the function before it has filled the caches with its own
+            _timed(function, -(-repeats[name] // 2))  # warms the caches, which the previous function has filled
             taken[name].append(_timed(function, repeats[name]))
     return {name: Timing(min(times), median(times)) for name, times in taken.items()}
 

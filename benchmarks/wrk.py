@@ -1,8 +1,8 @@
-"""Runs wrk against a server on this machine and reads back what it measured.
+"""Runs wrk against a server on this machine and reads its measurements.
 
-wrk is a closed loop: each connection sends its next request when the last one has been answered. Its latencies are
-therefore those of a server under exactly `connections` requests at a time, and a stall is counted once, not once for
-each request that an open loop would have sent meanwhile.
+wrk is a closed loop: each connection sends its next request after the last answer. Its latencies are therefore those of
+a server under exactly `connections` requests at a time. A stall counts once, not once for each request that an open
+loop would have sent meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _MARK = "WRK-RESULT "
 
-# wrk hands times to done() in microseconds. The body comes from a file, so that no byte of it needs escaping for Lua.
+# wrk passes times to done() in microseconds. The body comes from a file, so none of its bytes needs escaping for Lua.
 _SCRIPT = """
 wrk.method = {method}
 local file = assert(io.open({body_path}, "rb"))
@@ -43,10 +43,12 @@ class WrkError(RuntimeError):
 
 @dataclass(frozen=True)
 class WrkResult:
-    """One run of wrk. Latencies are milliseconds, from the last byte written to the last byte read."""
+    """The result of one run of wrk. Latencies are milliseconds, from the last byte written to the last byte read."""
 
     requests_per_second: float
-    """Answers with a status below 400, a second: an error that is answered fast must not look like speed."""
+    """Number of answers a second with a status below 400. Errors do not count, because fast errors must not look like
+    speed.
+    """
     mean_ms: float
     p50_ms: float
     p90_ms: float
@@ -54,13 +56,13 @@ class WrkResult:
     p999_ms: float
     max_ms: float
     requests: int
-    """Answers of any status."""
+    """Number of answers with any status."""
     errors: int
-    """Sockets that failed to connect, read or write, and requests that timed out."""
+    """Number of sockets that failed to connect, read or write, and of requests that timed out."""
     non_2xx: int
-    """Answers with a status of 400 or more (wrk counts a redirect as a success)."""
+    """Number of answers with a status of 400 or more. (wrk counts a redirect as a success.)"""
     bytes_per_second: float
-    """Bytes read, headers included, a second."""
+    """Number of bytes read a second, headers included."""
 
 
 def run(
@@ -74,18 +76,17 @@ def run(
     threads: int | None = None,
     timeout_s: int = 10,
 ) -> WrkResult:
-    """Sends the same request over `connections` connections for `seconds` seconds.
+    """Send the same request over `connections` connections for `seconds` seconds.
 
-    `threads` of wrk is 1 up to 16 connections and 2 above, unless given, since wrk shares the
-    cores with the server. A request that takes longer than
-    `timeout_s` seconds counts as an error.
+    By default wrk has 1 thread up to 16 connections and 2 above, because it shares the cores with the server. A request
+    that takes longer than `timeout_s` seconds counts as an error.
 
-    Raises ValueError for an address that is not this machine's own, WrkError when wrk cannot be run.
+    Raises ValueError for an address that is not this machine's own, WrkError if wrk cannot be run.
     """
     if urlsplit(url).hostname not in _LOOPBACK:
-        raise ValueError(f"wrk is pointed at this machine only, not at {url}")
+        raise ValueError(f"wrk may only load this machine, not {url}")
     if connections < 1 or seconds < 1:
-        raise ValueError("connections and seconds are at least 1")
+        raise ValueError("connections and seconds must be at least 1")
     threads = min(connections, threads or (1 if connections <= 16 else 2))
     program = shutil.which("wrk")
     if program is None:
@@ -119,7 +120,7 @@ def run(
 
 
 def _lua(text: str) -> str:
-    """A Lua string literal: every byte that is not plain ASCII goes as a decimal escape."""
+    """Return a Lua string literal. Every byte that is not plain ASCII becomes a decimal escape."""
     plain = "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\' else f"\\{byte:03d}" for byte in text.encode()
     )

@@ -1,10 +1,10 @@
 """Compares this server with its peers: throughput, p50 and p99 on loopback, and the targets of the project.
 
-Starts each server in turn, sends /predict (50 values) over 1, 16 and 64 connections and /generate (1,000 steps) over 16
-with wrk, and does all of that again in each round; prints medians over the rounds. A measurement during which something
-else took more than 0.15 cores is repeated up to three times and then marked with a star. The peers' environments are
-made under .venv-peers/ when they are missing. Writes runs/bench/peers.json (--tune: tuning.json, --only: only.json)
-and, without --only, the figures and the tables of docs/performance.md.
+Each round starts each server in turn. wrk sends /predict (50 values) over 1, 16 and 64 connections and /generate (1,000
+steps) over 16. The script prints medians over the rounds. If other processes took more than 0.15 cores during a
+measurement, it is repeated up to three times and then marked with a star. Missing environments of the peers are created
+under .venv-peers/. Writes runs/bench/peers.json (--tune: tuning.json, --only: only.json) and, without --only, the
+figures and the tables of docs/performance.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.rounds import as_long_as_ours, measure
 
 
 def chosen(names: list[str] | None, tune: bool) -> list[Peer]:
-    """What is to be measured. Raises ValueError for a name that is not there."""
+    """Return the servers to measure. Raise ValueError for an unknown name."""
     ours = {peer.name: peer for peer in (own(compare.OURS), own(compare.ROUTED, hot_path=False))}
     if names:
         return [ours.get(name) or by_name(name) for name in names]
@@ -39,7 +39,7 @@ def chosen(names: list[str] | None, tune: bool) -> list[Peer]:
 
 
 def check(peers: list[Peer], model: Path) -> int:
-    """Starts each peer once, has it answer, and stops it. The number of those that fail."""
+    """Start each peer once, check its answer, and stop it. Return the number of peers that fail."""
     failed = 0
     for peer in peers:
         try:
@@ -53,13 +53,17 @@ def check(peers: list[Peer], model: Path) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", action="append", help="measure this one; may be repeated")
+    parser.add_argument("--only", metavar="NAME", action="append", help="measure only this server; may be repeated")
     parser.add_argument("--tune", action="store_true", help="compare the tunings of each peer instead")
-    parser.add_argument("--check", action="store_true", help="only start each one and check its answer")
-    parser.add_argument("--rounds", type=int, default=2, help="default: 2")
-    parser.add_argument("--seconds", type=int, default=6, help="of each measurement, default: 6")
-    parser.add_argument("--attempts", type=int, default=4, help="at a measurement that is disturbed, default: 4")
-    parser.add_argument("--model", type=Path, help="an artifact; default: an untrained network of 32 hidden units")
+    parser.add_argument("--check", action="store_true", help="only start each server and check its answer")
+    parser.add_argument("--rounds", type=int, default=2, help="number of rounds, default: 2")
+    parser.add_argument("--seconds", type=int, default=6, help="seconds of each measurement, default: 6")
+    parser.add_argument(
+        "--attempts", type=int, default=4, help="number of attempts at a disturbed measurement, default: 4"
+    )
+    parser.add_argument(
+        "--model", type=Path, help="path of an artifact, default: an untrained network of 32 hidden units"
+    )
     options = parser.parse_args()
     try:
         peers = chosen(options.only, options.tune)

@@ -1,4 +1,4 @@
-"""How every ASGI peer is run: uvicorn as its own page on deployment advises, one worker for each core."""
+"""Runs an ASGI peer on uvicorn with one worker for each core, as uvicorn's own page on deployment advises."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import uvicorn
 
 
 def serve(factory: str) -> None:
-    """Serves `module:function` on 127.0.0.1, on the port that is the command's only argument.
+    """Serve `module:function` on 127.0.0.1, on the port that is the command's only argument.
 
-    uvloop and httptools are the fast choices of `uvicorn[standard]`; the access log is off, since no other peer is
-    asked to write one. `BENCH_WORKERS` is the number of processes.
+    uvloop and httptools are the fast choices of `uvicorn[standard]`. The access log is off, because no other peer has
+    to write one. `BENCH_WORKERS` is the number of processes.
     """
     uvicorn.run(
         factory,

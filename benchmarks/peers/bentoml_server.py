@@ -1,6 +1,6 @@
 """BentoML: one worker for each core, and a coroutine that calls the network on the event loop.
 
-A coroutine saves the hand-over to a thread. `BENCH_BATCHING=1` turns adaptive batching on; `python -m benchmarks.peers
+A coroutine saves the handover to a thread. `BENCH_BATCHING=1` turns adaptive batching on. `python -m benchmarks.peers
 --tune` compares both. Metrics and access log are off.
 """
 

@@ -1,4 +1,4 @@
-"""The comparison: our server, the floors and the peers under the same loads, and the targets that follow from it."""
+"""Compares our server, the floors and the peers under the same loads, and derives the project's targets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AT_LEAST = {
 
 
 def load_table(entries: Mapping[str, Entry], load: Load) -> Table:
-    """One load: every server that was measured, the fastest first, and how much faster ours is."""
+    """Tabulate one load: every measured server, the fastest first, and how much faster ours is."""
     results = {name: result for name, entry in entries.items() if (result := entry.result(load)) is not None}
     ours = results.get(OURS)
     rows = []
@@ -35,7 +35,7 @@ def load_table(entries: Mapping[str, Entry], load: Load) -> Table:
 
 
 def server_table(entries: Mapping[str, Entry]) -> Table:
-    """What each server is, and what it takes to run it."""
+    """Tabulate each server: its version, its workers, and the time and memory that it needs."""
     rows = []
     for name, entry in entries.items():
         if entry.start_s and entry.memory_mb:
@@ -47,7 +47,7 @@ def server_table(entries: Mapping[str, Entry]) -> Table:
 
 
 def verdicts(entries: Mapping[str, Entry]) -> list[Target]:
-    """The targets that both sides of which were measured."""
+    """Return the targets for which both servers were measured."""
     found = []
 
     def ratio(work: str, name: str, load: Load, bound: float) -> None:

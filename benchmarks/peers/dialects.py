@@ -1,4 +1,4 @@
-"""How the rival servers are asked for a forecast, and where their answers have it."""
+"""The dialects of the rival servers: how each expects a request and where its answer has the forecast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The virtual environments that the peers run in: one for each requirements file, kept in `.venv-peers/`."""
+"""The virtual environments of the peers: one for each requirements file, kept in `.venv-peers/`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from benchmarks.report import ROOT
 
 
 def environment(peer: Peer) -> Path:
-    """The python of the peer's environment, which is made first if it is missing or its requirements have changed.
+    """Return the python of the peer's environment.
 
-    Raises subprocess.CalledProcessError if it cannot be made.
+    The environment is created if it is missing or its requirements have changed. Raises subprocess.CalledProcessError
+    if it cannot be created.
     """
     if peer.requirements is None:
         return Path(sys.executable)

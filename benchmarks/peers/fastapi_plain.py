@@ -1,8 +1,8 @@
 """Plain FastAPI: the service that most people would write first, deployed as FastAPI's documentation says.
 
-Endpoints are plain functions, since the model call blocks: FastAPI runs them in its thread pool. One process for each
-core (FastAPI's page "Server Workers"), one intra-op thread for each process. /generate keeps no state between steps and
-encodes its sliding window again for each value.
+Endpoints are plain functions, because the model call blocks: FastAPI runs them in its thread pool. Each core has one
+process (FastAPI's page "Server Workers"), and each process has one intra-op thread. /generate keeps no state between
+steps: it encodes its sliding window again for each value.
 """
 
 from __future__ import annotations

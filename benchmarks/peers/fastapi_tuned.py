@@ -1,8 +1,8 @@
 """Tuned FastAPI: requests are batched in the process, and one thread computes the batches.
 
-What a team does next after plain FastAPI. A coroutine takes whatever waits (up to 32 requests, no delay to let more
-arrive: on a CPU waiting only adds latency) and hands it to one thread, so the event loop goes on reading requests while
-the network computes. One process for each core.
+A team takes this step after plain FastAPI. A coroutine takes all waiting requests, up to 32. It does not wait for more,
+because on a CPU waiting only adds latency. It hands them to one thread, so the event loop goes on reading requests
+while the network computes. Each core has one process.
 """
 
 from __future__ import annotations

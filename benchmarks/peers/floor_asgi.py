@@ -1,7 +1,7 @@
 """Floor: raw ASGI that validates as the service does and then answers a constant.
 
-No server in Python that checks its input can be faster than this on the same machine. The constant has 18
-characters, as a float32 that was widened to a double usually has in JSON.
+No server in Python that checks its input can be faster on the same machine. The constant has 18 characters, as a
+float32 widened to a double usually has in JSON.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _GENERATE = TypeAdapter(GenerateRequest)
 
 @lru_cache(maxsize=16)
 def generated(steps: int) -> bytes:
-    """The constant answer to /generate, built once for each number of steps.
+    """Return the constant answer to /generate, built once for each number of steps.
 
-    `BENCH_GENERATE_BYTES` is how long it shall be, where that is known: values are cut to fewer digits, and spaces
-    fill what is left.
+    `BENCH_GENERATE_BYTES` is the required length, if it is known. Values are cut to fewer digits, and spaces fill the
+    rest.
     """
     size = int(os.environ.get("BENCH_GENERATE_BYTES", "0"))
     head, tail = b'{"values":[', b'],"finish_reason":"length"}'

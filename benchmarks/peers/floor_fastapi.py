@@ -1,6 +1,6 @@
 """Floor: FastAPI that validates as the service does and then answers a constant.
 
-Endpoints are coroutines, which FastAPI calls on the event loop: a thread would only add to the cost of doing nothing.
+Endpoints are coroutines, which FastAPI calls on the event loop. A thread would only add to the cost of doing nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The network that every Python peer serves, with the normalisation that all of them must do alike.
+"""The network that every Python peer serves, with the normalisation that all peers must share.
 
-Shapes: B requests, T values.
+Shape suffixes: B requests, T values.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import torch
 
 
 class Forecaster:
-    """A TorchScript module behind plain Python numbers; safe to call from several threads.
+    """A TorchScript module behind plain Python numbers. It is safe to call from several threads.
 
-    Values are divided by the largest |x| of their sequence and the answer is multiplied by it again; a sequence of
-    zeros has the answer 0. PyTorch gets one intra-op thread, because each peer runs as many workers as there are cores.
+    Values are divided by the largest |x| of their sequence, and the answer is multiplied by it. A sequence of zeros has
+    the answer 0. PyTorch gets one intra-op thread, because each peer runs as many workers as there are cores.
     """
 
     def __init__(self, path: str | None = None) -> None:
         torch.set_num_threads(1)
         self._module = torch.jit.load(path or os.environ["BENCH_MODEL"], map_location="cpu").eval()  # type: ignore[no-untyped-call]
-        # The profiling executor specialises a graph in its first calls; a client must not pay for that.
+        # The profiling executor specialises a graph in its first calls. No client should wait for that.
         for size in (1, 1, 1, 2, 8, 32, 1):
             self.predict_batch(np.ones((size, 50), dtype=np.float32))
 
     def predict(self, sequence: Sequence[float]) -> float:
-        """The value that follows `sequence`."""
+        """Return the value that follows `sequence`."""
         with torch.inference_mode():
             x_T = torch.tensor(sequence, dtype=torch.float32)
             scale = float(x_T.abs().max())
@@ -38,7 +38,7 @@ class Forecaster:
             return scale * float(y_BT[0, -1])
 
     def predict_batch(self, x_BT: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The values (B,) that follow the B sequences of one length: one call of the network for all of them."""
+        """Return the values [B] that follow B sequences of one length. One call of the network computes all of them."""
         with torch.inference_mode():
             x = torch.from_numpy(x_BT)
             scale_B1 = x.abs().amax(dim=1, keepdim=True)
@@ -47,7 +47,7 @@ class Forecaster:
             return answer
 
     def predict_many(self, sequences: Sequence[Sequence[float]]) -> list[float]:
-        """`predict` for each sequence; those of one length share a call."""
+        """Return `predict` for each sequence. Sequences of one length share a call."""
         by_length: dict[int, list[int]] = {}
         for index, sequence in enumerate(sequences):
             by_length.setdefault(len(sequence), []).append(index)
@@ -59,7 +59,7 @@ class Forecaster:
         return answers
 
     def generate(self, sequence: Sequence[float], steps: int) -> list[float]:
-        """`steps` values, as a service does that keeps no state: each step encodes the whole sliding window again."""
+        """Return `steps` values as a service without state does: each step encodes the whole sliding window again."""
         with torch.inference_mode():
             window_1T = torch.tensor(sequence, dtype=torch.float32)[None]
             scale = float(window_1T.abs().max())

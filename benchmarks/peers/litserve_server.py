@@ -1,8 +1,8 @@
 """LitServe, tuned as its documentation says for a CPU and many small requests.
 
-- `fast_queue=True` (ZeroMQ instead of multiprocessing queues): advised above 100 requests a second.
-- Batching on, with a `batch_timeout` of 1 ms: at 0 the idle workers poll without pause and hold both cores.
-- `BENCH_WORKERS` inference workers and as many HTTP servers, the default rule of `num_api_servers`.
+- `fast_queue=True` uses ZeroMQ instead of multiprocessing queues, as advised above 100 requests a second.
+- Batching is on, with a `batch_timeout` of 1 ms. At 0 the idle workers poll without pause and occupy both cores.
+- There are `BENCH_WORKERS` inference workers and as many HTTP servers, the default rule of `num_api_servers`.
 """
 
 # mypy: ignore-missing-imports, allow-subclassing-any, allow-untyped-calls

@@ -1,7 +1,7 @@
 """MLServer: `BENCH_WORKERS` parallel workers, as its page on parallel inference advises for several cores.
 
-Adaptive batching is at its default, off. gzip, metrics and debug are off. uvloop must be older than 0.22, whose
-`get_event_loop` no longer creates a loop: the parallel workers of MLServer 1.7.1 die of that.
+Adaptive batching has its default, off. gzip, metrics and debug are off. uvloop must be older than 0.22, whose
+`get_event_loop` no longer creates a loop: the parallel workers of MLServer 1.7.1 crash without it.
 """
 
 # mypy: ignore-missing-imports, allow-subclassing-any, allow-untyped-calls

@@ -1,11 +1,11 @@
-"""Finds and ends every process that a server left, by what only its own processes share.
+"""Finds and ends every process that a server started, by marks that only its own processes have.
 
-A process group is not enough: a server may start sessions of its own, and a parent that dies first
-leaves children that nobody waits for. So a server is started with a token in its environment, which all that it starts
-inherit, and a process counts as its own when it has that token, or is in the session that was started for it, or
-descends from one that does. A process is known by its id and start time, so a number that is used again is never hit.
+A process group is not enough. A server may start its own sessions, and a parent that dies first leaves orphans. A
+server is therefore started with a token in its environment, which its descendants inherit. A process belongs to it if
+it has that token, is in the session that was started for it, or descends from such a process. A process is identified
+by its id and start time, so a reused id is never hit.
 
-Linux only, as it reads /proc.
+This works on Linux only, because it reads /proc.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Process:
     pid: int
     started: int
-    """Clock ticks since boot."""
+    """Start time in clock ticks since boot."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Stat:
 
 
 class Family:
-    """One server and all that it started."""
+    """One server process and all its descendants."""
 
     def __init__(self, leader_pid: int, token: str) -> None:
         self._leader_pid = leader_pid
@@ -49,7 +49,7 @@ class Family:
         self._known: set[Process] = set()
 
     def alive(self) -> set[Process]:
-        """The living processes of the family; each call also learns of new ones."""
+        """Return the living processes of the family. Each call also finds new ones."""
         stats = {pid: stat for pid in _pids() if (stat := stat_of(pid)) is not None}
         members = {pid for pid, stat in stats.items() if Process(pid, stat.started) in self._known}
         for pid, stat in stats.items():
@@ -65,12 +65,12 @@ class Family:
         return {process for process in found if not stats[process.pid].zombie}
 
     def cpu_seconds(self) -> float:
-        """Processor time, user and system, that the living members have used."""
+        """Return the processor time, user and system, that the living members have used."""
         stats = (stat_of(process.pid) for process in self.alive())
         return sum(stat.cpu_ticks for stat in stats if stat is not None) / _TICKS_PER_S
 
     def settle(self, *, quiet_cores: float = 0.25, bound_s: float = 30.0) -> None:
-        """Waits until the family uses less than `quiet_cores` of a core for half a second, `bound_s` at most.
+        """Wait until the family uses less than `quiet_cores` of a core for half a second, but at most `bound_s`.
 
         The first answer comes from the first worker; the others may still be importing PyTorch.
         """
@@ -84,9 +84,9 @@ class Family:
             before = now
 
     def stop(self, leader: subprocess.Popen[bytes], *, patience_s: float = 10.0) -> None:
-        """Asks the leader to stop, waits up to `patience_s`, then kills whatever is left.
+        """Ask the leader to stop, wait up to `patience_s`, then kill all remaining processes.
 
-        Raises RuntimeError if something survives SIGKILL for another `patience_s`.
+        Raises RuntimeError if a process survives SIGKILL for another `patience_s`.
         """
         self.alive()
         if leader.poll() is None:
@@ -97,7 +97,7 @@ class Family:
         leader.wait()
 
     def kill(self, *, patience_s: float = 10.0) -> None:
-        """Sends SIGKILL until no member is left alive. Raises RuntimeError if that takes more than `patience_s`."""
+        """Send SIGKILL until no member is alive. Raise RuntimeError if that takes more than `patience_s`."""
         end = time.monotonic() + patience_s
         while left := self.alive():
             if time.monotonic() > end:
@@ -112,9 +112,9 @@ class Family:
 
 @contextmanager
 def guarded(leader_pid: int, token: str) -> Iterator[None]:
-    """Kills the family even if this process is killed and none of its `finally` blocks runs.
+    """Kill the family even if this process is killed and none of its `finally` blocks runs.
 
-    A small process holds the other end of a pipe. When the pipe closes, for whatever reason, it kills what is left.
+    A small process holds the other end of a pipe. When the pipe closes for any reason, it kills the remaining members.
     """
     root = Path(__file__).resolve().parents[2]
     guard = subprocess.Popen(  # noqa: S603
@@ -143,12 +143,13 @@ def _environment(pid: int) -> bytes:
 
 
 def stat_of(pid: int) -> Stat | None:
-    """What the system says of a process; None where there is none."""
+    """Return the system's record of a process; None if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    # The command's name, in parentheses, may hold spaces: count fields from its end. Numbers are proc(5)'s, less 3.
+    # The command's name, in parentheses, may contain spaces, so fields are counted from its end. Each index is the
+    # field's number in proc(5) less 3.
     fields = text.rpartition(")")[2].split()
     return Stat(
         parent=int(fields[1]),

@@ -1,8 +1,8 @@
-"""Ray Serve as it comes, or in its high-throughput mode, as Ray 2.56 and later document it.
+"""Ray Serve with its defaults, or in its high-throughput mode, as Ray 2.56 and later document it.
 
-In that mode HAProxy, in C, is the ingress (`RAY_SERVE_ENABLE_HA_PROXY`) and `RAY_SERVE_THROUGHPUT_OPTIMIZED` is on;
-the registry sets both. HAProxy makes Ray listen on all interfaces, whatever host is asked for. Either way dynamic
-batches of what waits, and no access log.
+In that mode HAProxy, in C, is the ingress (`RAY_SERVE_ENABLE_HA_PROXY`) and `RAY_SERVE_THROUGHPUT_OPTIMIZED` is on. The
+registry sets both. HAProxy makes Ray listen on all interfaces, whichever host is set. Both modes batch the waiting
+requests dynamically and write no access log.
 """
 
 # mypy: ignore-missing-imports, allow-subclassing-any, allow-untyped-decorators, allow-untyped-calls

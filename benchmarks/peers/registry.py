@@ -1,6 +1,6 @@
-"""Every rival server: how it is started, asked and read.
+"""The registry of all rival servers: how each is started, requested and read.
 
-Imports neither PyTorch nor any framework, so that it can be read, listed and tested anywhere.
+It imports neither PyTorch nor any framework, so it can be read, listed and tested anywhere.
 """
 
 from __future__ import annotations
@@ -18,36 +18,39 @@ class Call:
 
     path: str
     body: Callable[..., bytes]
-    """For /predict: the values. For /generate: the values and the number of steps."""
+    """A function that makes the body: of the values for /predict; of the values and the number of steps for /generate.
+    """
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A server to be measured, and all that differs between it and the others."""
+    """A server to measure, and everything that distinguishes it from the others."""
 
     name: str
     requirements: str | None
-    """Names `requirements-NAME.txt` beside this module, and the environment made from it. None: the project's own."""
+    """NAME of `requirements-NAME.txt` beside this module and of the environment made from it; None: the project's own.
+    """
     distribution: str
-    """The package whose version is reported."""
+    """Package whose version is reported."""
     command: tuple[str, ...]
-    """Arguments for that environment's python; `{port}` stands for the port, on 127.0.0.1, `{model}` for the file."""
+    """Arguments for the environment's python. `{port}` stands for the port, on 127.0.0.1, and `{model}` for the file.
+    """
     ready_path: str
-    """Answers 200 to a GET once the server can be asked."""
+    """A GET of this path answers 200 once the server is ready for requests."""
     predict: Call
     read_prediction: Callable[[bytes], float]
     environment: Mapping[str, str] = field(default_factory=dict)
     generate: Call | None = None
     version_path: str | None = None
-    """Where a GET answers JSON with the server's own `version`, if that is not the package's."""
+    """A GET of this path answers JSON with the server's own `version`, if that is not the package's."""
     workers: int = 2
     """`BENCH_WORKERS`: the number of processes, or instances, that serve best on two cores."""
     is_floor: bool = False
-    """A floor answers a constant: its answer is not checked, and it is no rival."""
+    """A floor answers a constant. Its answer is not checked, and it is not a rival."""
     start_s: float = 90.0
-    """Seconds within which it must answer. A bound against hanging, not a target."""
+    """The server must answer within this many seconds. This bound detects hangs; it is not a target."""
 
 
 PREDICT = Call("/predict", dialects.sequence)
@@ -184,7 +187,7 @@ def _variant(name: str, what: str, workers: int | None = None, **environment: st
 
 
 def by_name(name: str) -> Peer:
-    """Raises ValueError, with the names that there are, for one that is not."""
+    """Return the peer or variant with this name. Raise ValueError, which lists the names, if there is none."""
     for peer in (*PEERS, *VARIANTS):
         if peer.name == name:
             return peer
@@ -192,7 +195,7 @@ def by_name(name: str) -> Peer:
 
 
 VARIANTS: tuple[Peer, ...] = ()
-"""The other tunings that were tried: `python -m benchmarks.peers --tune` compares them with what PEERS has."""
+"""The other tunings that were tried. `python -m benchmarks.peers --tune` compares them with the ones in PEERS."""
 VARIANTS = (
     _variant("litserve", "1 worker", workers=1),
     replace(
@@ -209,5 +212,5 @@ VARIANTS = (
 
 
 def sample(length: int = 50) -> list[float]:
-    """The sequence that every benchmark sends: a sine of period 20, amplitude 1.5, rounded as a client would."""
+    """Return the sequence that every benchmark sends: a sine of period 20, amplitude 1.5, rounded as a client would."""
     return [round(1.5 * sin(2 * pi * step / 20 + 0.3), 6) for step in range(length)]

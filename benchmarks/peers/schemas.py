@@ -1,4 +1,4 @@
-"""The wire contract of the service, once, for every peer that lets its server choose the contract."""
+"""The wire contract of the service, defined once for every peer whose framework lets it choose the contract."""
 
 from __future__ import annotations
 

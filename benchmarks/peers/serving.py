@@ -1,4 +1,4 @@
-"""`serving` runs one of the registry's servers, makes sure that it answers rightly, and cleans up after it."""
+"""Runs one of the registry's servers, checks its answers, and cleans up after it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.peers.registry import Peer, sample
 from benchmarks.report import ROOT
 
 TOLERANCE = 1e-4
-"""A peer's answer may differ from the module's own by this much, in the caller's unit: float32, batched otherwise."""
+"""A peer's answer may differ from the module's by this much, in the caller's unit: float32 sums depend on the batch."""
 
 
 class PeerError(RuntimeError):
@@ -39,18 +39,18 @@ class Served:
     start_s: float
     """Seconds from the start of its process to the first fifty right answers."""
     family: Family
-    """Its processes: what else was busy meanwhile was not this peer."""
+    """Its processes. All other busy processes are not this peer's."""
 
 
 @contextmanager
 def serving(peer: Peer, python: Path, model: Path) -> Iterator[Served]:
-    """Runs `peer` with the interpreter `python` on a free port of 127.0.0.1, serving the TorchScript file `model`.
+    """Run `peer` with the interpreter `python` on a free port of 127.0.0.1, serving the TorchScript file `model`.
 
-    Yields once the peer has given the right answer and all of its workers are at rest. Leaving the context ends every
-    process that it started, whatever happened.
+    Yields once the peer has given the right answer and all of its workers are idle. Leaving the context ends every
+    process that it started, in all cases.
 
-    Raises PeerError, with the end of the peer's output, if it exits early, is not ready within `peer.start_s`, or
-    answers something else than the module does.
+    Raises PeerError, with the end of the peer's output, if it exits early, is not ready within `peer.start_s`, or its
+    answer differs from the module's.
     """
     expected = None if peer.is_floor else expected_prediction(model, sample())
     with tempfile.TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as folder:
@@ -58,7 +58,7 @@ def serving(peer: Peer, python: Path, model: Path) -> Iterator[Served]:
         token = secrets.token_hex(16)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SINE_")},
-            # The checkout is imported from anywhere, and the peer's droppings stay in its folder.
+            # The peer can import the checkout from any folder, and the files that it writes stay in its own folder.
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -101,7 +101,7 @@ def serving(peer: Peer, python: Path, model: Path) -> Iterator[Served]:
 
 
 def expected_prediction(model: Path, values: Sequence[float]) -> float:
-    """What the TorchScript module itself says comes after `values`, normalised as every peer must."""
+    """Return the TorchScript module's own prediction after `values`, normalised as every peer must."""
     import torch
 
     with torch.inference_mode():
@@ -147,7 +147,7 @@ def _wait(peer: Peer, leader: subprocess.Popen[bytes], port: int) -> None:
 
 
 def _check(peer: Peer, port: int, expected: float | None) -> None:
-    """Asks often enough that each worker has answered at least once, nearly surely."""
+    """Send enough requests that each worker has almost surely answered at least once."""
     values = sample()
     call = peer.predict
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""What TorchServe's workers run: one call of the network for each batch that its Java front hands over."""
+"""The handler that TorchServe's workers run: one call of the network for each batch from its Java frontend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ _forecaster: Forecaster | None = None
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[dict[str, float]] | None:
-    """TorchServe calls this once with None to initialise, then with one entry for each request of a batch."""
+    """Answer one batch. TorchServe calls this once with None to initialise, then with one entry for each request of a
+    batch.
+    """
     global _forecaster
     if _forecaster is None:
         _forecaster = Forecaster()

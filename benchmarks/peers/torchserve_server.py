@@ -1,7 +1,7 @@
-"""TorchServe: its Java front, and Python workers that get batches over a socket.
+"""TorchServe: its Java frontend, and Python workers that receive batches over a socket.
 
-Two workers, batches of up to 32 with the shortest delay that it takes, 1 ms. Its workers import yaml, which the package
-does not declare, so the requirements name it.
+There are two workers, and batches of up to 32 with the shortest possible delay, 1 ms. The workers import yaml, which
+the package does not declare, so the requirements name it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""NVIDIA Triton: the C++ server that ships inside the nvidia-pytriton wheel, with its Python backend.
+"""NVIDIA Triton: the C++ server inside the nvidia-pytriton wheel, with its Python backend.
 
-Only the wheel's binaries are used, none of PyTriton's Python proxy: requests go HTTP (C++) → dynamic batcher (C++) →
-shared memory → the model's own process. The wheel keeps one stub for each version of Python and puts none into the
-backend's folder, so a copy of that folder gets the right one. gRPC, metrics and model control are off.
+Only the wheel's binaries are used, not PyTriton's Python proxy. Requests go HTTP (C++) → dynamic batcher (C++) → shared
+memory → the model's own process. The wheel keeps one stub for each version of Python and puts none into the backend's
+folder. A copy of that folder therefore gets the right one. gRPC, metrics and model control are off.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def main() -> None:
 
     models = folder / "models"
     shutil.copytree(Path(__file__).with_name("triton"), models)
-    # The stub's embedded interpreter finds the environment by PATH and does not read PYTHONPATH; what lies beside the
-    # model's file it can import.
+    # The stub's embedded interpreter finds the environment by PATH and does not read PYTHONPATH. It can import modules
+    # from the folder of the model's file.
     shutil.copy(Path(__file__).with_name("forecaster.py"), models / "sine" / "1")
     config = models / "sine" / "config.pbtxt"
     config.write_text(config.read_text().replace("COUNT", os.environ["BENCH_WORKERS"]))

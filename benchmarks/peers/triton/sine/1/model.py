@@ -1,4 +1,4 @@
-"""Triton's Python backend: one call of the network for the whole batch that Triton hands over."""
+"""Triton's Python backend: one call of the network for the whole batch that Triton passes."""
 
 # mypy: ignore-missing-imports
 
