@@ -1,4 +1,4 @@
-"""A client of the service, for Python programs; `python -m app.client` is one for the terminal.
+"""A client of the service for Python programs. `python -m app.client` is the client for the terminal.
 
     from app.client import Client
 
@@ -6,24 +6,26 @@
         client.predict(values).prediction                       # the next value
         client.generate(values, 100, level=[95]).values         # the next hundred; .intervals["lo-95"], …
 
-        with client.stream(values, 10_000) as rollout:          # the same as it is computed
+        with client.stream(values, 10_000) as rollout:          # values as they are computed
             for part in rollout:
                 part.values
         rollout.end.finish_reason
 
-        first = client.predict(values[:64], return_state=True)  # go on from a state, on any replica
+        first = client.predict(values[:64], return_state=True)  # continue from a state, on any replica
         client.predict(values[64:], state=first.state)
 
-        client.predict(values, model="other")                   # where several are served: see client.models()
+        client.predict(values, model="other")                   # if several are served: see client.models()
 
 `AsyncClient` has the same methods with `await`, `async with` and `async for`. Both build their requests from the models
-of `app/schemas.py` and read the answers into them, which are those that the service has: there is one contract. What no
-service would take raises ValueError before it is sent. What this one refuses raises `ServiceError`, which has its
-problem. What has no answer, or no end, raises `httpx.HTTPError`.
+of `app/schemas.py` and parse the answers into them. The service uses the same models, so there is one contract.
 
-No request changes anything in the service, so each may be sent again: after a 503 or a 429, when its `Retry-After`
-says, and after a connection that failed, for as long as the client's patience lasts. A stream that has begun is not
-begun anew.
+- ValueError: the request violates the contract; it is not sent.
+- `ServiceError`: the service refuses the request. Its `problem` holds the problem details.
+- `httpx.HTTPError`: there is no answer, or the answer breaks off.
+
+No request changes anything in the service, so every request may be repeated. The client repeats it after a 503 or a
+429, when the `Retry-After` header says, and after a failed connection, until its patience ends. A stream that has begun
+is not restarted.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -53,21 +55,25 @@ URL = "http://localhost:8000"
 PATIENCE_S = 30.0
 
 _TIMEOUT_S = 60
-"""Without a byte from the service, which gives up sooner (SINE_TIMEOUT_S) and keeps a stream alive every 15 s."""
+"""A request fails if the service sends nothing for this many seconds.
+
+The service itself gives up sooner (SINE_TIMEOUT_S) and keeps a stream alive with a comment every 15 s.
+"""
 
 
 class Client:
-    """Asks a service. Usable from several threads; use it as a context manager, or `close` it."""
+    """A client of one service. Several threads may use it. Use it as a context manager, or call `close`."""
 
     def __init__(
         self, service: str | httpx.Client = URL, *, api_key: str | None = None, patience_s: float = PATIENCE_S
     ) -> None:
-        """
+        """Create a client.
+
         Args:
-            service: its address; or an httpx.Client with that as its `base_url`, for what its options do (headers,
-                certificates, proxies, timeouts). It is closed with this one.
-            api_key: shown with each request, to a service that wants one.
-            patience_s: a request is sent again only within this many seconds of the first time.
+            service: the address of the service, or an httpx.Client with that address as its `base_url`, to set headers,
+                certificates, proxies or timeouts. It is closed with this client.
+            api_key: the key to send with each request, if the service requires one.
+            patience_s: a request is repeated only within this many seconds of the first attempt.
         """
         if isinstance(service, str):
             service = httpx.Client(base_url=service, timeout=_TIMEOUT_S)
@@ -76,26 +82,26 @@ class Client:
         self._send = Retrying(**retries(patience_s)).wraps(self._send_once)
 
     def predict(self, sequence: Iterable[float], **options: Unpack[Options]) -> PredictResponse:
-        """The value that follows `sequence`; with a state, the values that came since."""
+        """Return the value that follows `sequence`. With a state, `sequence` holds the values since that state."""
         return self._answer(PredictResponse, "POST", "/predict", prediction(sequence, options))
 
     def generate(self, sequence: Iterable[float], steps: int, **options: Unpack[Options]) -> GenerateResponse:
-        """The `steps` values that follow `sequence`, which may be empty with a state."""
+        """Return the `steps` values that follow `sequence`. With a state, `sequence` may be empty."""
         return self._answer(GenerateResponse, "POST", "/generate", generation(sequence, steps, options))
 
     @contextmanager
     def stream(self, sequence: Iterable[float], steps: int, **options: Unpack[Options]) -> Iterator[Rollout]:
-        """The values of `generate` as they are computed. Leaving the block before the end stops the work."""
+        """Stream the values of `generate` as they are computed. Leaving the block early stops the computation."""
         content = generation(sequence, steps, options)
         with closing(self._send("POST", "/generate/stream", content, stream=True)) as response:
             yield Rollout(response)
 
     def model(self) -> ModelInfo:
-        """What is served; of several, the one that answers requests without a `model`."""
+        """Return the served model. If several are served, it is the one that answers requests without a `model`."""
         return self._answer(ModelInfo, "GET", "/model")
 
     def models(self) -> ModelList:
-        """All that is served."""
+        """Return all served models."""
         return self._answer(ModelList, "GET", "/models")
 
     def close(self) -> None:
@@ -120,7 +126,7 @@ class Client:
 
 
 class AsyncClient:
-    """`Client` for asyncio."""
+    """An asynchronous client of one service: `Client` for asyncio."""
 
     def __init__(
         self, service: str | httpx.AsyncClient = URL, *, api_key: str | None = None, patience_s: float = PATIENCE_S

@@ -1,4 +1,4 @@
-"""What goes over the wire and comes back, whoever sends it: requests, answers, refusals, and streams."""
+"""Requests, answers, refusals and streams of the service, independent of the client that sends them."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class Options(TypedDict, total=False):
-    """What every request may have besides its values; the fields of `PredictRequest`."""
+    """The options of every request besides its values; the fields of `PredictRequest`."""
 
     state: str | None
     return_state: bool
@@ -24,20 +24,20 @@ class Options(TypedDict, total=False):
 
 
 class ServiceError(Exception):
-    """The service's refusal."""
+    """The service refused the request."""
 
     def __init__(self, problem: ProblemDetails, retry_after_s: float | None = None) -> None:
         super().__init__(problem.detail)
         self.problem = problem
-        """Its `errors` name each field that is wrong."""
+        """The problem details; its `errors` name each invalid field."""
 
         self.status = problem.status
         self.retry_after_s = retry_after_s
-        """Seconds after which the service expects to admit the request; None where it says nothing of that."""
+        """Seconds after which the service expects to admit the request; None if it does not say."""
 
 
 def headers(api_key: str | None) -> dict[str, str]:
-    """Those of every request."""
+    """Return the headers of every request."""
     json = {"content-type": "application/json"}
     return json if api_key is None else json | {"authorization": f"Bearer {api_key}"}
 
@@ -51,7 +51,7 @@ def generation(sequence: Iterable[float], steps: int, options: Options) -> bytes
 
 
 def _floats(values: Iterable[float]) -> list[float]:
-    return [float(value) for value in values]  # also what is no float to pydantic, such as numpy.float32
+    return [float(value) for value in values]  # pydantic does not accept numpy.float32 and similar types
 
 
 def _written(request: PredictRequest) -> bytes:
@@ -59,15 +59,15 @@ def _written(request: PredictRequest) -> bytes:
 
 
 def read(kind: type[Answer], content: bytes | str) -> Answer:
-    # A later version of the service may say more than this one knows of.
+    # A later version of the service may send fields that this client does not know.
     return kind.model_validate_json(content, extra="ignore")
 
 
 def service_error(response: httpx.Response) -> ServiceError:
-    """The error of a response that was read and has not succeeded."""
+    """Return the error for an unsuccessful response whose body was read."""
     try:
         problem = read(ProblemDetails, response.content)
-    except ValidationError:  # not from the service, but from a proxy before it
+    except ValidationError:  # a proxy in front of the service has answered
         title = response.reason_phrase
         problem = ProblemDetails(title=title, status=response.status_code, detail=f"{response.status_code} {title}")
     seconds = response.headers.get("retry-after", "")
@@ -75,9 +75,10 @@ def service_error(response: httpx.Response) -> ServiceError:
 
 
 class Rollout:
-    """A rollout as it is computed, in parts; `async for` where the client is asynchronous. It can be read once.
+    """A rollout as it is computed, in parts. Use `async for` with the asynchronous client. It can be iterated once.
 
-    Iterating raises ServiceError if the service cannot finish it, and httpx.HTTPError if the connection ends before it.
+    Iterating raises ServiceError if the service cannot finish the rollout, and httpx.HTTPError if the connection ends
+    too early.
     """
 
     def __init__(self, response: httpx.Response) -> None:
@@ -98,9 +99,11 @@ class Rollout:
 
     @property
     def end(self) -> StreamEnd:
-        """Why it ended, and its state if that was asked for. Raises ValueError before all parts were read."""
+        """Return the reason why the rollout ended, and its state if requested. Raise ValueError before all parts were
+        read.
+        """
         if self._end is None:
-            raise ValueError("the rollout has an end only when all of its parts were read")
+            raise ValueError("the rollout has no end before all of its parts were read")
         return self._end
 
     def _read(self, event: ServerSentEvent) -> Iterator[StreamedValues]:

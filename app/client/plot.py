@@ -1,4 +1,4 @@
-"""A forecast after the values that it follows, drawn with characters."""
+"""Draws a forecast after the given values, with characters."""
 
 import os
 import shutil
@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from uniplot import plot_to_string
 
 _MARGIN = 14
-"""Columns beside the curves: the frame, and the largest number that an axis can have."""
+"""The frame and the labels of the axis take this many columns beside the curves."""
 
 _HEIGHT = 17
 _FEWEST_BEFORE = 64
 
 
 def plot(sequence: Sequence[float], values: Sequence[float], intervals: Mapping[str, Sequence[float]] | None) -> str:
-    """The forecast `values` behind the end of `sequence`, as much of it as there is of them, and the widest interval.
+    """Draw the forecast `values`, an equally long end of `sequence` before it, and the widest interval.
 
-    As wide as the terminal, or 80 columns where there is none; in colour on a terminal.
+    The plot is as wide as the terminal, or 80 columns without one. On a terminal it is in colour.
     """
     before = sequence[-max(len(values), _FEWEST_BEFORE) :]
-    ends = list((intervals or {}).items())  # from the lowest to the highest
+    ends = list((intervals or {}).items())  # ordered from the lowest to the highest
     parts = {"values": before} | dict(ends[:1] + ends[-1:]) | {"forecast": values}
     curves = {name: list(part) for name, part in parts.items() if part}
     if not curves:

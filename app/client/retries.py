@@ -1,4 +1,4 @@
-"""Whether and when a request is sent again. tenacity does the waiting, for both clients alike."""
+"""Decides whether and when a request is repeated. tenacity does the waiting, for both clients."""
 
 import logging
 import random
@@ -11,18 +11,19 @@ from tenacity import RetryCallState, stop_before_delay
 from app.client.messages import ServiceError
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
-"""Where nobody says when to come back. Each pause is twice the last."""
+"""First and longest pause if the service does not say when to retry. Each pause is twice the previous one."""
 
 _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 _JITTER_S = 0.25
-"""So that clients that were refused together do not come back together."""
+"""Random extra pause of at most this many seconds. It keeps clients that were refused together from returning together.
+"""
 
 log = logging.getLogger("app.client")
 
 
 def pause_s(error: BaseException | None, attempts: int) -> float | None:
-    """Seconds after which a request may be sent again whose last of `attempts` ended with `error`; None for never."""
+    """Return the seconds after which to repeat a request; None for never. The last of `attempts` ended with `error`."""
     backoff_s = min(_FIRST_PAUSE_S * 2.0 ** (attempts - 1), _LONGEST_PAUSE_S)
     if isinstance(error, ServiceError) and error.status in _LATER:
         return error.retry_after_s or backoff_s
@@ -32,7 +33,7 @@ def pause_s(error: BaseException | None, attempts: int) -> float | None:
 
 
 def retries(patience_s: float) -> dict[str, Any]:
-    """What tenacity's loops of both clients are made from."""
+    """Return the arguments of tenacity's loops, for both clients."""
 
     def pause(attempt: RetryCallState) -> float | None:
         return pause_s(attempt.outcome.exception() if attempt.outcome else None, attempt.attempt_number)

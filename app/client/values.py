@@ -1,4 +1,4 @@
-"""Values from text, as files and pipes have them."""
+"""Reads values from text, as files and pipes contain them."""
 
 import re
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from app.schemas import LARGEST_VALUE
 
 
 def read_values(lines: Iterable[str], name: str) -> list[float]:
-    """The numbers in `lines`, with whitespace or commas between them.
+    """Return the numbers in `lines`, separated by whitespace or commas.
 
-    Raises ValueError for a word that is no value of a sequence, with `name`, its line and what is allowed.
+    Raises ValueError for a word that cannot be a value. The message has `name`, the line and the allowed values.
     """
     values = []
     for number, line in enumerate(lines, start=1):
@@ -29,4 +29,4 @@ def _value(word: str) -> float | None:
         value = float(word)
     except ValueError:
         return None
-    return value if abs(value) <= LARGEST_VALUE else None  # NaN is not either
+    return value if abs(value) <= LARGEST_VALUE else None  # None for NaN too

@@ -1,41 +1,42 @@
-/** The service, as this page asks it: the next value, a rollout as it is computed, the model. */
+/** Requests to the service: the next value, a rollout as it is computed, the models. */
 
-/** Where the forecasts are. */
+/** The addresses of the next value and of a rollout. */
 export const [PREDICT, ROLLOUT] = ["predict", "generate/stream"].map((path) => new URL(path, document.baseURI).href);
 
-/** The service answered, and refused. Its message is written for people. */
+/** The service refused the request. The message is written for people. */
 export class Refused extends Error {
   constructor(problem) {
     super((problem.errors ?? [problem]).map(inWords).join(" "));
   }
 }
 
-/** The service wants a key, and has not been given one that it knows. */
+/** The service requires a key and does not know the given one, if any. */
 export class Unauthorized extends Refused {}
 
-/** There was no answer at all. */
+/** The service did not answer. */
 export class Unreachable extends Error {}
 
-let key = ""; // only here: whoever reads this computer's disk, or opens the page again, does not find it
+let key = ""; // kept in memory only: neither this computer's disk nor a reloaded page has it
 
-/** Show this key with every request from now on. */
+/** Send this key with every request from now on. */
 export const useKey = (given) => (key = given.replaceAll(/[^!-~]/g, ""));
 
-/** Whether there is a key to show. */
+/** Whether there is a key to send. */
 export const hasKey = () => key !== "";
 
-/** What is served (GET /models). */
+/** The served models (GET /models). */
 export const models = (signal) => ask("models", { signal }).then((answer) => answer.json());
 
 /** The next value (POST /predict). */
 export const predict = (body, signal) => post(PREDICT, body, signal).then((answer) => answer.json());
 
-/** Whether there is a service that answers. */
+/** Whether the service answers. */
 export const reachable = () => ask("livez", {}).then(() => true, () => false);
 
-/** Tell `timed(address, first, last)` of each answer: ms from its request to its first and its last byte.
+/** Call `timed(address, first, last)` for each answer, with the ms from its request to its first and its last byte.
  *
- * The browser's clock is used: the page's would count what else the page was doing, which takes longer than an answer.
+ * The browser measures the times. A clock in the page would include the page's other work, which takes longer than an
+ * answer.
  */
 export function watchTimes(timed) {
   new PerformanceObserver((list) => {
@@ -45,7 +46,7 @@ export function watchTimes(timed) {
   }).observe({ type: "resource" });
 }
 
-/** The parts of a rollout (POST /generate/stream) as they arrive; returns why it ended. Aborting stops the work too. */
+/** Yield the parts of a rollout (POST /generate/stream) and return why it ended. Aborting stops the service's work. */
 export async function* rollout(body, signal) {
   const answer = await post(ROLLOUT, body, signal);
   for await (const { name, data } of events(answer.body)) {
@@ -74,7 +75,7 @@ async function ask(path, options) {
   throw answer.status === 401 ? new Unauthorized(problem) : new Refused(problem);
 }
 
-/** Server-sent events, of which this service uses `event` and a `data` of one line. Comments keep it alive. */
+/** Yield server-sent events. This service uses `event`, a `data` of one line, and comments to keep a stream alive. */
 async function* events(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";

@@ -1,4 +1,4 @@
-/** What is given, and how many steps it is continued by: sliders make a sine, a box takes numbers, the plot a stroke. */
+/** The controls for the given values and the number of steps. Values come from sliders (a sine), a text, or a stroke. */
 
 import { numbers, rounded, sine } from "./wave.js";
 
@@ -7,16 +7,16 @@ const PANELS = ["sine", "draw", "paste"];
 export class Controls {
   values = [];
 
-  /** A function of the step, or null where nobody knows it. */
+  /** A function of the step that gives the true value, or null if the truth is unknown. */
   truth = null;
 
-  /** Of a sine, in samples. */
+  /** The period of a sine, in samples. */
   period = undefined;
 
-  /** Whether this is a sine without noise. */
+  /** Whether the given values are a sine without noise. */
   clean = true;
 
-  /** `changed()` is called whenever there is something new to forecast. */
+  /** Call `changed()` whenever there is something new to forecast. */
   constructor(form, changed) {
     this.form = form;
     this.changed = changed;
@@ -39,12 +39,12 @@ export class Controls {
     return this.form.elements.steps.valueAsNumber;
   }
 
-  /** The name of the model that was chosen; undefined where there is only one. */
+  /** The name of the chosen model; undefined if there is only one. */
   get model() {
     return this.models.hidden ? undefined : this.form.elements["model-name"].value;
   }
 
-  /** Let one of these models be chosen. The choice stays as long as that one is there. */
+  /** Offer these models. The current choice stays if it is among them. */
   offer(names, preferred) {
     const select = this.form.elements["model-name"];
     const chosen = names.includes(select.value) ? select.value : preferred;
@@ -52,7 +52,7 @@ export class Controls {
     this.models.hidden = names.length < 2;
   }
 
-  /** Begin with what the page shows. */
+  /** Begin with the values that the page shows. */
   begin() {
     this.#chosen();
   }
@@ -73,7 +73,7 @@ export class Controls {
 
   #show() {
     for (const name of PANELS) this.form.querySelector(`#${name}`).hidden = name !== this.source;
-    document.body.dataset.source = this.source; // a finger draws instead of scrolling: style.css
+    document.body.dataset.source = this.source; // style.css: with this source a finger draws instead of scrolling
     this.#say("");
   }
 

@@ -1,14 +1,14 @@
-/** Drawing a sequence on the plot, with a mouse, a pen or a finger: each step that the stroke passes becomes a value.
+/** Draws a sequence on the plot with a mouse, a pen or a finger. Each step that the stroke passes becomes a value.
  *
- * Keyboards do the same through the sliders and by pasting numbers.
+ * Keyboard users enter sequences with the sliders or by pasting numbers.
  */
 
-/** Values below which a stroke is taken for a slip. */
+/** A stroke with fewer values counts as a slip. */
 const FEWEST = 4;
 
 /**
- * Listen on `plot`. A mouse or a pen draws at any time, a finger where `allowed(pointerType)`, since it also scrolls.
- * `drawn(values)` is told of each stroke, `slipped()` of one that is too short.
+ * Listen for strokes on `plot`. A mouse or a pen can always draw. A finger also scrolls, so it draws only if
+ * `allowed(pointerType)` is true. Each stroke calls `drawn(values)`, or `slipped()` if it is too short.
  */
 export function drawing(plot, { allowed, drawn, slipped }) {
   const surface = plot.main.over;
@@ -27,7 +27,7 @@ export function drawing(plot, { allowed, drawn, slipped }) {
 
   surface.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || !allowed(event.pointerType)) return;
-    event.preventDefault(); // no text is selected, and no mouse event follows
+    event.preventDefault(); // prevents text selection and a mouse event
     plot.leave();
     surface.setPointerCapture(event.pointerId);
     stroke = { values: [], before: plot.run };
@@ -46,7 +46,7 @@ export function drawing(plot, { allowed, drawn, slipped }) {
     const { values, before } = stroke;
     stroke = null;
     plot.frozen = false;
-    const passed = values.filter(Number.isFinite); // from where it began: the steps before are holes
+    const passed = values.filter(Number.isFinite); // the steps before the stroke are holes
     if (taken && passed.length >= FEWEST) return drawn(passed);
     plot.show(before);
     if (taken) slipped();

@@ -1,4 +1,4 @@
-/** The page: what the controls say is given to the service, and what comes back is shown. */
+/** The page: it sends the values of the controls to the service and shows the answers. */
 
 import * as api from "./api.js";
 import { Controls } from "./controls.js";
@@ -9,13 +9,13 @@ import { copy, snippets } from "./snippet.js";
 import { showTable } from "./table.js";
 import { Trouble } from "./trouble.js";
 
-/** Per cent, of the intervals that are asked for. */
+/** The level of the requested intervals, in per cent. */
 const LEVEL = 95;
 
-/** A screen reader is told of results when nothing has changed for this long. */
+/** Results are announced to screen readers after no change for this long. */
 const QUIET_MS = 400;
 
-/** How long a button says that it has done its work. */
+/** A button shows its success for this long. */
 const DONE_MS = 1500;
 
 const $ = (id) => document.getElementById(id);
@@ -24,13 +24,13 @@ const controls = new Controls($("controls"), start);
 const plot = new Plot($("plot"), $("difference"), showValuesAt);
 const trouble = new Trouble($("trouble"), start);
 let served = null; // all models, as the service lists them
-let model = null; // the one that is asked
-let body = {}; // of the request whose code is shown
+let model = null; // the model that forecasts
+let body = {}; // body of the request whose code is shown
 let shown = null;
 let current = null; // the AbortController of the run in progress
 let announcement = null;
 
-/** Ask for what the controls say. A run in progress is given up. */
+/** Start a run with the values of the controls. A run in progress is aborted. */
 async function start() {
   current?.abort();
   const controller = (current = new AbortController());
@@ -51,21 +51,21 @@ async function start() {
       trouble.over();
       run.notes.push(`Cancelled after ${grouped(run.forecast.length)} of ${grouped(run.steps)} values.`);
     } else {
-      served = null; // what comes back may be another one
+      served = null; // a restarted service may serve other models
       trouble.show(error);
     }
   }
   if (controller === current) finish(run);
 }
 
-/** The next value, and then the rollout as it comes. */
+/** Request the next value and then the rollout, and show both as they arrive. */
 async function forecast(run, signal) {
   const { prediction } = await api.predict({ sequence: run.values, model: run.body.model }, signal);
   const began = performance.now();
   const parts = api.rollout(run.body, signal);
   let part = await parts.next();
   run.prediction = prediction;
-  $("first-ms").textContent = milliseconds(performance.now() - began); // until the browser tells, at the stream's end
+  $("first-ms").textContent = milliseconds(performance.now() - began); // until the browser reports it at the end
   $("expected").textContent = grouped(run.steps);
   for (; !part.done; part = await parts.next()) {
     run.append(part.value);
@@ -105,7 +105,7 @@ function finish(run) {
   }, QUIET_MS);
 }
 
-/** What to know about a forecast besides its numbers. */
+/** Notes about a forecast, as sentences. */
 function notes(run) {
   const found = [];
   const [shortest, longest] = model.data.period ?? [0, Infinity];

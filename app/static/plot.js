@@ -1,13 +1,13 @@
-/** The two plots of a run: its values, and below them how far off they are, where something is known of that. */
+/** The two plots of a run: its values and, below them, the errors or the intervals, if known. */
 
 import { number, Run } from "./run.js";
 
 const { uPlot } = globalThis;
 
-/** Steps that are drawn at most, the last ones: of more, a wave would be a block of colour. */
+/** At most this many last steps are drawn. With more, a wave would look like a block of colour. */
 export const WINDOW = 1200;
 
-/** Pixels between two values from which on each is a point. */
+/** With at least this many pixels between two values, each value is drawn as a point. */
 const POINTS_FROM = 9;
 
 export class Plot {
@@ -18,7 +18,7 @@ export class Plot {
   now = null;
   frame = null;
 
-  /** `hovered(step)` is told of the step below the mouse, or undefined. */
+  /** Call `hovered(step)` with the step below the mouse, or undefined. */
   constructor(element, difference, hovered) {
     this.element = element;
     this.difference = difference;
@@ -42,7 +42,7 @@ export class Plot {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.run));
   }
 
-  /** Draw `run` as it is at the next frame. */
+  /** Draw the current state of `run` at the next frame. */
   show(run) {
     this.run = run;
     this.frame ??= requestAnimationFrame(() => {
@@ -51,13 +51,13 @@ export class Plot {
     });
   }
 
-  /** What is drawn with the mouse, at the scales that it began with: an array with a hole where nothing is. */
+  /** Show a stroke, with the scales fixed from its start. `values` has holes at steps without a value. */
   sketch(values) {
     this.frozen = true;
     this.show(new Run(values, null, 0));
   }
 
-  /** Point at no step. */
+  /** Hide the cursor. */
   leave() {
     for (const plot of [this.main, this.small]) plot.setCursor({ left: -10, top: -10 });
   }
@@ -77,7 +77,7 @@ export class Plot {
     const points = steps.map((step) => run.at(step));
     const column = (read) => points.map((point) => defined(read(point)));
     const [values, truth, high, low] = ["given", "truth", "high", "low"].map((name) => column((point) => point[name]));
-    // The forecast goes on from the last value: one line, in two colours.
+    // The forecast starts at the last given value, so both form one line in two colours.
     const forecast = column((point) => point.forecast);
     if (end > given && given > first) forecast[given - 1 - first] = run.values.at(-1);
     const off = column((point) => point.forecast - point.truth);
@@ -100,7 +100,7 @@ export class Plot {
     this.small.setData([steps, above, below, off]);
   }
 
-  /** A line between what was given and what follows. */
+  /** Draw a line between the given values and the forecast. */
   drawBoundary(u) {
     if (this.now === null) return;
     const x = Math.round(u.valToPos(this.now, "x", true));
@@ -128,7 +128,7 @@ function chart(element, options) {
   return plot;
 }
 
-/** Steps along the bottom if `labelled`, values on the left. */
+/** Return the axes: values on the left and, if `labelled`, steps at the bottom. */
 function axes(element, space, labelled) {
   const axis = { stroke: paint("--muted"), font: `12px ${getComputedStyle(element).fontFamily}`, ticks: { show: false } };
   return [
@@ -159,7 +159,7 @@ const style = (name) => getComputedStyle(document.documentElement).getPropertyVa
 
 const paint = (name) => () => style(name);
 
-/** The first step that is drawn, and the one after the last; there is room for what is still to come. */
+/** Return the first drawn step and the one after the last, with room for the steps still to come. */
 function spanOf(run, end) {
   const expected = run.ended ? 0 : Math.min(run.values.length + (run.steps || 0), WINDOW);
   const last = Math.max(end, expected);

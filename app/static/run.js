@@ -1,26 +1,26 @@
-/** One forecast: what was given, what has come back so far, and what there is to say about it. */
+/** One forecast: the given values, the values received so far, and notes about them. */
 
 export class Run {
   prediction = undefined;
   forecast = [];
   low = [];
   high = [];
-  body = undefined; // of the request for the rollout
+  body = undefined; // body of the request for the rollout
   notes = []; // sentences
   ended = false;
 
-  /** `truth` is a function of the step, or null where nobody knows it. */
+  /** `truth` is a function of the step, or null if the truth is unknown. */
   constructor(values, truth, steps) {
     this.values = values;
     this.truth = truth;
     this.steps = steps;
   }
 
-  /** Take the next part of the rollout, as the service sends it. */
+  /** Append the next part of the rollout, as the service sends it. */
   append({ values, intervals }) {
     this.forecast.push(...values);
     if (intervals) {
-      const [low, high] = Object.values(intervals); // of one level: lo-95, hi-95
+      const [low, high] = Object.values(intervals); // one level has two bounds: lo-95, hi-95
       this.low.push(...low);
       this.high.push(...high);
     }
@@ -31,12 +31,12 @@ export class Run {
     return this.truth?.(this.values.length + index);
   }
 
-  /** Forecast minus truth at each step so far; empty where the truth is not known. */
+  /** Forecast minus truth at each step so far; empty if the truth is unknown. */
   differences() {
     return this.truth ? this.forecast.map((value, index) => value - this.trueAt(index)) : [];
   }
 
-  /** All that there is at a step, counted from the first value given. */
+  /** All values at a step, counted from the first given value. */
   at(step) {
     const index = step - this.values.length;
     return {
@@ -48,7 +48,7 @@ export class Run {
     };
   }
 
-  /** What a look at the plots would tell, in words. */
+  /** Describe the plots in words. */
   summary() {
     const sentences = [`${counted(this.values.length, "value")} given, ${span(this.values)}.`];
     if (this.forecast.length > 0) {
@@ -72,13 +72,13 @@ const most = (digits) => new Intl.NumberFormat("en", { maximumSignificantDigits:
 const [precise, rough, whole] = [most(5), most(2), new Intl.NumberFormat("en", { maximumFractionDigits: 0 })];
 const written = (format, value) => format.format(value).replace("-", "\u2212");
 
-/** A value, with the digits that single precision is worth. */
+/** Format a value with the digits that single precision supports. */
 export const number = (value) => written(precise, value);
 
-/** A value of which the size is what matters. */
+/** Format a value with few digits, to show its size. */
 export const short = (value) => written(rough, value);
 
-/** A count, with a comma before each three digits. */
+/** Format a count with commas between groups of three digits. */
 export const grouped = (value) => whole.format(value);
 
 const counted = (many, what) => `${grouped(many)} ${what}${many === 1 ? "" : "s"}`;

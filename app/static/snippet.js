@@ -1,11 +1,11 @@
-/** The request of the page as a command and as a program that do the same. */
+/** Shows the request of the page as a command and as a program. */
 
-/** Numbers of a sequence with a space after each comma, so that the lines can break. */
+/** Format JSON with a space after each comma and colon, so that lines can break. */
 const json = (body) => JSON.stringify(body).replaceAll(/([,:])(?=[^\s])/g, "$1 ");
 
-/** `keyed`: the service wants a key. It is never in the code, which gets copied to where others read. */
+/** `keyed` says that the service requires a key. The code never contains the key, because people share code. */
 export const snippets = {
-  // The body comes in by standard input: a long sequence is too much for a command line.
+  // The body comes from standard input, because a long sequence exceeds the length of a command line.
   curl: (url, body, keyed) => `curl -sN ${url} \\
   -H 'content-type: application/json' \\${keyed ? `
   -H "authorization: Bearer $SINE_API_KEY" \\` : ""}
@@ -27,13 +27,13 @@ with httpx.stream("POST", "${url}", json=request${keyed ? ", headers=headers" : 
 `,
 };
 
-/** Put the text of `element` on the clipboard; returns what came of it. */
+/** Copy the text of `element` to the clipboard. Return a word that describes the result. */
 export async function copy(element) {
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(element.textContent);
     return "Copied";
   }
-  // Browsers give the clipboard only to pages of https or localhost; to others, what is selected.
+  // Browsers give the clipboard only to pages from https or localhost. Other pages can copy a selection.
   getSelection().selectAllChildren(element);
   return document.execCommand("copy") ? "Copied" : "Selected";
 }

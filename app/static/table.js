@@ -1,8 +1,8 @@
-/** The numbers behind the plots, for those who would rather read them. */
+/** The table of the numbers behind the plots. */
 
 import { grouped, number } from "./run.js";
 
-/** Rows; more of them would make the page slow. Half of them can be values given, the last ones. */
+/** The table has at most this many rows, to keep the page fast. The last given values fill at most half of them. */
 const MOST = 500;
 
 const COLUMNS = ["given", "forecast", "truth", "low", "high"];

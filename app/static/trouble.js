@@ -1,14 +1,14 @@
-/** What went wrong, in words, where a screen reader hears of it; and when the service is gone, waiting until it is back. */
+/** Shows errors in words, also to screen readers. If the service is gone, waits until it is back. */
 
 import { hasKey, reachable, Refused, Unauthorized, Unreachable, useKey } from "./api.js";
 
-/** How often it is asked whether a service that was gone is back. */
+/** The interval of the checks whether the service is back. */
 const AGAIN_AFTER_MS = 2000;
 
 export class Trouble {
   #waiting = null;
 
-  /** `retry` is called when the service is back, or somebody asks for it. */
+  /** Call `retry` when the service is back, or when the user asks for it. */
   constructor(element, retry) {
     this.element = element;
     this.retry = retry;
@@ -46,9 +46,9 @@ export class Trouble {
     this.#waiting = null;
   }
 
-  /** `control` makes what there is to do about it, if there is something. */
+  /** Show an error. `control` makes the element that helps to resolve it, if there is one. */
   #say(title, detail, control) {
-    // The same words again would be read out again.
+    // Screen readers would read unchanged words again.
     if (this.element.firstChild?.textContent !== title || this.element.children[1].textContent !== detail) {
       const parts = [made("strong", { textContent: title }), " ", made("span", { textContent: detail })];
       this.element.replaceChildren(...parts, ...(control ? [" ", control()] : []));

@@ -1,9 +1,9 @@
-/** Where a sequence comes from: a sine with noise, or text with numbers in it. */
+/** Makes sequences from a sine with noise or from text with numbers. */
 
-/** Values are rounded to this part of the amplitude: what is sent is then also readable. */
+/** Values are rounded to this fraction of the amplitude, so that the request is readable. */
 const STEP = 1e-6;
 
-/** `count` values of a sine, and the function of the step that is its truth. */
+/** Return `count` values of a sine, and its true value as a function of the step. */
 export function sine({ period, amplitude, noise, count }) {
   const truth = (step) => amplitude * Math.sin((2 * Math.PI * step) / period);
   const normal = normals();
@@ -13,13 +13,13 @@ export function sine({ period, amplitude, noise, count }) {
   return { values, truth };
 }
 
-/** `value` with as many digits as a wave of this size needs. */
+/** Round `value` to as many digits as a wave of this size needs. */
 export function rounded(value, size) {
   const digits = Math.min(Math.max(Math.round(-Math.log10(STEP * (size || 1))), 0), 100);
   return Number(value.toFixed(digits)) + 0; // + 0 makes -0 a 0
 }
 
-/** The numbers in a text, whatever stands between them. Throws an Error that says what is wrong. */
+/** Return the numbers in a text, with any separators. Throw an Error that says what is wrong. */
 export function numbers(text) {
   const words = text.replace(/[\u2212\u2013]/g, "-").replace(/[[\](){}]/g, " ").trim();
   if (words === "") throw new Error("Paste at least one number.");
@@ -38,7 +38,7 @@ export function numbers(text) {
   });
 }
 
-/** Draws from the normal distribution, the same ones each time: moving a slider changes one thing only. */
+/** Return draws from the normal distribution, always the same, so that a slider changes only one thing. */
 function normals() {
   let state = 1;
   const uniform = () => {
