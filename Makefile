@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve train test lint format test-container reliability bench bench-peers clean
+.PHONY: help install serve train test lint format docs test-container reliability bench bench-peers clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-# A stamp for each set of packages: installed again only when what it is made from has changed.
+# Each set of packages has a stamp. Make installs a set again only after a change of pyproject.toml or constraints.txt.
 $(VENV)/serve.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
@@ -21,10 +21,10 @@ $(VENV)/dev.stamp: $(VENV)/serve.stamp
 
 install: $(VENV)/dev.stamp ## install everything: serving, training, tests
 
-serve: $(VENV)/serve.stamp ## serve the shipped model on port 8000 (SINE_PORT and SINE_HOST move it)
+serve: $(VENV)/serve.stamp ## serve the shipped model on 127.0.0.1:8000; SINE_HOST and SINE_PORT change that
 	@exec $(BIN)/python -m app
 
-train: $(VENV)/dev.stamp ## train the default model anew and write model/artifacts/sine.pt
+train: $(VENV)/dev.stamp ## train the default model and write model/artifacts/sine.pt
 	$(BIN)/python -m training
 
 test: $(VENV)/dev.stamp ## run all tests
@@ -33,16 +33,16 @@ test: $(VENV)/dev.stamp ## run all tests
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
 	$(BIN)/python -m pytest tests/container
 
-reliability: $(VENV)/dev.stamp ## overload, faults, hostile clients, reloads under load, and the table of what was lost (20 minutes)
+reliability: $(VENV)/dev.stamp ## test overload, faults, hostile clients and reloads under load; print a table of lost answers (20 minutes)
 	$(BIN)/python -m pytest tests/reliability --full
 
 bench: $(VENV)/dev.stamp ## measure the server and its kernel; needs wrk, gcc and an idle machine (17 minutes)
 	$(BIN)/python -m benchmarks
 
-bench-peers: $(VENV)/dev.stamp ## compare with other servers; installs them into .venv-peers first (3 GB, 25 minutes)
+bench-peers: $(VENV)/dev.stamp ## compare with other servers; first installs them into .venv-peers (3 GB, 25 minutes)
 	$(BIN)/python -m benchmarks.peers
 
-lint: $(VENV)/dev.stamp ## check style, types, the direction of imports, and for security holes
+lint: $(VENV)/dev.stamp ## check style, types, the direction of imports, and security
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -54,6 +54,11 @@ format: $(VENV)/dev.stamp ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove the environment and everything that commands wrote
+docs: $(VENV)/dev.stamp ## write the generated pages anew: settings, model card, and the tables of the last benchmarks
+	$(BIN)/python -m benchmarks.configuration
+	$(BIN)/python -m training card
+	$(BIN)/python -m benchmarks.document
+
+clean: ## remove the environment and all files that commands wrote
 	rm -rf $(VENV) .venv-* runs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The service's settings: environment variables `SINE_*`, or the flags of `python -m app`, which win."""
+"""The settings of the service are environment variables `SINE_*` and flags of `python -m app`; a flag wins."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ _digests = re.compile(r"[0-9a-f]{64}(?:,[0-9a-f]{64})*").fullmatch
 class Settings(BaseSettings):
     """Serve the next value and the rollout of a recurrent network over HTTP.
 
-    Every option is an environment variable too: --max-steps is SINE_MAX_STEPS.
+    Each option has an environment variable: --max-steps is SINE_MAX_STEPS. The option wins over the variable.
     """
 
     model_config = SettingsConfigDict(
@@ -33,89 +33,107 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 for every interface."""
+    """`SINE_HOST` is the address that the service listens on; 0.0.0.0 stands for every interface."""
 
     port: int = Field(default=8000, ge=0, le=65535)
-    """TCP port; 0 for any free one, which the log then names."""
-
-    model: Path = DEFAULT_ARTIFACT
-    """The artifact to serve, with its .sha256 beside it."""
-
-    model_sha256: str | None = None
-    """Serve only an artifact with this digest; one of these, where there are several with commas between them."""
-
-    models: Path | None = None
-    """A folder of artifacts (*.pt) to serve as well, each by the name in it. `model` answers those who name none."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model runs. auto takes CUDA where there is one; cuda refuses to start where there is none."""
-
-    engine: Literal["auto", "fused", "torchscript"] = "auto"
-    """What executes the model. auto takes the fused kernel on a CPU, and TorchScript on CUDA."""
-
-    max_sequence: int = Field(default=4096, ge=1, le=1_000_000)
-    """The most values a sequence may have."""
-
-    max_steps: int = Field(default=10_000, ge=1, le=10_000_000)
-    """The most values a rollout may be asked for."""
-
-    max_batch: int = Field(default=64, ge=1, le=10_000)
-    """The most sequences that a request of the Open Inference Protocol may have."""
-
-    timeout_s: float = Field(default=30, gt=0)
-    """Seconds after which a request is given up; a request may ask for less."""
-
-    max_pending_s: float = Field(default=0.025, gt=0)
-    """Seconds of work that may stand before a request, beside three times its own; beyond, it is refused with 503."""
-
-    receive_timeout_s: float = Field(default=30, gt=0)
-    """Seconds that a client has to send a request as a whole, or to take something of an answer."""
-
-    live_idle_s: float = Field(default=300, gt=0)
-    """Seconds without a message after which a connection to /live is closed."""
-
-    hot_path: bool = True
-    """Answer /predict and /generate in front of FastAPI's routing, which does the same at less than half the speed."""
+    """`SINE_PORT` is the TCP port, 0 to 65535. With 0 the system chooses a free port, and the log names it."""
 
     http: Literal["edge", "uvicorn"] = "edge"
-    """The HTTP implementation. `edge` is the project's own, on top of uvicorn's: fast, strict, with deadlines and load
-    shedding. `uvicorn` is uvicorn's as it comes, which serves everything, slower and without those protections."""
+    """`SINE_HTTP` chooses the HTTP implementation. `edge` is this project's subclass of uvicorn's protocol: it is fast
+    and strict, has deadlines and sheds load. `uvicorn` is uvicorn's protocol as it comes: it serves everything, slower
+    and without those protections."""
+
+    model: Path = DEFAULT_ARTIFACT
+    """`SINE_MODEL` is the artifact to serve. Its digest stands beside it, in a file that ends in .sha256."""
+
+    model_sha256: str | None = None
+    """`SINE_MODEL_SHA256` pins the SHA-256 digest of the artifact. Commas separate several digests, and an artifact
+    with any other digest is refused."""
+
+    models: Path | None = None
+    """`SINE_MODELS` is a folder of further artifacts (*.pt). The service serves each by the name in its metadata. A
+    request that names no model gets the one of `SINE_MODEL`."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`SINE_DEVICE` chooses where the model runs. `auto` takes CUDA if there is a CUDA device; `cuda` refuses to start
+    without one."""
+
+    engine: Literal["auto", "fused", "torchscript"] = "auto"
+    """`SINE_ENGINE` chooses what executes the model. `auto` takes the fused kernel on a CPU and TorchScript on CUDA."""
+
+    max_sequence: int = Field(default=4096, ge=1, le=1_000_000)
+    """`SINE_MAX_SEQUENCE` limits the length of a sequence, in values, 1 to 1,000,000."""
+
+    max_steps: int = Field(default=10_000, ge=1, le=10_000_000)
+    """`SINE_MAX_STEPS` limits the length of a rollout, in values, 1 to 10,000,000."""
+
+    max_batch: int = Field(default=64, ge=1, le=10_000)
+    """`SINE_MAX_BATCH` limits the number of sequences in one request of the Open Inference Protocol, 1 to 10,000."""
+
+    timeout_s: float = Field(default=30, gt=0)
+    """`SINE_TIMEOUT_S` is the deadline of a request in seconds, above 0. A request can ask for less."""
+
+    max_pending_s: float = Field(default=0.025, gt=0)
+    """`SINE_MAX_PENDING_S` limits the work queued ahead of a request: that many seconds plus three times the request's
+    own cost. The service refuses a request beyond that with 503."""
+
+    receive_timeout_s: float = Field(default=30, gt=0)
+    """`SINE_RECEIVE_TIMEOUT_S` is the number of seconds in which a client must send a whole request. A client must also
+    read some part of an answer within that time."""
+
+    live_idle_s: float = Field(default=300, gt=0)
+    """`SINE_LIVE_IDLE_S` is the number of seconds without a message after which the service closes a connection to
+    /live."""
+
+    hot_path: bool = True
+    """`SINE_HOT_PATH` puts a fast path for /predict and /generate in front of FastAPI's routing. Without it, the
+    routing gives the same answers at less than half the speed."""
 
     workers: int | None = Field(default=None, ge=1, le=1024)
-    """Processes that serve. By default as many as the CPUs that the service may use, and 1 on CUDA."""
+    """`SINE_WORKERS` is the number of processes that serve, 1 to 1024. The default is one for each CPU that the service
+    may use, and 1 on CUDA."""
 
     grace_period_s: int = Field(default=20, ge=0)
-    """Seconds that requests in flight have to finish after SIGTERM, and after the delay."""
+    """`SINE_GRACE_PERIOD_S` is the number of seconds that requests in flight have to finish after SIGTERM. They begin
+    after the delay of `SINE_DRAIN_DELAY_S`."""
 
     drain_delay_s: float = Field(default=0, ge=0, le=3600)
-    """Seconds after SIGTERM in which /readyz says 503 and requests are still taken, for load balancers to notice."""
+    """`SINE_DRAIN_DELAY_S` is the number of seconds after SIGTERM, 0 to 3600, in which the service still takes
+    requests. Its /readyz says 503 meanwhile, so that load balancers can notice."""
 
     api_keys: Path | None = None
-    """File of keys, a line `name:sha256` for each: then who asks has to have one. `python -m app.keys` makes them."""
+    """`SINE_API_KEYS` is a file with the keys that clients must show, one line `name:sha256` for each. The command
+    `python -m app.keys` makes such a line. Without a file, the service asks for no key."""
 
     admin_keys: Path | None = None
-    """The same for /metrics and /admin, which no other key opens then. Without, there is no /admin."""
+    """`SINE_ADMIN_KEYS` is a file of the same form for /metrics and /admin. No other key opens these two. Without a
+    file, /metrics is like any other endpoint, and /admin does not exist."""
 
     steps_per_second: int | None = Field(default=None, ge=1)
-    """Steps of the network a second that each owner of a key may ask for; needs api_keys."""
+    """`SINE_STEPS_PER_SECOND` limits the work of each owner of a key, in steps of the network a second. It needs
+    `SINE_API_KEYS`. By default there is no limit."""
 
     burst_s: int = Field(default=10, ge=1, le=3600)
-    """Seconds over which that is counted: in so many seconds, so many times steps_per_second may come at once."""
+    """`SINE_BURST_S` is the window in seconds, 1 to 3600, over which `SINE_STEPS_PER_SECOND` is counted. An owner can
+    spend the steps of a whole window at once."""
 
     cors_origins: str | None = None
-    """Origins whose pages may ask, with commas between them; * for all. By default those of the service alone."""
+    """`SINE_CORS_ORIGINS` lists the origins whose web pages may call the service, with commas between them; * allows
+    all. By default only the service's own pages may."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe log lines that are written."""
+    """`SINE_LOG_LEVEL` is the lowest severity of the log lines that the service writes."""
 
     access_log: bool = True
-    """Log a line for each request, at level info. It is a few per cent of what a small request costs."""
+    """`SINE_ACCESS_LOG` logs one line for each request, at level info. It takes a few per cent of the cost of a small
+    request."""
 
     log_format: Literal["auto", "json", "text"] = "auto"
-    """How log lines are written. auto takes text on a terminal, and JSON everywhere else."""
+    """`SINE_LOG_FORMAT` chooses the form of the log lines. `auto` takes text on a terminal and JSON everywhere else."""
 
     tracing: bool = False
-    """Export OpenTelemetry traces as the OTEL_* variables say. Needs the extra `telemetry`; turns the hot path off."""
+    """`SINE_TRACING` exports OpenTelemetry traces as the OTEL_* variables say. It needs the extra `telemetry`, and turns
+    the hot path off."""
 
     @field_validator("api_keys", "admin_keys")
     @classmethod
@@ -147,18 +165,18 @@ class Settings(BaseSettings):
 
     @property
     def max_body_bytes(self) -> int:
-        """What a request body, or a message on /live, may weigh.
+        """The limit in bytes of a request body, and of a message on /live.
 
-        No way of writing a number that a client would choose takes 64 bytes, and no state token of a network that is
-        meant for this service 64 KiB.
+        It allows 64 bytes for each number and 64 KiB for a state token. No sensible notation of a number is that long,
+        and no state token of a network for this service is that large.
         """
         return 65_536 + 64 * self.max_sequence
 
     @property
     def max_batch_bytes(self) -> int:
-        """The same for a batch: as much JSON, and behind it a full tensor of doubles."""
+        """The limit in bytes of the body of a batch: as much JSON, followed by a full tensor of doubles."""
         return self.max_body_bytes + 8 * self.max_sequence * self.max_batch
 
     def as_environment(self) -> dict[str, str]:
-        """The variables that make another process read these same settings."""
+        """Return the environment variables from which another process reads the same settings."""
         return {_PREFIX + name.upper(): str(value) for name, value in self.model_dump().items() if value is not None}
