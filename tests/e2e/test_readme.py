@@ -74,16 +74,3 @@ def test_every_make_target_that_is_named_exists() -> None:
         named |= set(re.findall(r"\bmake ([a-z-]+)(?:`| {2,}|$)", page.read_text(), re.MULTILINE))
     assert {"serve", "test"} <= named
     assert named <= set(targets)
-
-
-def test_every_module_that_is_named_as_a_command_exists() -> None:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
-        for module in re.findall(r"python -m ((?:app|training|benchmarks)[\w.]*)", page.read_text()):
-            path = ROOT / Path(*module.split("."))
-            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), f"{page.name}: {module}"
-
-
-def test_every_link_to_a_file_leads_somewhere() -> None:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
