@@ -1,33 +1,34 @@
 """Every refusal that a client can get. `app/problems.py` turns them into HTTP.
 
     Problem
-    ├── Malformed           400  it is not HTTP, or could be read in two ways
-    ├── InvalidRequest      422  the body is not what the contract says
-    ├── Diverged            422  the model has no finite answer to it
-    ├── WorkTooLarge        422  it is more work than any request with such a key may be
-    ├── Unauthorized        401  it has no key, or a wrong one
-    ├── UnknownModel        404  none of the models that are served
-    ├── UnknownVersion      404  another version in the sense of the Open Inference Protocol than the only one
-    ├── RequestTimeout      408  the rest of a request did not come
-    ├── ReloadRefused       409  an artifact that was to be loaded cannot be served
-    ├── BodyTooLarge        413
-    ├── UnsupportedEncoding 415  the body is compressed in a way that nobody here can undo
-    ├── RateExceeded        429  its key has had as much work done as it may, for now
-    ├── HeadTooLarge        431  the head of a request, or of a chunk, has no end
-    ├── ClientGone          499  nobody waits for the answer any more; seen in metrics only
-    ├── Failed              500  an error that nobody expected; its message goes to the log alone
+    ├── Malformed           400  the bytes are not HTTP, or could be read in two ways
+    ├── InvalidRequest      422  the body does not match the contract
+    ├── Diverged            422  the model has no finite answer
+    ├── WorkTooLarge        422  one request exceeds the whole quota of its key
+    ├── Unauthorized        401  the request has no key, or an unknown one
+    ├── UnknownModel        404  no served model has this name
+    ├── UnknownVersion      404  a version in the Open Inference Protocol's sense, other than the only one
+    ├── RequestTimeout      408  the rest of a request did not arrive in time
+    ├── ReloadRefused       409  an artifact that should be loaded cannot be served
+    ├── BodyTooLarge        413  the body exceeds the limit
+    ├── UnsupportedEncoding 415  the body has a compression that this service does not know
+    ├── RateExceeded        429  the quota of the key is used up for now
+    ├── HeadTooLarge        431  the head of a request, or the framing of its chunks, exceeds the limit
+    ├── ClientGone          499  the client closed the connection; seen in metrics only
+    ├── Failed              500  an unexpected error; only the log has its message
     ├── NotReady            503  the service is starting or stopping
-    ├── Exhausted           503  there is no memory, descriptor or thread left for it
+    ├── Exhausted           503  memory, file descriptors or threads are used up
     ├── Overloaded          503  more work is waiting than can be done in time
-    └── DeadlineExceeded    504  it was not done in time
+    └── DeadlineExceeded    504  the forecast took too long
 
-Nothing that a client sent is ever repeated to it.
+A refusal never repeats the client's input.
 """
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 from app.schemas import FieldError
 
@@ -36,16 +37,19 @@ REASONS: list[str] = []
 
 
 SOON = MappingProxyType({"Retry-After": "1"})
-"""Headers of what may be asked for again, in a second or in as many as the refusal says."""
+"""Headers of a refusal that may be retried after a second. Some kinds compute a longer time."""
 
 
 class Problem(Exception):
-    """A refusal. `detail` is written for the client."""
+    """A refusal. Its `detail` is written for the client."""
 
     status: int
     title: str
     reason: str
-    """What metrics count it as: the name of its class, in their style."""
+    """The label of this kind in metrics: the name of its class in snake case."""
+
+    sample: ClassVar[tuple[Any, ...]] = ()
+    """The arguments of the example in the OpenAPI document."""
 
     errors: Sequence[FieldError] | None = None
     headers: Mapping[str, str] = MappingProxyType({})
@@ -58,15 +62,24 @@ class Problem(Exception):
         cls.reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
         REASONS.append(cls.reason)
 
+    @classmethod
+    def example(cls) -> Self:
+        """A typical refusal of this kind, for the OpenAPI document."""
+        return cls(*cls.sample)
+
 
 class Malformed(Problem):
+    NOT_HTTP = "This is not an HTTP request, or could be read in two ways (RFC 9112)."
+
     status = 400
     title = "Bad Request"
+    sample = (NOT_HTTP,)
 
 
 class InvalidRequest(Problem):
     status = 422
     title = "Unprocessable Content"
+    sample = ((FieldError(pointer="/sequence/2", detail="input should be a valid number"),),)
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.pointer or 'body'}: {error.detail}" for error in errors))
@@ -74,17 +87,27 @@ class InvalidRequest(Problem):
 
 
 class Diverged(Problem):
+    NO_PREDICTION = "The model has no finite prediction for this sequence."
+
     status = 422
     title = "Unprocessable Content"
+    sample = (NO_PREDICTION,)
+
+    @classmethod
+    def in_row(cls, row: int, steps: int) -> Self:
+        """The rollout of one row of a batch has only so many finite steps."""
+        return cls(f"The rollout of sequence {row} of the batch stops being finite after {steps} steps.")
 
 
 class WorkTooLarge(Problem):
     status = 422
     title = "Unprocessable Content"
+    sample = (1000,)
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"A request may take at most {most} steps of the network: the values of its sequence, and those asked for."
+            f"A request may use at most {most} steps of the network: "
+            "one for each value of its sequence, and one for each value to generate."
         )
 
 
@@ -94,12 +117,13 @@ class Unauthorized(Problem):
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
     def __init__(self) -> None:
-        super().__init__("A key that is known here is needed, as the header Authorization: Bearer KEY.")
+        super().__init__("A valid key is required, in the header Authorization: Bearer KEY.")
 
 
 class BodyTooLarge(Problem):
     status = 413
     title = "Content Too Large"
+    sample = (327_680,)
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(f"A request body has at most {max_body_bytes} bytes.")
@@ -108,55 +132,61 @@ class BodyTooLarge(Problem):
 class UnknownModel(Problem):
     status = 404
     title = "Not Found"
+    sample = (("sine",),)
 
     def __init__(self, names: Iterable[str]) -> None:
-        """What is served."""
-        super().__init__(f"Request for unknown model: what is served is {', '.join(map(repr, names))}.")
+        """`names` are those of the served models."""
+        super().__init__(f"Request for unknown model: the served models are {', '.join(map(repr, names))}.")
 
 
 class UnknownVersion(Problem):
     status = 404
     title = "Not Found"
+    sample = ("1",)
 
     def __init__(self, version: str) -> None:
-        """The one that there is."""
-        super().__init__(f"Request for unknown model version: every model has version {version} alone.")
+        """`version` is the only one."""
+        super().__init__(f"Request for unknown model version: the only version of each model is {version}.")
 
 
 class ReloadRefused(Problem):
     status = 409
     title = "Conflict"
+    sample = (("models/sine.pt: not a TorchScript file",),)
 
     def __init__(self, reasons: Iterable[str]) -> None:
-        super().__init__(" ".join(f"Not reloaded, and what was served still is: {reason}" for reason in reasons))
+        super().__init__(" ".join(f"Not reloaded, and the service goes on as before: {reason}" for reason in reasons))
 
 
 class UnsupportedEncoding(Problem):
     status = 415
     title = "Unsupported Media Type"
+    sample = (("gzip", "deflate"),)
 
     def __init__(self, known: Iterable[str]) -> None:
-        super().__init__(f"The content-encoding of a body is one of {', '.join(known)}.")
+        super().__init__(f"The content-encoding of a body must be one of {', '.join(known)}.")
 
 
 class RequestTimeout(Problem):
     status = 408
     title = "Request Timeout"
+    sample = (30,)
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"A request has to be there as a whole within {timeout_s:g} s.")
+        super().__init__(f"A whole request must arrive within {timeout_s:g} s.")
 
 
 class RateExceeded(Problem):
     status = 429
     title = "Too Many Requests"
     headers: Mapping[str, str] = SOON
+    sample = (1000, 10, 3)
 
     def __init__(self, steps: int, seconds: int, wait_s: float) -> None:
-        """`wait_s` is how long it takes until there is room for this request."""
+        """`wait_s` is the time in seconds until the quota has room for this request."""
         retry_after_s = max(1, math.ceil(wait_s))
         super().__init__(
-            f"A key may ask for {steps} steps of the network in {seconds} s. "
+            f"A key may use {steps} steps of the network in {seconds} s. "
             f"There is room for this request in {retry_after_s} s."
         )
         self.headers = {"Retry-After": str(retry_after_s)}
@@ -165,9 +195,10 @@ class RateExceeded(Problem):
 class HeadTooLarge(Problem):
     status = 431
     title = "Request Header Fields Too Large"
+    sample = (65_536,)
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"A request has at most {max_bytes} bytes in its head and around its chunks.")
+        super().__init__(f"The head of a request and the framing of its chunks have at most {max_bytes} bytes.")
 
 
 class ClientGone(Problem):
@@ -175,7 +206,7 @@ class ClientGone(Problem):
     title = "Client Closed Request"
 
     def __init__(self) -> None:
-        super().__init__("The client closed the connection before the answer was there.")
+        super().__init__("The client closed the connection before the answer was ready.")
 
 
 class Failed(Problem):
@@ -187,9 +218,13 @@ class Failed(Problem):
 
 
 class NotReady(Problem):
+    NO_MODEL = "The service is starting or stopping."
+    DRAINING = "The service is stopping."
+
     status = 503
     title = "Service Unavailable"
     headers = SOON
+    sample = (NO_MODEL,)
 
 
 class Exhausted(Problem):
@@ -198,16 +233,17 @@ class Exhausted(Problem):
     headers = SOON
 
     def __init__(self) -> None:
-        super().__init__("The service has no memory, descriptor or thread left for this now.")
+        super().__init__("The service has no memory, file descriptor or thread left for this request now.")
 
 
 class Overloaded(Problem):
     status = 503
     title = "Service Unavailable"
     headers: Mapping[str, str] = SOON
+    sample = (1,)
 
     def __init__(self, waiting_s: float) -> None:
-        """`waiting_s` is how long the work takes that is waiting."""
+        """`waiting_s` is the time in seconds that the waiting work takes."""
         retry_after_s = max(1, math.ceil(waiting_s))
         super().__init__(f"Too much work is waiting. This request could be admitted in {retry_after_s} s.")
         self.headers = {"Retry-After": str(retry_after_s)}
@@ -216,6 +252,7 @@ class Overloaded(Problem):
 class DeadlineExceeded(Problem):
     status = 504
     title = "Gateway Timeout"
+    sample = (30,)
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"The forecast was not done in {timeout_s:g} s, and was given up.")
+        super().__init__(f"The forecast was not finished within {timeout_s:g} s, and was cancelled.")

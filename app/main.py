@@ -16,11 +16,11 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app import problems
-from app.api import admin, forecast, live, page, service
+from app.api import admin, forecast, live, openapi, page, service
 from app.api.body_limit import BodyLimitMiddleware
 from app.api.dependencies import Service, service_of
 from app.api.endpoints import endpoints
-from app.api.guard import cross_origin, document_keys, guarded
+from app.api.guard import guarded
 from app.api.hotpath import Front, Handler
 from app.engine.loading import load
 from app.engine.reload import Reload
@@ -28,6 +28,7 @@ from app.engine.serving import Serving
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.open_inference import routes as open_inference
 from app.open_inference.inference import inference, model_at
+from app.open_inference.schemas import InferRequest
 from app.server.balancing import ConnectionBalancer
 from app.server.http import Edge
 from app.server.inline import InlineResponder
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1",
         redoc_url=None,
         # What is answered in front of the routes, whichever it is that was asked for
-        responses=problems.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),
+        responses=openapi.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=_lifespan,
         telemetry=telemetry(settings.tracing),
@@ -81,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(open_inference.router(inference(settings)))
     app.include_router(page.routes)
     problems.install(app)
-    document_keys(app, settings)
+    openapi.install(app, settings, InferRequest)
     metrics = Metrics(routes=(context.path for context in iter_route_contexts(app.routes) if context.path))
     recorder, serving = Recorder(metrics, access_log(settings)), Serving(metrics)
     reload = Reload(serving, settings, metrics)

@@ -161,6 +161,14 @@ class ProblemDetails(_Message):
     """For 422: each thing that is wrong."""
 
 
+class InferenceError(BaseModel):
+    """The reason why a request was refused, as the Open Inference Protocol has it. It never repeats the input."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error: str
+
+
 def limited(max_sequence: int, max_steps: int) -> tuple[type[PredictRequest], type[GenerateRequest]]:
     """The two requests with a server's own limits, which validation and the OpenAPI document then both know."""
     sequence: Any = Annotated[list[Value], FailFast(), Field(max_length=max_sequence)]

@@ -1,24 +1,26 @@
-"""POST /admin/reload. What may change the service is here, and only where the settings want it."""
+"""POST /admin/reload: the endpoints that change the service. They exist only where the settings have admin keys."""
 
 from fastapi import APIRouter
 
 from app.api.dependencies import CurrentRepository, CurrentService
+from app.api.openapi import declared
 from app.api.service import model_list
 from app.engine.reload import tell_others
-from app.errors import NotReady, ReloadRefused
-from app.problems import declared
+from app.errors import NotReady, Overloaded, ReloadRefused
 from app.schemas import ModelList
 
 routes = APIRouter(prefix="/admin", tags=["admin"], responses=declared(NotReady))
 
+routes = APIRouter(prefix="/admin", tags=["admin"], responses=declared(NotReady, Overloaded))
 
-@routes.post("/reload", responses=declared(ReloadRefused))
+
+@routes.post("/reload", summary="Reload the artifacts on disk.", responses=declared(ReloadRefused))
 async def reload_models(service: CurrentService, before: CurrentRepository) -> ModelList:
-    """Serve the artifacts that are on disk now: what has changed is replaced, what is new added, what has gone
-    removed.
+    """The service replaces the models whose artifacts have changed, adds new ones, and removes those whose
+    artifacts are gone.
 
-    The worker that is asked does so first, and then tells the others. An artifact that cannot be served leaves its
-    model as it was, and makes the answer a refusal that says why.
+    The worker that gets the request reloads first, and then tells the other workers. If an artifact cannot be
+    served, its model stays as it was, and the answer is a refusal with the reason.
     """
     refused = await service.reload.run()
     after = service.serving.repository()

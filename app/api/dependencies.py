@@ -53,7 +53,7 @@ CurrentRepository = Annotated[Repository, Depends(_repository)]
 
 async def _not_draining(service: CurrentService) -> None:
     if service.serving.draining:
-        raise NotReady("The service is stopping.")
+        raise NotReady(NotReady.DRAINING)
 
 
 NOT_DRAINING = Depends(_not_draining)

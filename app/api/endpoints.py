@@ -95,7 +95,7 @@ async def next_value(
         request.sequence, 1, request.timeout_s, client_gone, origin.state, keeps_state
     )
     if forecast.diverged:
-        raise Diverged("The model has no finite prediction for this sequence.")
+        raise Diverged(Diverged.NO_PREDICTION)
     content = b'{"prediction":%b%b%b}' % (
         orjson.dumps(forecast.chunks[0].item(0)),
         await intervals.serialise(forecast) if intervals else b"",

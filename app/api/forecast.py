@@ -1,4 +1,4 @@
-"""The endpoints that forecast, as FastAPI sees them. What they do is in `app/api/endpoints.py`."""
+"""POST /predict, /generate and /generate/stream as FastAPI endpoints. `app/api/endpoints.py` does the work."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,17 +12,18 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies import CurrentRepository
 from app.api.endpoints import Endpoint, Event, stream
+from app.api.openapi import declared
 from app.api.parsing import disconnected, documented_body, read_body
 from app.engine.repository import Repository
-from app.errors import DeadlineExceeded, InvalidRequest, Overloaded, UnknownModel
-from app.problems import declared, problem_of, problem_response
+from app.errors import DeadlineExceeded, Diverged, Exhausted, InvalidRequest, NotReady, Overloaded, UnknownModel
+from app.problems import problem_of, problem_response
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
 Events = AsyncGenerator[Event]
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The events.",
+        "description": "The events of the rollout.",
         "content": {
             "text/event-stream": {
                 "itemSchema": {
@@ -38,14 +39,14 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 _AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-"""Headers of a stream: neither a browser nor nginx shall collect it."""
+"""Headers of a stream. They keep browsers and nginx from buffering it."""
 
 
 class _EventStream(StreamingResponse):
-    """A rollout's events. With the response ends the rollout, also where its client has left.
+    """A rollout's events. The rollout ends with the response, even when the client has left.
 
-    FastAPI's own response has a task that sends comments where nothing comes for a while. Here something does, and that
-    task may raise where the client leaves.
+    FastAPI's own response has a task that sends comments during silence. A rollout is never silent for long, and that
+    task may raise when the client leaves.
     """
 
     media_type = "text/event-stream"
@@ -57,13 +58,13 @@ class _EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-_GOES_ON: dict[int | str, dict[str, Any]] = {
+_CONTINUES: dict[int | str, dict[str, Any]] = {
     200: {
         "links": {
             f"{operation}_from_state": {
                 "operationId": operation,
                 "requestBody": {"state": "$response.body#/state"},
-                "description": "The state token of the answer is where the next request goes on from.",
+                "description": "The next request continues from the state token of this answer.",
             }
             for operation in ("predict", "generate", "generate_stream")
         }
@@ -73,48 +74,52 @@ _GOES_ON: dict[int | str, dict[str, Any]] = {
 
 def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoint[GenerateRequest]) -> APIRouter:
     """All three endpoints."""
-    refusals = declared(InvalidRequest, UnknownModel, Overloaded, DeadlineExceeded)
+    refusals = declared(InvalidRequest, UnknownModel, NotReady, Exhausted, Overloaded, DeadlineExceeded)
     routes = APIRouter(tags=["forecast"], responses=refusals)
 
     @routes.post(
         "/predict",
         operation_id="predict",
+        summary="Predict the next value of a sequence.",
         response_model=PredictResponse,
-        responses=_GOES_ON,
+        responses=_CONTINUES | declared(InvalidRequest, Diverged),
         openapi_extra=documented_body(predict_endpoint.model),
     )
     async def predict(request: Request, repository: CurrentRepository) -> Response:
-        """The value that follows a sequence."""
+        """The answer holds one value: the prediction for the time step after the sequence."""
         return await _respond(predict_endpoint, request, repository)
 
     @routes.post(
         "/generate",
         operation_id="generate",
+        summary="Generate the next values of a sequence.",
         response_model=GenerateResponse,
-        responses=_GOES_ON,
+        responses=_CONTINUES,
         openapi_extra=documented_body(generate_endpoint.model),
     )
     async def generate(request: Request, repository: CurrentRepository) -> Response:
-        """The values that follow a sequence: each prediction becomes the next input."""
+        """The answer holds a rollout of `steps` values: each prediction becomes the next input of the model."""
         return await _respond(generate_endpoint, request, repository)
 
     @routes.post(
         "/generate/stream",
         operation_id="generate_stream",
+        summary="Stream the next values of a sequence.",
         response_class=Response,
         responses=_EVENTS,
         openapi_extra=documented_body(generate_endpoint.model),
     )
     async def generate_stream(request: Request, repository: CurrentRepository) -> Response:
-        """The values of `/generate` as they are computed, as server-sent events.
+        """The answer holds the values of `/generate` as server-sent events, each sent as soon as it is computed.
 
-        Events `values` hold the next values each (`StreamedValues`). The last event is `done` (`StreamEnd`), or `error`
-        with a problem if the rollout cannot be finished. Reading slowly makes it slow; closing the connection ends it.
+        Each event `values` holds the next part of the rollout (`StreamedValues`). The last event is `done`
+        (`StreamEnd`). If the rollout cannot be finished, the last event is `error`, and its data is a problem.
+        A client that reads slowly slows the rollout down, and one that closes the connection ends it.
         """
         body = await read_body(request.receive)
         asked, served = generate_endpoint.asked(request.headers.get("content-type", ""), body, repository)
         events = stream(asked, served)
-        # The first event is made before the response begins: what is refused is refused with its status.
+        # Make the first event before the response begins: a refusal then has its own status.
         response = _EventStream(_formatted(await anext(events), events), headers=_AS_IT_COMES)
         response.raw_headers.append(served.version)
         return response
@@ -127,7 +132,7 @@ async def _formatted(first: Event, events: Events) -> AsyncGenerator[bytes]:
     async with aclosing(events):
         try:
             async for event in events:
-                await asyncio.sleep(0)  # what was made before is sent first
+                await asyncio.sleep(0)  # the event before is sent first
                 yield _sent(event)
         except Exception as error:
             problem = problem_of(error, "POST /generate/stream")

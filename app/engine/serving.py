@@ -27,7 +27,7 @@ class Serving:
     def repository(self) -> Repository:
         """Return the models in service. Raises NotReady if there are none."""
         if self.current is None:
-            raise NotReady("The service is starting or stopping.")
+            raise NotReady(NotReady.NO_MODEL)
         return self.current
 
     def start(self, repository: Repository) -> None:

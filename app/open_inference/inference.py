@@ -68,8 +68,7 @@ async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone)
     forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
     for row, forecast in enumerate(forecasts):
         if forecast.diverged:  # a tensor has no place for rows that end early
-            steps = sum(map(len, forecast.chunks))
-            raise Diverged(f"The rollout of sequence {row} of the batch stops being finite after {steps} steps.")
+            raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
     return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype)
 
 

@@ -1,7 +1,6 @@
 """The Open Inference Protocol, version 2, below /v2: health, metadata, inference and statistics.
 
-What inference does is in `app/open_inference/inference.py`, and tensors are the business of
-`app/open_inference/tensors.py`.
+`app/open_inference/inference.py` does the inference, and `app/open_inference/tensors.py` reads and writes the tensors.
 """
 
 from collections.abc import Iterable
@@ -10,11 +9,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.api.dependencies import NOT_DRAINING, CurrentRepository
+from app.api.openapi import UNDECLARED, declared
 from app.api.parsing import disconnected, read_body
 from app.engine.repository import ServedModel
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    Diverged,
+    Exhausted,
     InvalidRequest,
     NotReady,
     Overloaded,
@@ -35,10 +37,9 @@ from app.open_inference.descriptions import (
     TensorMetadata,
 )
 from app.open_inference.inference import Inference
-from app.open_inference.schemas import EXTENSIONS, INPUT, OUTPUT, VERSION, InferenceError, InferResponse
-from app.open_inference.statistics import statistics_of
+from app.open_inference.schemas import EXTENSIONS, INPUT, OUTPUT, VERSION, InferResponse
 from app.open_inference.tensors import LENGTH_HEADER
-from app.problems import UNDECLARED, declared
+from app.schemas import FieldError
 
 _PLATFORM = "pytorch_torchscript"
 _ANY = -1
@@ -49,31 +50,43 @@ _HEADERS = [
     {
         "name": LENGTH_HEADER,
         "in": "header",
-        "description": "Bytes of the JSON, where binary tensors follow it.",
+        "description": "The size of the JSON in bytes, if binary tensors follow it.",
         "schema": {"type": "integer", "minimum": 1},
     },
     {
         "name": "content-encoding",
         "in": "header",
-        "description": "How the body is compressed.",
+        "description": "The compression of the body.",
         "schema": {"type": "string", "enum": ["identity", "gzip", "deflate"]},
     },
 ]
 
+_READINESS = declared(NotReady(NotReady.DRAINING), path="/v2")
+_NEEDS_NO_MODEL = declared(Exhausted, path="/v2")
+_INFERENCE = declared(
+    InvalidRequest([FieldError(pointer="/inputs/0/shape", detail="field required")]),
+    Diverged.in_row(0, steps=1),
+    UnsupportedEncoding,
+    NotReady,
+    Exhausted,
+    Overloaded,
+    DeadlineExceeded,
+    path="/v2",
+)
+
 
 def router(inference: Inference) -> APIRouter:
     """All of /v2."""
-    refusals = declared(NotReady, BodyTooLarge, path="/v2") | {UNDECLARED: {"model": InferenceError}}
-    routes = APIRouter(tags=["open inference protocol"], responses=refusals)
+    refusals = declared(NotReady, BodyTooLarge, path="/v2")
+    routes = APIRouter(tags=["open inference protocol"], responses=refusals | UNDECLARED)
     routes.include_router(_of_server(), prefix="/v2")
     of_model = _of_model(inference)
-    unknown = declared(UnknownModel, path="/v2")
-    routes.include_router(of_model, prefix="/v2/models/{model}", responses=unknown)
+    routes.include_router(of_model, prefix="/v2/models/{model}", responses=declared(UnknownModel, path="/v2"))
     routes.include_router(
         of_model,
         prefix="/v2/models/{model}/versions/{version}",
-        dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is said before an unknown version
-        responses=unknown,
+        dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is refused before an unknown version
+        responses=declared(UnknownModel, UnknownVersion, path="/v2"),
     )
     return routes
 
@@ -93,32 +106,37 @@ NamedModel = Annotated[ServedModel, Depends(_named)]
 def _of_server() -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("")
+    @routes.get("", summary="Describe the server.", responses=_NEEDS_NO_MODEL)
     async def server_metadata(request: Request) -> ServerMetadata:
-        """What this server is."""
+        """The answer holds the server's name, its version, and the protocol's extensions that it offers."""
         return ServerMetadata(name="sine-rnn-server", version=request.app.version, extensions=EXTENSIONS)
 
-    @routes.get("/health/live")
+    @routes.get("/health/live", summary="Check that the process is alive.", responses=_NEEDS_NO_MODEL)
     async def server_live() -> ServerLive:
-        """200 as long as the process answers."""
+        """The answer is 200 as long as the process answers at all."""
         return ServerLive(live=True)
 
-    @routes.get("/health/ready", dependencies=[NOT_DRAINING])
+    @routes.get(
+        "/health/ready",
+        summary="Check that the server accepts requests.",
+        dependencies=[NOT_DRAINING],
+        responses=_READINESS,
+    )
     async def server_ready(repository: CurrentRepository) -> ServerReady:
-        """200 when the model serves."""
+        """The answer is 200 when every model is loaded, and 503 when the service is stopping."""
         return ServerReady(ready=True)
 
-    @routes.get("/models/stats")
+    @routes.get("/models/stats", summary="Read the inference statistics of all models.")
     async def statistics(repository: CurrentRepository) -> Statistics:
-        """What requests to `infer` there were, and how long they took."""
+        """The answer counts the requests to `infer` of each model, and says how long they took."""
         return _statistics(repository)
 
-    @routes.post("/repository/index")
+    @routes.post(
+        "/repository/index", summary="List the served models.", responses=declared(NotReady, Overloaded, path="/v2")
+    )
     async def repository_index(repository: CurrentRepository) -> list[RepositoryEntry]:
-        """The models that are there."""
-        return [
-            RepositoryEntry(name=served.info.name, version=VERSION, state="READY", reason="") for served in repository
-        ]
+        """The answer names each model and its version. Every model in the list is ready."""
+        return [RepositoryEntry(name=served.info.name, version=VERSION, state="READY", reason="") for served in models]
 
     return routes
 
@@ -126,9 +144,10 @@ def _of_server() -> APIRouter:
 def _of_model(inference: Inference) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("")
+    @routes.get("", summary="Describe the tensors of a model.")
     async def model_metadata(current: NamedModel) -> ModelMetadata:
-        """The model's tensors. An input of FP64 is taken as well, and answered in FP64."""
+        """The answer holds the names, datatypes and shapes of the model's tensors. The model also accepts an input of
+        FP64, and then answers in FP64."""
         return ModelMetadata(
             name=current.info.name,
             versions=[VERSION],
@@ -137,14 +156,19 @@ def _of_model(inference: Inference) -> APIRouter:
             outputs=[TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
         )
 
-    @routes.get("/ready", dependencies=[NOT_DRAINING])
+    @routes.get(
+        "/ready",
+        summary="Check that a model accepts requests.",
+        dependencies=[NOT_DRAINING],
+        responses=_READINESS,
+    )
     async def model_ready(current: NamedModel) -> ModelReady:
-        """200 when the model serves."""
+        """The answer is 200 when the model is loaded, and 503 when the service is stopping."""
         return ModelReady(name=current.info.name, ready=True)
 
-    @routes.get("/config")
+    @routes.get("/config", summary="Read the configuration of a model.")
     async def model_config(current: NamedModel) -> ModelConfig:
-        """The model's configuration, in Triton's terms."""
+        """The answer holds the fields of Triton's model configuration that apply here."""
         return ModelConfig(
             name=current.info.name,
             platform=_PLATFORM,
@@ -154,20 +178,20 @@ def _of_model(inference: Inference) -> APIRouter:
             output=[TensorConfig(name=OUTPUT, data_type="TYPE_FP32", dims=[_ANY])],
         )
 
-    @routes.get("/stats")
+    @routes.get("/stats", summary="Read the inference statistics of a model.")
     async def model_statistics(current: NamedModel) -> Statistics:
-        """What requests to `infer` there were, and how long they took."""
+        """The answer counts the requests to `infer` of this model, and says how long they took."""
         return _statistics([current])
 
     @routes.post(
         "/infer",
+        summary="Generate the next values of a batch of sequences.",
         response_model=InferResponse,
-        responses=declared(InvalidRequest, UnsupportedEncoding, Overloaded, DeadlineExceeded, path="/v2")
-        | {200: {"content": {_BINARY: _BYTES}}},
+        responses=_INFERENCE | {200: {"content": {_BINARY: _BYTES}}},
         openapi_extra={"requestBody": {"required": True, "content": _BODY}, "parameters": _HEADERS},
     )
     async def infer(request: Request, current: NamedModel) -> Response:
-        """The values that follow each sequence of a batch, as JSON or as a binary tensor."""
+        """The answer holds the values that follow each sequence, as JSON or as a binary tensor."""
         body = await read_body(request.receive)
         return await inference.respond(request.headers, body, current, lambda: disconnected(request.receive))
 

@@ -117,9 +117,3 @@ class InferResponse(Message):
     model_version: str
     id: str | None = None
     outputs: list[InferOutput]
-
-
-class InferenceError(Message):
-    """Why a request was refused. It never repeats what was sent."""
-
-    error: str

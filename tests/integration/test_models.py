@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 SEQUENCE = [0.1, 0.25, 0.2]
 NAMES = ["first", "second", "third"]
-UNKNOWN = "unknown model: what is served is 'first', 'second', 'third'"
+UNKNOWN = "unknown model: the served models are 'first', 'second', 'third'"
 
 
 @pytest.fixture(scope="module")

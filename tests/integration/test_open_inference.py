@@ -247,8 +247,8 @@ def test_open_inference_openapi(server: Server) -> None:
 @pytest.mark.parametrize(
     ("asked", "status", "said"),
     [
-        ({"model_name": "another"}, "404", "unknown model: what is served is 'sine'"),
-        ({"model_version": "2"}, "404", "unknown model version: every model has version 1 alone"),
+        ({"model_name": "another"}, "404", "unknown model: the served models are 'sine'"),
+        ({"model_version": "2"}, "404", "unknown model version: the only version of each model is 1"),
         ({"model_version": "0.2.0"}, "404", "unknown model"),
         ({"sequence_id": 7, "sequence_start": True}, "400", "this server keeps no sequences"),
         ({"parameters": {"steps": 0}}, "400", "/parameters/steps: input should be greater than or equal to 1"),
@@ -360,7 +360,7 @@ def test_overload_deadline_and_a_client_that_leaves(tmp_path_factory: pytest.Tem
     with serve(folder, model=model, workers=1, max_steps=1_000_000, max_pending_s=1) as server:
         x_BT = np.ones((4, 3))
         timeout = a_request(x_BT, parameters={"steps": 1_000_000, "timeout": 100_000})
-        assert_refused(post(server, timeout), 503, "The forecast was not done in 0.1 s")
+        assert_refused(post(server, timeout), 503, "The forecast was not finished within 0.1 s")
 
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(

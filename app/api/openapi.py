@@ -1,0 +1,106 @@
+"""The OpenAPI document, with everything that FastAPI cannot see by itself.
+
+FastAPI describes the JSON that it parses and serialises. Refusals, API keys and the bodies that `app/api/parsing.py`
+reads are described here. This is the only place that replaces `app.openapi`.
+"""
+
+import json
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.api.guard import OPEN, is_admin
+from app.errors import Problem, RateExceeded, Unauthorized, WorkTooLarge
+from app.problems import MEDIA_TYPE, problem_response
+from app.schemas import InferenceError, ProblemDetails
+from app.settings import Settings
+
+Responses = dict[int | str, dict[str, Any]]
+
+UNDECLARED: Responses = {"default": {}}
+"""A response that routes declare and `install` removes. Without it, FastAPI would declare a 422 of its own for each
+parameter in a path, which this service never answers."""
+
+_REFERENCE = "#/components/schemas/{model}"
+
+_HEADERS = {
+    "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "The kind of key that is required.", "schema": {"type": "string"}},
+}
+"""The headers of refusals that the document describes."""
+
+
+def declared(*refusals: Problem | type[Problem], path: str = "") -> Responses:
+    """Describe the refusals of an endpoint, each with an example, in the form that `path` has for them.
+
+    A class stands for the example that it makes of itself.
+    """
+    responses: Responses = {}
+    for refusal in refusals:
+        problem = refusal.example() if isinstance(refusal, type) else refusal
+        answer = problem_response(problem, path)
+        status, media_type = answer.status_code, str(answer.media_type)
+        title = problem.title if status == problem.status else HTTPStatus(status).phrase
+        model = ProblemDetails if media_type == MEDIA_TYPE else InferenceError
+        schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+        content = {media_type: {"schema": schema, "examples": {}}}
+        response = responses.setdefault(status, {"description": title, "content": content})
+        response["content"][media_type]["examples"][problem.reason] = {"value": json.loads(bytes(answer.body))}
+        if headers := {name: _HEADERS[name] for name in problem.headers if name in _HEADERS}:
+            response["headers"] = headers
+    return responses
+
+
+def install(app: FastAPI, settings: Settings, *bodies: type[BaseModel]) -> None:
+    """Complete the OpenAPI document of `app`. `bodies` are request bodies that the document refers to by name."""
+    described_by_fastapi = app.openapi
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        document = described_by_fastapi()
+        _, definitions = models_json_schema(
+            [
+                (ProblemDetails, "serialization"),
+                (InferenceError, "serialization"),
+                *((body, "validation") for body in bodies),
+            ],
+            ref_template=_REFERENCE,
+        )
+        document["components"]["schemas"].update(definitions["$defs"])
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for undeclared in UNDECLARED:
+                    operation["responses"].pop(undeclared, None)
+        if settings.api_keys is not None or settings.admin_keys is not None:
+            _require_keys(document, settings)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _require_keys(document: dict[str, Any], settings: Settings) -> None:
+    """Say which operations require a key: /docs then has a field for it."""
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            refusals: list[type[Problem]] = [Unauthorized]
+            if settings.admin_keys is None or not is_admin(path):
+                if settings.api_keys is None or path in OPEN:
+                    continue
+                refusals.append(RateExceeded)
+                if settings.steps_per_second is not None and "requestBody" in operation:  # it forecasts
+                    refusals.append(WorkTooLarge)
+            operation["security"] = [{"key": []}]
+            _add(operation["responses"], declared(*refusals, path=path))
+
+
+def _add(responses: dict[str, Any], more: Responses) -> None:
+    """Add refusals to those of an operation; a status that is there already gets their examples."""
+    for status, response in more.items():
+        known = responses.setdefault(str(status), response)
+        for media_type, content in response["content"].items():
+            known["content"][media_type]["examples"].update(content["examples"])
