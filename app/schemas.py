@@ -1,6 +1,6 @@
-"""The wire contract, and nothing else: what clients send and what they get.
+"""The wire contract: the requests that clients send and the answers that they get.
 
-It needs neither torch nor the service's own state, so that a client can share it.
+It needs neither torch nor the service's state, so clients import it too.
 """
 
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from model.intervals import LEVELS
 from model.metadata import Metadata
 
 LARGEST_VALUE = 1e6
-"""The largest magnitude of a value in a sequence, in the caller's units."""
+"""The largest magnitude of a value in a sequence, in the caller's unit."""
 
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
 
@@ -21,7 +21,7 @@ FinishReason = Literal["length", "diverged"]
 
 _SINE = [0.0, 0.3090, 0.5878, 0.8090, 0.9511, 1.0, 0.9511, 0.8090, 0.5878, 0.3090]
 _EXAMPLE = [*_SINE, *(0.0 - value for value in _SINE), *_SINE]
-"""A period and a half of a sine of 20 samples a period."""
+"""One and a half periods of a sine, with 20 samples a period."""
 
 
 class _Message(BaseModel):
@@ -29,65 +29,67 @@ class _Message(BaseModel):
 
 
 class PredictRequest(_Message):
-    """Values observed so far."""
+    """A sequence of observed values."""
 
     sequence: Annotated[list[Value], FailFast()] = Field(min_length=1, examples=[_EXAMPLE])
-    """The values so far, oldest first, evenly spaced in time, in any unit. With `state`, those that came since."""
+    """The values so far, oldest first, evenly spaced in time, in any unit. With `state`, only the values since then."""
 
     state: str | None = Field(default=None, strict=True, examples=[None])
-    """A state token of an earlier answer, to go on from there; its scale stays."""
+    """A state token of an earlier answer. The sequence continues from there, with the same scale."""
 
     return_state: bool = Field(default=False, strict=True, examples=[False])
-    """Also answer with a state token to go on from."""
+    """Also answer with a state token, from which a later request can continue."""
 
     timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0, examples=[5])
-    """Give up after this many seconds, if the service does not sooner."""
+    """Cancel the request after this many seconds. The service's own limit may be shorter."""
 
     level: list[Level] | None = Field(default=None, min_length=1, max_length=99, examples=[[80, 95]])
-    """Also answer with prediction intervals of these levels, in per cent."""
+    """Also answer with prediction intervals of these levels, in percent."""
 
     model: str | None = Field(default=None, strict=True, examples=[None])
-    """The name of the model to ask, where several are served (`GET /models`); the default, unless given."""
+    """The name of a served model (`GET /models`). Without it, the default model answers."""
 
 
 class GenerateRequest(PredictRequest):
-    """Values observed so far, and how many to continue them by."""
+    """A sequence of observed values, and the number of values to generate."""
 
     sequence: Annotated[list[Value], FailFast()] = Field(examples=[_EXAMPLE])
-    """The values so far, oldest first, evenly spaced in time, in any unit: at least one. With `state`, those that came
-    since, which may be none."""
+    """The values so far, oldest first, evenly spaced in time, in any unit: at least one. With `state`, only the values
+    since then, if there are any."""
 
     steps: int = Field(strict=True, ge=1, examples=[20])
-    """How many values to generate."""
+    """The number of values to generate."""
 
 
 class _Response(_Message):
     intervals: dict[str, list[float]] | None = Field(
         default=None, examples=[{"lo-95": [0.5861], "lo-80": [0.5870], "hi-80": [0.5886], "hi-95": [0.5895]}]
     )
-    """Only where `level` was given: the lower and upper ends of each level's interval, one for each value, in the unit
-    of the sequence. Each holds the truth as often as its level says on sequences like those of `GET /model`."""
+    """Only with `level`: the lower and upper ends of each level's interval, one for each value, in the unit of the
+    sequence. On sequences like those that `GET /model` describes, an interval holds the true value as often as its
+    level says."""
 
     state: str | None = None
-    """Only where `return_state` was given: what the model remembers, as an opaque token. From `/predict` it is of the
-    values that were observed, from `/generate` of the rollout too; none where that is not finite."""
+    """Only with `return_state`: the model's memory as an opaque token. From `/predict`, it covers the observed values;
+    from `/generate`, the rollout too. It is null if the memory is not finite."""
 
 
 class PredictResponse(_Response):
-    """The value that follows."""
+    """The value that follows a sequence."""
 
     prediction: float = Field(examples=[0.5878])
     """The next value, in the unit of the sequence."""
 
 
 class GenerateResponse(_Response):
-    """The values that follow."""
+    """The values that follow a sequence."""
 
     values: list[float] = Field(examples=[[0.5878, 0.8090, 0.9511]])
-    """The next values, in the unit of the sequence. The first is what `/predict` answers."""
+    """The next values, in the unit of the sequence. The first one equals the prediction of `/predict`."""
 
     finish_reason: FinishReason
-    """`length`: all steps are there. `diverged`: the rollout stopped being finite, and ends before that."""
+    """`length`: the answer holds all steps. `diverged`: the rollout stopped being finite, and the answer ends before
+    that step."""
 
 
 class StreamedValues(_Message):
@@ -98,56 +100,56 @@ class StreamedValues(_Message):
 
 
 class StreamEnd(_Message):
-    """The data of the event `done`, the last one. In its place, `error` holds a problem."""
+    """The data of the event `done`, which ends a stream. A failed stream ends with `error` and a problem instead."""
 
     finish_reason: FinishReason
     state: str | None = None
 
 
 class ModelInfo(Metadata):
-    """The model that is being served."""
+    """A served model."""
 
     digest: str
     """sha256 of the artifact, hexadecimal."""
 
     runtime: str
-    """What executes the model."""
+    """The engine that executes the model."""
 
     runtime_reason: str
-    """Why it is this runtime; where the fast one could not be had, what prevented it."""
+    """The reason for this runtime. If the fast one cannot be used, it says why."""
 
     device: str
-    """Where it is executed."""
+    """The device that executes the model."""
 
 
 class ModelList(_Message):
-    """The models that are being served."""
+    """The served models."""
 
     default: str
-    """The name of the one that answers requests which name none."""
+    """The name of the model that answers requests without a model's name."""
 
     models: list[ModelInfo]
-    """All of them, the default first."""
+    """All models, the default first."""
 
 
 class Health(_Message):
-    """The status code is the answer; this is for people."""
+    """The health of the service, for people. Programs read the status code."""
 
     status: str
 
 
 class FieldError(_Message):
-    """One thing that is wrong with a request."""
+    """One error in a request."""
 
     pointer: str = Field(examples=["/sequence/2"])
-    """Where in the body, as a JSON Pointer (RFC 6901); empty for the body as a whole."""
+    """The place in the body, as a JSON Pointer (RFC 6901). It is empty for the body as a whole."""
 
     detail: str = Field(examples=["input should be a valid number"])
-    """What is allowed there."""
+    """A description of the allowed input."""
 
 
 class ProblemDetails(_Message):
-    """Why a request was refused (RFC 9457)."""
+    """The reason why a request was refused, as problem details (RFC 9457)."""
 
     type: str = "about:blank"
     title: str = Field(examples=["Unprocessable Content"])
@@ -155,10 +157,10 @@ class ProblemDetails(_Message):
 
     status: int = Field(examples=[422])
     detail: str = Field(examples=["/sequence/2: input should be a valid number"])
-    """What was wrong and what is allowed. It never repeats what was sent."""
+    """The error, and what is allowed instead. It never repeats the input."""
 
     errors: list[FieldError] | None = None
-    """For 422: each thing that is wrong."""
+    """With status 422: each error in the request."""
 
 
 class InferenceError(BaseModel):
@@ -170,7 +172,7 @@ class InferenceError(BaseModel):
 
 
 def limited(max_sequence: int, max_steps: int) -> tuple[type[PredictRequest], type[GenerateRequest]]:
-    """The two requests with a server's own limits, which validation and the OpenAPI document then both know."""
+    """The two requests with the limits of a server, for validation and for the OpenAPI document."""
     sequence: Any = Annotated[list[Value], FailFast(), Field(max_length=max_sequence)]
     steps: Any = Annotated[int, Field(le=max_steps)]
     fields = GenerateRequest.model_fields
