@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import problems
@@ -29,6 +30,7 @@ from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.open_inference import routes as open_inference
 from app.open_inference.inference import inference, model_at
 from app.open_inference.schemas import InferRequest
+from app.open_inference.tensors import LENGTH_HEADER
 from app.server.balancing import ConnectionBalancer
 from app.server.http import Edge
 from app.server.inline import InlineResponder
@@ -135,3 +137,20 @@ def handler(this: Service, path: str) -> Handler | None:
     if served is None:
         return None
     return lambda headers, body, gone: inference(this.settings).respond(headers, body, served, gone)
+
+
+def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Put answers for the pages of other origins around `app`, if `settings` name them.
+
+    This layer is outside the keys, because a browser's preflight request carries none. The service never reads cookies,
+    so a page cannot act with its visitor's rights, and `*` is safe with keys.
+    """
+    if settings.cors_origins is None:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.cors_origins.split(","),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "X-Request-Id", "traceparent", LENGTH_HEADER],
+        expose_headers=["Retry-After", "X-Request-Id", "X-Model-Version", LENGTH_HEADER],
+    )

@@ -132,8 +132,8 @@ class Settings(BaseSettings):
     """`SINE_LOG_FORMAT` chooses the form of the log lines. `auto` takes text on a terminal and JSON everywhere else."""
 
     tracing: bool = False
-    """`SINE_TRACING` exports OpenTelemetry traces as the OTEL_* variables say. It needs the extra `telemetry`, and turns
-    the hot path off."""
+    """`SINE_TRACING` exports OpenTelemetry traces as the OTEL_* variables say. It needs the extra `telemetry`, and
+    turns the hot path off."""
 
     @field_validator("api_keys", "admin_keys")
     @classmethod

@@ -38,6 +38,7 @@ from app.open_inference.descriptions import (
 )
 from app.open_inference.inference import Inference
 from app.open_inference.schemas import EXTENSIONS, INPUT, OUTPUT, VERSION, InferResponse
+from app.open_inference.statistics import statistics_of
 from app.open_inference.tensors import LENGTH_HEADER
 from app.schemas import FieldError
 
@@ -136,7 +137,7 @@ def _of_server() -> APIRouter:
     )
     async def repository_index(repository: CurrentRepository) -> list[RepositoryEntry]:
         """The answer names each model and its version. Every model in the list is ready."""
-        return [RepositoryEntry(name=served.info.name, version=VERSION, state="READY", reason="") for served in models]
+        return [RepositoryEntry(name=each.info.name, version=VERSION, state="READY", reason="") for each in repository]
 
     return routes
 

@@ -19,8 +19,8 @@ import pytest
 from app.api.guard import is_admin
 from app.keys import line, new_key
 from app.main import create_service
-from app.server.shedding import MOST
-from app.server.timeouts import HEAD_BYTES
+from app.server.http import HEAD_BYTES
+from app.server.shedding import MAX_TAKEN
 from app.settings import Settings
 from tests.artifacts import make_small_artifact
 from tests.integration.wire import Answer, accepted, answers, connected, post, stopped
@@ -214,7 +214,7 @@ def rate_exceeded(place: Place, operation: Operation) -> Answer:
 
 def overloaded(place: Place, operation: Operation) -> Answer:
     """The server sheds a POST request that arrives together with more requests than a turn of its event loop takes."""
-    more = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n" * (2 * MOST // 16)
+    more = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n" * (2 * MAX_TAKEN // 16)
     with accepted(place.server, 17) as (last, *others):
         with stopped(place.server):
             for client in others:
