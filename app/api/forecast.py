@@ -38,7 +38,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     }
 }
 
-_AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+_UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Headers of a stream. They keep browsers and nginx from buffering it."""
 
 
@@ -120,7 +120,7 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         asked, served = generate_endpoint.asked(request.headers.get("content-type", ""), body, repository)
         events = stream(asked, served)
         # Make the first event before the response begins: a refusal then has its own status.
-        response = _EventStream(_formatted(await anext(events), events), headers=_AS_IT_COMES)
+        response = _EventStream(_formatted(await anext(events), events), headers=_UNBUFFERED)
         response.raw_headers.append(served.version)
         return response
 

@@ -1,4 +1,4 @@
-"""GET /: a page to try the service with. Its files are in `app/static/`, and nothing of it comes from elsewhere."""
+"""GET /: a page to try the service. All of its files are in `app/static/`."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Response
 FOLDER = Path(__file__).parents[1] / "static"
 
 _HEADERS = {
-    # The page's own files and requests to this service, and nothing else: no inline code, no form, no frame.
+    # Allow the page's own files and requests to this service only: no inline code, no form, no frame.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Asked for again each time, and answered 304 by their ETag: after an update nobody sees half of the old page.
+    # Browsers ask again each time, and the ETag gives them a 304. After an update, nobody sees half of the old page.
     "Cache-Control": "no-cache",
 }
 
@@ -22,5 +22,5 @@ def _add_headers(response: Response) -> None:
 
 
 routes = APIRouter(dependencies=[Depends(_add_headers)])
-# Looked at after every other route.
+# FastAPI tries the page after every other route.
 routes.frontend("/", directory=FOLDER, fallback=None)
