@@ -1,17 +1,20 @@
-"""Metrics that cost an addition and are right across workers (`kinds.py` has them); prometheus_client writes them.
+"""Metrics that cost an addition and are right across workers. prometheus_client writes them as text.
 
-Each worker has its numbers where all workers can read them (`numbers.py`), and whichever is asked tells those of all.
+Each worker counts (`app/telemetry/instruments.py`) in numbers that all workers can read
+(`app/shared_memory/values.py`), and the worker that is asked shows the sum over all of them. All workers run the same
+code, so a number has the same place in each of them.
 
-prometheus_client can do that too, but each of its changes takes a lock and packs two numbers and a key's place, four
-times a request: 4 µs, as much as the network itself (`python -m benchmarks.layers` has today's cost).
-
-All workers run the same code, so a number has the same place in each of them.
+prometheus_client has a mode for several processes too. Each of its changes takes a lock and packs two numbers and the
+place of a key, four times a request: 4 µs, as much as the network itself. `python -m benchmarks.layers` has the cost of
+this one.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -29,111 +32,90 @@ from app.shared_memory.values import PLACES, Numbers, SharedValues
 from app.telemetry.instruments import Counter, Gauge, Histogram, Info
 
 _MODELS = 64
-"""Names that models may have had in the life of the service."""
+"""How many names models may have in the life of the service."""
 
 Labels = tuple[str, ...]
 
+Samples = Callable[[Numbers, Numbers], Iterable[tuple[Any, ...]]]
+"""The samples of a metric, as the `add_metric` of its family takes them. They are made from the sums of the numbers of
+all workers that there ever were, and of the workers that are alive."""
+
 
 class Registry(Collector):
-    """What one worker counts; `expose` gives the sum over all."""
+    """The metrics of one worker; `expose` shows the sum over all workers."""
 
     def __init__(self, folder: Path | None) -> None:
-        """`folder` is what the workers share; None for a process that is alone."""
+        """`folder` is shared by the workers; None is for a process that is alone."""
         self._shared = SharedValues(folder)
         self._models = Numbering(None if folder is None or self._shared.is_alone else folder / "models", _MODELS)
-        self._numbers = self._shared.own
         self._taken = 0
-        self._families: list[Callable[[Numbers, Numbers], Metric]] = []
+        self._families: list[tuple[Callable[[], Any], Samples]] = []
         self._exposed = CollectorRegistry()
         self._exposed.register(self)
 
     def counter(self, name: str, text: str, **labels: Iterable[str]) -> dict[Labels, Counter]:
         """A counter for each combination of the labels' values. Those that are still 0 are not shown."""
-        children = self._children(1, labels)
-
-        def family(ever: Numbers, now: Numbers) -> Metric:
-            shown = CounterMetricFamily(name, text, labels=list(labels))
-            for values, place in children.items():
-                if ever[place] or not labels:
-                    shown.add_metric(values, ever[place])
-            return shown
-
-        self._families.append(family)
-        return {values: Counter(self._numbers, place) for values, place in children.items()}
+        places = self._places(1, labels)
+        self._show(
+            partial(CounterMetricFamily, name, text, labels=[*labels]),
+            lambda ever, now: ((v, ever[place]) for v, place in places.items() if ever[place] or not labels),
+        )
+        return self._counters(places)
 
     def counter_by_model(self, name: str, text: str, **labels: Iterable[str]) -> Callable[[str], dict[Labels, Counter]]:
-        """The same for each model: a function of its name. Its label `model` comes first."""
-        children = self._children(1, {"number": map(str, range(_MODELS)), **labels})
-
-        def family(ever: Numbers, now: Numbers) -> Metric:
-            shown = CounterMetricFamily(name, text, labels=["model", *labels])
-            models = self._models.known()
-            for (number, *values), place in children.items():
-                if ever[place]:
-                    shown.add_metric([models[int(number)], *values], ever[place])
-            return shown
-
-        def of(model: str) -> dict[Labels, Counter]:
-            number = str(self._models.number(model))
-            return {
-                tuple(values): Counter(self._numbers, place)
-                for (of, *values), place in children.items()
-                if of == number
-            }
-
-        self._families.append(family)
-        return of
+        """The same for each model: a function of the model's name. The label `model` comes first."""
+        labels = {label: [*values] for label, values in labels.items()}
+        places_of = [self._places(1, labels) for _ in range(_MODELS)]
+        self._show(
+            partial(CounterMetricFamily, name, text, labels=["model", *labels]),
+            lambda ever, now: (
+                ((model, *v), ever[place])
+                for model, places in zip(self._models.known(), places_of, strict=False)
+                for v, place in places.items()
+                if ever[place]
+            ),
+        )
+        return lambda model: self._counters(places_of[self._models.number(model)])
 
     def gauge(self, name: str, text: str) -> Gauge:
         """A gauge without labels."""
-        place = self._children(1, {})[()]
-        self._numbers[place] = 0.0  # what a worker that has died held is gone with it
-
-        def family(ever: Numbers, now: Numbers) -> Metric:
-            return GaugeMetricFamily(name, text, value=now[place])
-
-        self._families.append(family)
-        return Gauge(self._numbers, place)
+        place = self._places(1, {})[()]
+        self._shared.own[place] = 0.0  # a worker that died may have left its value in this file
+        self._show(partial(GaugeMetricFamily, name, text, labels=()), lambda ever, now: [((), now[place])])
+        return Gauge(self._shared.own, place)
 
     def histogram(
         self, name: str, text: str, bounds: Sequence[float], **labels: Iterable[str]
     ) -> dict[Labels, Histogram]:
         """A histogram for each combination of the labels' values. Those that are still empty are not shown."""
-        children = self._children(len(bounds) + 2, labels)
+        places = self._places(len(bounds) + 2, labels)
+        les = [*map(floatToGoString, (*bounds, math.inf))]
 
-        def family(ever: Numbers, now: Numbers) -> Metric:
-            shown = HistogramMetricFamily(name, text, labels=list(labels))
-            for values, place in children.items():
-                upto = ever[place : place + len(bounds) + 1].cumsum()
-                if upto[-1] or not labels:
-                    buckets = list(zip(map(floatToGoString, [*bounds, math.inf]), upto, strict=True))
-                    shown.add_metric(values, buckets, ever[place + len(bounds) + 1])
-            return shown
+        def samples(ever: Numbers, now: Numbers) -> Iterator[tuple[Any, ...]]:
+            for values, place in places.items():
+                counts = ever[place : place + len(les)].cumsum()
+                if counts[-1] or not labels:
+                    yield values, [*zip(les, counts, strict=True)], ever[place + len(les)]
 
-        self._families.append(family)
-        return {values: Histogram(self._numbers, place, bounds) for values, place in children.items()}
-
-    def totals(self) -> Callable[[Counter], float]:
-        """What each counter has come to by now, over all workers that there ever were: a function of the counter."""
-        ever, _ = self._shared.sums()
-        return lambda counter: float(ever[counter.place])
-
-    def other_workers(self, gauge: Gauge) -> list[float]:
-        """What a gauge is in each other worker, in about a microsecond."""
-        return self._shared.other_workers(gauge.place)
+        self._show(partial(HistogramMetricFamily, name, text, labels=[*labels]), samples)
+        return {values: Histogram(self._shared.own, place, bounds) for values, place in places.items()}
 
     def info(self, name: str, text: str) -> Info:
         """Labels that are set later."""
         info = Info()
-
-        def family(ever: Numbers, now: Numbers) -> Metric:
-            shown = InfoMetricFamily(name, text, labels=())
-            for labels in info.labels:
-                shown.add_metric((), labels)
-            return shown
-
-        self._families.append(family)
+        self._show(
+            partial(InfoMetricFamily, name, text, labels=()), lambda ever, now: [((), each) for each in info.labels]
+        )
         return info
+
+    def totals(self) -> Callable[[Counter], float]:
+        """A function that gives the value of a counter, summed over all workers that there ever were."""
+        ever, _ = self._shared.sums()
+        return lambda counter: float(ever[counter.place])
+
+    def other_workers(self, gauge: Gauge) -> list[float]:
+        """The value of a gauge in each other worker. It takes about a microsecond."""
+        return self._shared.other_workers(gauge.place)
 
     def expose(self) -> bytes:
         """The metrics of all workers in the Prometheus text format."""
@@ -142,15 +124,23 @@ class Registry(Collector):
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client.registry.Collector`."""
         ever, now = self._shared.sums()
-        for family in self._families:
-            yield family(ever, now)
+        for new, samples in self._families:
+            family = new()
+            for sample in samples(ever, now):
+                family.add_metric(*sample)
+            yield family
 
-    def _children(self, places: int, labels: dict[str, Iterable[str]]) -> dict[Labels, int]:
-        """The first of so many places for each combination of the labels' values."""
-        children = {}
-        for values in itertools.product(*labels.values()):
-            children[values] = self._taken
-            self._taken += places
+    def _show(self, new: Callable[[], Any], samples: Samples) -> None:
+        """Expose a metric: `new` makes its family, without samples."""
+        self._families.append((new, samples))
+
+    def _counters(self, places: dict[Labels, int]) -> dict[Labels, Counter]:
+        return {values: Counter(self._shared.own, place) for values, place in places.items()}
+
+    def _places(self, size: int, labels: dict[str, Iterable[str]]) -> dict[Labels, int]:
+        """The first of `size` places for each combination of the labels' values."""
+        combinations = [*itertools.product(*labels.values())]
+        first, self._taken = self._taken, self._taken + size * len(combinations)
         if self._taken > PLACES:
             raise ValueError(f"{self._taken} numbers are more than the {PLACES} that a worker has room for")
-        return children
+        return {values: first + size * number for number, values in enumerate(combinations)}
