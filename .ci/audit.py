@@ -1,9 +1,8 @@
-"""Whether a known vulnerability is in one of the versions that constraints.txt pins, as OSV knows them: pip-audit asks.
+"""Audits the versions that constraints.txt pins: pip-audit asks OSV for known vulnerabilities.
 
-Where OSV cannot be reached, nothing is known, and this says so and ends with 0: a machine without the internet can
-lint. Where it can be reached, what pip-audit says is the verdict: a finding, or a failure of its own, ends with 1. The
-two are told apart before, by asking OSV for anything at all, because a failed audit and a found hole look alike in
-pip-audit's status.
+If OSV cannot be reached, the script says so and ends with status 0, so that a machine without the internet can lint. If
+it can be reached, pip-audit decides: a vulnerability ends with 1, and so does a failure of the audit. The script asks
+OSV for anything first, because pip-audit's status does not tell a failure from a vulnerability.
 """
 
 import subprocess
@@ -18,13 +17,13 @@ TIMEOUT_S = 5
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 
 ACCEPTED: dict[str, str] = {}
-"""Findings that are none here, by their id, and why."""
+"""`ACCEPTED` maps the id of each finding that does not apply here to the reason."""
 
 
 def reachable(url: str) -> bool:
-    """Whether anything answers there, whatever it says; through a proxy where the environment names one."""
+    """Tell whether a server answers there, with any status. The request uses a proxy that the environment names."""
     try:
-        urlopen(url, timeout=TIMEOUT_S).close()  # noqa: S310 - always https, or what a test gives
+        urlopen(url, timeout=TIMEOUT_S).close()  # noqa: S310 - always https, or an address that a test gives
     except HTTPError:
         return True
     except OSError:
@@ -33,20 +32,19 @@ def reachable(url: str) -> bool:
 
 
 def audit(url: str, pinned: Path) -> int:
-    """The status to end with."""
+    """Print the findings and return the status to end with, 0 or 1."""
     if not reachable(url):
         print(f"pip-audit: NOT AUDITED. {url} cannot be reached from here; run `make lint` where it can be.")
         return 0
-    # Every version is pinned, so pip has nothing to resolve. pip-audit's default, PyPI's own service, would pass over
-    # what an index mirror does not know.
-    # -s, because argparse takes what follows --service for the path of a project.
+    # Every version is pinned, so pip has nothing to resolve. pip-audit's default service, PyPI's, passes over packages
+    # that an index mirror does not know. The option is -s, because argparse takes the word after --service for a path.
     command = ["pip_audit", "--no-deps", "--disable-pip", "--progress-spinner", "off", "-s", "osv"]
     options = [*(f"--ignore-vuln={name}" for name in ACCEPTED), "--osv-url", url, "-r", str(pinned)]
     return min(1, subprocess.run([sys.executable, "-m", *command, *options]).returncode)  # noqa: S603 - the command above
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`arguments` may be another service's address, and another file."""
+    """Audit. `arguments` can be the address of another service, and then another file."""
     url, pinned = [*arguments, *(OSV, CONSTRAINTS)[len(arguments) :]]
     return audit(str(url), Path(pinned))
 
