@@ -15,6 +15,7 @@ NAMES = {"Dockerfile", "Makefile", ".dockerignore", ".gitattributes", ".editorco
 
 FOLDER = "|".join(map(re.escape, FOLDERS))
 PATH = re.compile(rf"(?<![\w./-])(?:{FOLDER})/[\w./*-]*\.[a-z0-9]+\b")
+NAME = re.compile(r"`([\w-]+\.(?:py|md|toml|yml|js))`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(rf"-m ((?:{'|'.join(PACKAGES)})(?:\.\w+)*)\b(?!/)")
 MODULE = re.compile(rf"[\"']((?:{'|'.join(PACKAGES)})(?:\.\w+)+(?::\w+)?)[\"']")
@@ -73,6 +74,12 @@ def test_every_path_that_is_named_exists() -> None:
     named = list(found(PATH))
     assert len(named) > 150
     assert [f"{file.relative_to(ROOT)}: {path[0]}" for file, path in named if not any(ROOT.glob(path[0]))] == []
+
+
+def test_every_file_that_is_named_without_a_folder_exists() -> None:
+    named, names = list(found(NAME)), {file.name for file in texts()}
+    assert len(named) > 20
+    assert [f"{file.relative_to(ROOT)}: {name[1]}" for file, name in named if name[1] not in names] == []
 
 
 def test_every_link_of_a_page_leads_to_a_file() -> None:
