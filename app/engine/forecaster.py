@@ -1,8 +1,8 @@
-"""Where a request runs: everything between a validated request and its values.
+"""The forecaster: everything between a validated request and its values.
 
-A request of little work is computed at once, on the event loop, where that is the runtime's cheapest way. Everything
-else is admitted (`app/engine/admission.py`) and goes through the scheduler, a chunk at a time, on the model's own
-thread (`app/engine/model_thread.py`).
+A request of little work is computed at once, on the event loop, where that is the cheapest way for the runtime. All
+other work is admitted (`app/engine/admission.py`) and goes through the scheduler, a chunk at a time, on the thread of
+the model (`app/engine/model_thread.py`).
 """
 
 import asyncio
@@ -23,40 +23,43 @@ from app.telemetry.metrics import Metrics
 from model.runtime.base import Runtime, State
 
 INLINE_S = 250e-6
-"""The longest that a forecast may hold the event loop: less than what it costs to hand it to another thread, whose end
-has to wake the loop, and to interleave it with what else waits there."""
+"""A forecast may hold the event loop for so many seconds. Handing it to another thread costs more: the end of the work
+there has to wake the loop, and the work has to be interleaved with what else waits there."""
 
 FIRST_PART, PART = 16, 256
-"""Values in the first part of a stream, and in the largest; each is twice the one before. The first are there soon,
-even where the next parts are made before they are sent; the largest, about 5 kB of JSON, are never long to wait for."""
+"""The first part of a stream has at most `FIRST_PART` values, each part at most twice as many as the one before, and no
+part more than `PART`. So the first values are there soon, even where later parts are computed before it is sent. `PART`
+values are about 5 kB of JSON, and never long to wait for."""
 
+Gone = Callable[[], Awaitable[object]]
+"""Returns when the client no longer waits for the answer."""
 
 Charge = Callable[[int], None]
 """Charges the current request for so many steps. Raises Problem if that is more than it may ask for."""
 
 Span = Callable[[int, int, int], AbstractContextManager[Callable[[bool], None]]]
-"""Observes a forecast of so many rows, of the length of the longest one, and of so many steps each. The context manager
-gives a function that is called at the end and told whether the forecast has diverged."""
+"""Observes a forecast. It takes the number of rows, the length of the longest row, and the steps for each row. The
+context manager gives a function that is called at the end and told whether the forecast has diverged."""
 
 _NO_SPAN = nullcontext[Callable[[bool], None]](lambda diverged: None)
 
 
 class Forecast(NamedTuple):
-    """The values of a rollout, in parts, and what it leaves behind."""
+    """The values of a rollout, in parts, and the states before and after it."""
 
     chunks: Sequence[npt.NDArray[np.float64]]
     diverged: bool
-    """The rollout stopped being finite, and ended before that."""
+    """Whether the rollout has ended early because its values stopped being finite."""
 
     observed: State | None = None
-    """The state after the sequence, before the rollout; None where nobody asked for states."""
+    """The state after the sequence, before the rollout. None where no state was asked for."""
 
     reached: State | None = None
-    """The state after the rollout, whose predictions it takes for values; None where nobody asked for states."""
+    """The state after the rollout, which takes its predictions for values. None where no state was asked for."""
 
 
 class Forecaster:
-    """Answers requests with one runtime. Belongs to one event loop."""
+    """Answers requests with one runtime. A forecaster belongs to one event loop."""
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ class Forecaster:
         charge: Charge | None = None,
         span: Span | None = None,
     ) -> None:
-        """`charge` is called before anything else is done for a request; `span` is around all that is done for it."""
+        """`charge` is called first for each request, within its `span`. None is for no such hook."""
         self.runtime = runtime
         self._charge, self._span = charge, span
         self._admission = Admission(runtime, limits, metrics.pending)
@@ -87,7 +90,7 @@ class Forecaster:
         sequence: Sequence[float],
         steps: int,
         timeout_s: float | None = None,
-        client_gone: Callable[[], Awaitable[object]] | None = None,
+        client_gone: Gone | None = None,
         state: State | None = None,
         keeps_state: bool = False,
     ) -> Forecast:
@@ -97,53 +100,39 @@ class Forecaster:
             sequence: all finite; at least one value where there is no `state`.
             steps: at least one.
             timeout_s: give up after this many seconds, if the service does not sooner.
-            client_gone: returns when nobody waits for the answer any more. Awaited only for work that takes long.
-            state: what the sequence goes on from, at the scale of that; None for the start.
+            client_gone: awaited only for work that takes long.
+            state: the sequence goes on from this state, at its scale; None is for the start of a sequence.
             keeps_state: whether the forecast's states are wanted.
 
         Raises:
-            Overloaded: too much work is waiting, or it could not be done in time.
+            Overloaded: too much work is waiting, or the forecast could not be done in time.
             DeadlineExceeded: it was not done in time.
-            ClientGone: nobody waits for it any more.
+            ClientGone: the client no longer waits for it.
         """
-        if self._span is None:  # not a context manager that does nothing: a small forecast would notice its cost
-            return await self._forecast(sequence, steps, timeout_s, client_gone, state, keeps_state)
-        with self._span(1, len(sequence), steps) as ended:
-            forecast = await self._forecast(sequence, steps, timeout_s, client_gone, state, keeps_state)
-            ended(forecast.diverged)
-        return forecast
-
-    async def _forecast(
-        self,
-        sequence: Sequence[float],
-        steps: int,
-        timeout_s: float | None,
-        client_gone: Callable[[], Awaitable[object]] | None,
-        state: State | None,
-        keeps_state: bool,
-    ) -> Forecast:
         cost = len(sequence) + steps
-        if self._charge is not None:
-            self._charge(cost)
-        if cost <= self._inline_steps:
-            forecast = self._at_once(sequence, steps, state, keeps_state)
-        else:
-            self._admission.check(cost, self._admission.timeout_s(timeout_s))
-            with self._counting_given_up():
-                forecast = await self._queued(sequence, steps, timeout_s, client_gone, state, keeps_state)
-        self._count_end(forecast)
-        return forecast
+        with _NO_SPAN if self._span is None else self._span(1, len(sequence), steps) as ended:
+            if self._charge is not None:
+                self._charge(cost)
+            if cost <= self._inline_steps:
+                forecast = self._at_once(sequence, steps, state, keeps_state)
+            else:
+                self._admission.check(cost, self._admission.timeout_s(timeout_s))
+                with self._counting_given_up():
+                    forecast = await self._queued(sequence, steps, timeout_s, client_gone, state, keeps_state)
+            self._count_end(forecast)
+            ended(forecast.diverged)
+            return forecast
 
     async def stream(
         self, sequence: Sequence[float], steps: int, timeout_s: float | None = None, state: State | None = None
     ) -> AsyncGenerator[Forecast]:
-        """The same values in parts. Each is computed when it is asked for, so a slow reader slows only itself.
+        """The same values in parts. Each part is computed when it is asked for, so a slow reader slows only itself.
 
-        Charged and admitted, or refused, as a whole, when the first part is asked for; `timeout_s` is for each part.
-        For the rest see `forecast`.
+        The whole is charged, and admitted or refused, when the first part is asked for; `timeout_s` is for each part.
+        `forecast` has the other arguments and the errors.
         """
+        cost = len(sequence) + steps
         with _NO_SPAN if self._span is None else self._span(1, len(sequence), steps) as ended:
-            cost = len(sequence) + steps
             if self._charge is not None:
                 self._charge(cost)
             self._admission.check(cost, self._admission.timeout_s(timeout_s))
@@ -166,11 +155,11 @@ class Forecaster:
         rows: Sequence[Sequence[float]],
         steps: int,
         timeout_s: float | None = None,
-        client_gone: Callable[[], Awaitable[object]] | None = None,
+        client_gone: Gone | None = None,
     ) -> list[Forecast]:
-        """The forecast of each row, the same as `forecast` gives it. All of them are admitted, or none.
+        """The forecast of each row, the same as `forecast` gives it. All rows are admitted, or none.
 
-        Arguments and errors are those of `forecast`; there is at least one row.
+        There is at least one row. `forecast` has the other arguments and the errors.
         """
         if len(rows) == 1:
             return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
@@ -178,7 +167,7 @@ class Forecaster:
         cost = longest + steps
         with _NO_SPAN if self._span is None else self._span(len(rows), longest, steps) as ended:
             if self._charge is not None:
-                self._charge(sum(len(row) + steps for row in rows))
+                self._charge(sum(map(len, rows)) + len(rows) * steps)
             if cost * len(rows) <= self._inline_steps:
                 forecasts = [self._at_once(row, steps) for row in rows]
             else:
@@ -189,32 +178,24 @@ class Forecaster:
             for forecast in forecasts:
                 self._count_end(forecast)
             ended(any(forecast.diverged for forecast in forecasts))
-        return forecasts
+            return forecasts
 
     async def _admitted_batch(
-        self,
-        rows: Sequence[Sequence[float]],
-        steps: int,
-        cost: int,
-        timeout_s: float,
-        client_gone: Callable[[], Awaitable[object]] | None,
+        self, rows: Sequence[Sequence[float]], steps: int, cost: int, timeout_s: float, client_gone: Gone | None
     ) -> list[Forecast]:
-        jobs: list[Job] = []
-        work: asyncio.Future[Any]
         if cost <= self._inline_steps:
-            work = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // cost))
-        else:
-            jobs = [Job(row, steps, queued_s=time.perf_counter()) for row in rows]
-            # As jobs that had had a turn: otherwise the first turns of all of them would go before what is short.
-            last = not self._admission.is_short(cost * len(rows))
-            work = asyncio.gather(*(self._thread.submit(job, last) for job in jobs))
-        try:
+            turns = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // cost))
+            try:
+                await _first(turns, client_gone, timeout_s)
+            finally:
+                turns.cancel()
+            return turns.result()
+        jobs = [Job(row, steps, queued_s=time.perf_counter()) for row in rows]
+        # A long batch goes last: otherwise the first turns of all its rows would go before short work.
+        last = not self._admission.is_short(cost * len(rows))
+        with self._thread.working(jobs, last) as work:
             await _first(work, client_gone, timeout_s)
-            return [Forecast(job.chunks, job.diverged) for job in jobs] or work.result()
-        finally:
-            work.cancel()
-            for job in jobs:
-                self._thread.leave(job)
+        return [Forecast(job.chunks, job.diverged) for job in jobs]
 
     async def _in_turns(self, rows: Sequence[Sequence[float]], steps: int, rows_a_turn: int) -> list[Forecast]:
         """Rows of little work, on the event loop: to hand over each of them would cost more.
@@ -253,17 +234,14 @@ class Forecaster:
         sequence: Sequence[float],
         steps: int,
         timeout_s: float | None,
-        client_gone: Callable[[], Awaitable[object]] | None,
+        client_gone: Gone | None,
         state: State | None,
         keeps_state: bool,
     ) -> Forecast:
         """A forecast that has been admitted, on the model's thread."""
         job = Job(sequence, steps, state, keeps_state, queued_s=time.perf_counter())
-        with self._admission.pending(len(sequence) + steps):
-            try:
-                await _first(self._thread.submit(job), client_gone, self._admission.timeout_s(timeout_s))
-            finally:
-                self._thread.leave(job)
+        with self._admission.pending(len(sequence) + steps), self._thread.working([job]) as work:
+            await _first(work, client_gone, self._admission.timeout_s(timeout_s))
         return Forecast(job.chunks, job.diverged, job.observed, job.state)
 
     def _count_end(self, forecast: Forecast) -> None:
@@ -271,11 +249,16 @@ class Forecaster:
 
     @contextmanager
     def _counting_given_up(self, rollouts: int = 1) -> Iterator[None]:
-        """Count why so many that were admitted have no end of their own, if they have none."""
+        """Count so many admitted forecasts that have no end of their own, by the reason."""
         try:
             yield
         except BaseException as error:
-            self._ended[_given_up(error)].add(rollouts)
+            reason = "failed"
+            if isinstance(error, DeadlineExceeded):
+                reason = "deadline"
+            elif isinstance(error, ClientGone | GeneratorExit | asyncio.CancelledError):
+                reason = "client_gone"
+            self._ended[reason].add(rollouts)
             raise
 
     def close(self) -> None:
@@ -283,17 +266,8 @@ class Forecaster:
         self._thread.close()
 
 
-def _given_up(error: BaseException) -> str:
-    """Why a forecast that was admitted has no end of its own, for the metrics."""
-    if isinstance(error, DeadlineExceeded):
-        return "deadline"
-    return "client_gone" if isinstance(error, ClientGone | GeneratorExit | asyncio.CancelledError) else "failed"
-
-
-async def _first(
-    answer: asyncio.Future[Any], client_gone: Callable[[], Awaitable[object]] | None, timeout_s: float
-) -> None:
-    """Wait for the answer, or raise what came before it."""
+async def _first(answer: asyncio.Future[Any], client_gone: Gone | None, timeout_s: float) -> None:
+    """Wait for the answer. Raise ClientGone or DeadlineExceeded if the one or the other comes first."""
     gone = asyncio.ensure_future(client_gone()) if client_gone is not None else None
     try:
         awaited: set[asyncio.Future[Any]] = {answer} if gone is None else {answer, gone}

@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 from app.engine.admission import Admission
 from app.engine.scheduler import Job, Scheduler, advance
@@ -15,7 +18,7 @@ _MAX_BATCH = 64
 
 
 class ModelThread:
-    """Jobs go in, and are done when their future is. Belongs to one event loop."""
+    """Runs jobs. A thread belongs to one event loop."""
 
     def __init__(self, runtime: Runtime, admission: Admission, metrics: Metrics) -> None:
         self.runtime = runtime
@@ -28,19 +31,27 @@ class ModelThread:
         self._answers: dict[Job, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
 
-    def submit(self, job: Job, last: bool = False) -> asyncio.Future[None]:
-        """What is done when the job is. `last` puts it behind all others, as if it had had a turn."""
-        answer = self._answers[job] = asyncio.get_running_loop().create_future()
-        (self._scheduler.add_last if last else self._scheduler.add)(job)
+    @contextmanager
+    def working(self, jobs: Sequence[Job], last: bool = False) -> Iterator[asyncio.Future[Any]]:
+        """Queue jobs, and drop at the end those that are not done. The future is done when all of them are.
+
+        `last` queues them behind all other jobs, as if they had had a turn.
+        """
+        answers = [asyncio.get_running_loop().create_future() for _ in jobs]
+        self._answers.update(zip(jobs, answers, strict=True))
+        for job in jobs:
+            (self._scheduler.add_last if last else self._scheduler.add)(job)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return answer
-
-    def leave(self, job: Job) -> None:
-        """Nobody waits for the job any more, done or not."""
-        job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
-        del self._answers[job]
-        worked(job.encoded + job.produced)
+        work = answers[0] if len(answers) == 1 else asyncio.gather(*answers)
+        try:
+            yield work
+        finally:
+            work.cancel()
+            for job in jobs:
+                job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
+                del self._answers[job]
+                worked(job.encoded + job.produced)
 
     async def _run(self) -> None:
         """Work until the queue is empty."""
