@@ -200,4 +200,4 @@ def _of_model(inference: Inference) -> APIRouter:
 
 
 def _statistics(models: Iterable[ServedModel]) -> Statistics:
-    return Statistics(model_stats=[statistics_of(served.info.name, served.inference.totals()) for served in models])
+    return Statistics(model_stats=[statistics_of(served.info.name, served.inference) for served in models])

@@ -1,22 +1,23 @@
-"""The statistics of the Open Inference Protocol, made of what the service counts (`app/telemetry/inference.py`)."""
+"""The statistics of the Open Inference Protocol, made from the service's counters (`app/telemetry/inference.py`)."""
 
 from app.open_inference.descriptions import Duration, InferenceStatistics, ModelStatistics
 from app.open_inference.schemas import VERSION
-from app.telemetry.inference import Totals
+from app.telemetry.inference import InferenceCounters
 
 
-def statistics_of(model: str, totals: Totals) -> ModelStatistics:
-    """The message about the model of this name."""
-    success, fail = totals.requests["success"], totals.requests["fail"]
+def statistics_of(model: str, counters: InferenceCounters) -> ModelStatistics:
+    """The statistics of the model of this name, over all workers."""
+    total = counters.totals()
+    success, fail = (int(total(counters.requests[outcome,])) for outcome in ("success", "fail"))
 
     def duration(part: str, count: int) -> Duration:
-        return Duration(count=count, ns=round(totals.seconds[part] * 1e9))
+        return Duration(count=count, ns=round(total(counters.seconds[part,]) * 1e9))
 
     nothing = Duration(count=0, ns=0)
     return ModelStatistics(
         name=model,
         version=VERSION,
-        inference_count=totals.sequences,
+        inference_count=int(total(counters.sequences)),
         execution_count=success,
         inference_stats=InferenceStatistics(
             success=duration("success", success),

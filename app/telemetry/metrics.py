@@ -107,7 +107,7 @@ class Metrics:
         self.stages = {stage: Stage(steps[stage,], busy[stage,]) for stage in _STAGES}
         self.ended = {reason: rollouts[reason,] for reason in ends}
         self.inference_of: Callable[[str], InferenceCounters] = lambda model: InferenceCounters(
-            made, asked(model), spent(model), sequences(model)[()]
+            asked(model), spent(model), sequences(model)[()], made.totals
         )
 
     def turned_away(self, path: str) -> None:
