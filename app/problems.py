@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from app.errors import Exhausted, Failed, InvalidRequest, Problem
 from app.schemas import FieldError, InferenceError, ProblemDetails
-from app.telemetry.context import refused
+from app.telemetry.context import note_refusal
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def _unexpected(error: Exception) -> Problem:
 
 def problem_response(problem: Problem, path: str = "") -> Response:
     """The response for a refusal, in the form that `path` has for it. Metrics count the refusal."""
-    refused(problem.reason)
+    note_refusal(problem.reason)
     return _response(problem, path)
 
 

@@ -13,7 +13,7 @@ from app.errors import Unauthorized
 from app.keys import Keys
 from app.problems import problem_response
 from app.settings import Settings
-from app.telemetry.context import admitted
+from app.telemetry.context import note_owner
 
 OPEN = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json"})
 
@@ -49,7 +49,7 @@ class Guard:
             owner = keys.owner(key)
             if not owner:
                 return await problem_response(Unauthorized(), path)(scope, receive, send)
-            admitted(owner)
+            note_owner(owner)
             if scope["type"] == "websocket":
                 receive = _while_known(keys, key, receive, send)
         await self.app(scope, receive, send)

@@ -18,7 +18,7 @@ from app.engine.admission import Admission, Limits
 from app.engine.model_thread import ModelThread
 from app.engine.scheduler import Job, finite_part
 from app.errors import ClientGone, DeadlineExceeded
-from app.telemetry.context import worked
+from app.telemetry.context import count_work
 from app.telemetry.metrics import Metrics
 from model.runtime.base import Runtime, State
 
@@ -226,7 +226,7 @@ class Forecaster:
             forecast = Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
         cost = len(sequence) + steps
         self._inline.ran(cost, time.perf_counter() - began)
-        worked(cost)
+        count_work(cost)
         return forecast
 
     async def _queued(

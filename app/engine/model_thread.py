@@ -9,7 +9,7 @@ from typing import Any
 
 from app.engine.admission import Admission
 from app.engine.scheduler import Job, Scheduler, advance
-from app.telemetry.context import worked
+from app.telemetry.context import count_work
 from app.telemetry.metrics import Metrics
 from model.runtime.base import Runtime
 
@@ -51,7 +51,7 @@ class ModelThread:
             for job in jobs:
                 job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
                 del self._answers[job]
-                worked(job.encoded + job.produced)
+                count_work(job.encoded + job.produced)
 
     async def _run(self) -> None:
         """Work until the queue is empty."""

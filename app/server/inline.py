@@ -14,7 +14,7 @@ from app.engine.serving import Serving
 from app.errors import ClientGone
 from app.problems import problem_of, problem_response
 from app.server.responses import STATUS_LINES, header_lines
-from app.telemetry.context import leave
+from app.telemetry.context import clear
 from app.telemetry.middleware import Recorder
 
 Headers = list[tuple[bytes, bytes]]
@@ -77,7 +77,7 @@ class InlineResponder:
             problem = problem_response(problem_of(error, f"POST {endpoint.path}"))
             content, own, context.status = bytes(problem.body), problem.raw_headers, problem.status_code
         finally:
-            leave()
+            clear()
         if defaults is not self._defaults:  # uvicorn makes a new list of them once a second
             self._defaults, self._default_lines = defaults, header_lines(defaults)
         lines = self._default_lines + header_lines(own)
@@ -88,6 +88,6 @@ class InlineResponder:
     def record_gone(self, url: bytes, headers: Headers, began_s: float) -> None:
         """Record a request whose client left before its body was complete. The arguments are those of `answer`."""
         context = self._recorder.begin(self._endpoints[url].path, headers)
-        leave()
+        clear()
         context.began_s, context.status, context.reason = began_s, ClientGone.status, ClientGone.reason
         self._recorder.finish(context)

@@ -73,24 +73,24 @@ current = _current.get
 """The observation of the request that is being answered; None outside of one."""
 
 
-def leave() -> None:
+def clear() -> None:
     """There is no current request any more."""
     _current.set(None)
 
 
-def worked(steps: int) -> None:
+def count_work(steps: int) -> None:
     """These steps were executed for the current request, if there is one."""
     if (context := _current.get()) is not None:
         context.work += steps
 
 
-def refused(reason: str) -> None:
+def note_refusal(reason: str) -> None:
     """The current request, if there is one, was refused."""
     if (context := _current.get()) is not None:
         context.reason = reason
 
 
-def admitted(owner: bytes) -> None:
+def note_owner(owner: bytes) -> None:
     """The current request, if there is one, has the key of this owner."""
     if (context := _current.get()) is not None:
         context.owner = owner

@@ -29,7 +29,7 @@ class Recorder:
     def begin(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
         """Begin the record of a request that is answered without an application. Its route has no parameters.
 
-        `finish` ends the record. Before anything else is done, `leave` has to be called.
+        `finish` ends the record. Before anything else is done, `clear` has to be called.
         """
         return RequestContext(self.metrics.routes[path], headers)
 

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.errors import NotReady
 from app.problems import problem_response
-from app.telemetry.context import current, worked
+from app.telemetry.context import count_work, current
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import Recorder, RecordingMiddleware
 from tests.metrics import total
@@ -109,11 +109,11 @@ async def test_what_is_done_for_a_request_finds_it_also_in_tasks_of_its_own() ->
 
     async def work(scope: Scope, receive: Receive, send: Send) -> None:
         async def later() -> None:
-            worked(5)
+            count_work(5)
             found.append(current())
 
         await asyncio.create_task(later())
-        worked(2)
+        count_work(2)
         found.append(current())
         await answer(scope, receive, send)
 
