@@ -1,1 +1,1 @@
-"""Where a request runs: the models in service, admission, the scheduler, and the model's thread."""
+"""Where a request runs: the served models, admission, the scheduler, and the thread of a model."""

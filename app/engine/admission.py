@@ -1,11 +1,11 @@
-"""What work is admitted: all that can be done soon and in time beside what is waiting, and no more.
+"""Admission: a request is taken if it can be done soon and in time beside the work that waits, and refused otherwise.
 
-The cost of a request is known on arrival: `len(sequence) + steps` steps of the network, for each row of a batch. What a
-step costs is measured when the model is loaded, and again under every load.
+The cost of a request is known on arrival: `len(sequence) + steps` steps of the network, for each row of a batch. The
+duration of a step is measured when the model is loaded, and again under every load.
 
-Jobs take turns, so one of c steps waits for at most c steps of each of the others: that, and not all that is waiting,
-is what stands before it. So a few long rollouts are nothing to a short request. And a request may have
-`OWN_COST_FACTOR` times its own cost before it, however much that is, so many short ones are nothing to a long one.
+Jobs take turns, so a job of c steps waits for at most c steps of each other job. Admission counts only these as queued
+ahead of it, so a few long rollouts hardly delay a short request. A request may always have `OWN_COST_FACTOR` times its
+own cost queued ahead, so many short requests hardly delay a long one.
 """
 
 import math
@@ -20,65 +20,65 @@ from app.telemetry.instruments import Gauge
 from model.runtime.base import Runtime
 
 CHUNK_S = 1e-3
-"""How long the model's thread works on one batch before it looks for new and cancelled work."""
+"""Seconds that the model's thread works on one batch before it looks for new and cancelled work."""
 
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 16, 4096
 
 OWN_COST_FACTOR = 3
-"""How many times the work of a request, as long as that takes on an idle machine, may always stand before it."""
+"""Work queued ahead of a request is always accepted up to so many times the request's own cost on an idle machine."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is admitted."""
+    """The limits of admission."""
 
     max_pending_s: float
-    """Seconds of work that may stand before a request, beside `OWN_COST_FACTOR` times its own. With none, all are
-    admitted."""
+    """Seconds of work that may be queued ahead of a request, plus `OWN_COST_FACTOR` times the request's own cost. Where
+    nothing is queued, every request is admitted."""
 
     timeout_s: float
-    """Seconds after which a request is given up; a request may ask for less."""
+    """A request is given up after so many seconds. It may ask for fewer."""
 
 
 class Admission:
-    """The work that waits for one runtime, and the price of a step."""
+    """The work that waits for one runtime, and the duration of a step."""
 
     def __init__(self, runtime: Runtime, limits: Limits, pending: Gauge) -> None:
-        """`pending` shows the steps that wait."""
+        """`pending` is the metric of the steps that wait."""
         self.step_s = self._idle_step_s = _price(runtime)
-        """Seconds that a step takes: now, and where nothing else runs."""
+        """Seconds that a step takes: under the present load, and on an idle machine."""
 
         self.chunk_steps = min(max(int(CHUNK_S / self.step_s), _SMALLEST_CHUNK), _LARGEST_CHUNK)
-        """Steps of a single turn on the model's thread."""
+        """Steps that a job makes in one turn on the model's thread, at most."""
 
         self._limits = limits
         self._pending: Counter[int] = Counter()
-        """How many jobs there are of so many steps."""
+        """The number of waiting jobs for each number of steps."""
 
         self._waiting = 0
-        """Steps of all of them."""
+        """Steps of all waiting jobs."""
 
         self._shown = pending
 
     def timeout_s(self, asked_s: float | None) -> float:
-        """Seconds after which a request is given up that asked for this."""
+        """Seconds after which a request is given up, where it has asked for `asked_s`."""
         return min(asked_s or math.inf, self._limits.timeout_s)
 
     def is_short(self, cost: int) -> bool:
-        """Whether so many steps are a single turn on the model's thread."""
+        """Whether so many steps fit into one turn on the model's thread."""
         return cost <= self.chunk_steps
 
     def check(self, cost: int, timeout_s: float, jobs: int = 1) -> None:
-        """Raise Overloaded if `jobs` of so many steps each cannot be done in time beside what is waiting."""
+        """Raise Overloaded if `jobs` of `cost` steps each cannot be done in time beside the work that waits."""
         ahead_s = sum(count * min(steps, cost) for steps, count in self._pending.items()) * self.step_s
         bearable_s = OWN_COST_FACTOR * jobs * cost * self._idle_step_s + self._limits.max_pending_s
         if ahead_s > 0 and (ahead_s > bearable_s or ahead_s + jobs * cost * self.step_s > timeout_s):
-            # Jobs that take turns end late, and together.
+            # Retry after all of the waiting work: jobs that take turns end late, and together.
             raise Overloaded(self._waiting * self.step_s)
 
     @contextmanager
     def pending(self, cost: int, jobs: int = 1) -> Iterator[None]:
-        """`jobs` of so many steps each wait as long as this lasts."""
+        """Count `jobs` of `cost` steps each as waiting work while the context lasts."""
         self._add(cost, jobs)
         try:
             yield
@@ -86,7 +86,7 @@ class Admission:
             self._add(cost, -jobs)
 
     def measured(self, steps: int, seconds: float) -> None:
-        """What a step costs under this load: batching makes it less, a busy machine more."""
+        """Correct the duration of a step: `steps` took so long. Batching shortens it, a busy machine lengthens it."""
         self.step_s += 0.1 * (seconds / steps - self.step_s)
 
     def _add(self, cost: int, jobs: int) -> None:
@@ -98,7 +98,7 @@ class Admission:
 
 
 def _price(runtime: Runtime, steps: int = 512) -> float:
-    """Seconds that a step of one sequence takes, measured; warm-up on the way."""
+    """Measure the seconds that a step of one sequence takes. This also warms the runtime up."""
     durations = []
     for _ in range(5):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""From artifacts on disk to models in service: all of them at the start, and what has changed on a reload."""
+"""Loading of artifacts: all of them at the start, and the changed ones on a reload."""
 
 import logging
 from pathlib import Path
@@ -27,8 +27,8 @@ def load(settings: Settings, metrics: Metrics) -> Repository:
         ArtifactError: an artifact cannot be trusted or does not do what it says, or two have one name.
         DeviceUnavailable: the device that was asked for is not there.
     """
-    # A step of a small network is far shorter than handing it to another thread, and the threads of all workers would
-    # fight for the same cores.
+    # A step of a small network takes far less time than handing it to another thread does. And the threads of all
+    # workers would compete for the same cores.
     torch.set_num_threads(1)
     served = []
     for path in artifact_paths(settings):
@@ -41,17 +41,17 @@ def load(settings: Settings, metrics: Metrics) -> Repository:
 
 
 class Reloaded(NamedTuple):
-    """What a look at the artifacts has come to."""
+    """The result of a reload."""
 
     models: Repository
-    """Those before, where nothing has changed."""
+    """The repository from before, where nothing has changed."""
 
     refused: list[str]
-    """Why some have not been replaced, or not been added: a sentence for each."""
+    """A sentence for each artifact that was not loaded: the reason."""
 
 
 def load_changes(settings: Settings, metrics: Metrics, before: Repository) -> Reloaded:
-    """What is to be served in place of `before`. Whatever is wrong with a file, its model stays as it was."""
+    """Load the artifacts that are new or changed since `before`. The model of a file that cannot be loaded stays."""
     current = {served.path: served for served in before}
     after, refused = [], []
     try:
@@ -67,12 +67,12 @@ def load_changes(settings: Settings, metrics: Metrics, before: Repository) -> Re
                 after.append(served)
         unchanged = after == list(before)
         return Reloaded(before if unchanged else Repository(after), refused)
-    except (SameName, ArtifactMissing) as error:  # then nothing is right
+    except (SameName, ArtifactMissing) as error:  # nothing can be replaced then
         return Reloaded(before, [*refused, str(error)])
 
 
 def artifact_paths(settings: Settings) -> list[Path]:
-    """Those to serve, the default first. A default that is in the folder of the others is not there twice.
+    """The artifacts to serve, the default first. A default that is also in the folder of models is listed once.
 
     Raises:
         ArtifactMissing: the folder cannot be read.
@@ -88,12 +88,12 @@ def artifact_paths(settings: Settings) -> list[Path]:
 
 
 def _read(path: Path, settings: Settings) -> Artifact:
-    """An artifact, which has to be one of those that the settings pin."""
+    """Read an artifact. Its digest has to be one of those in the settings, where they name any."""
     return read_artifact(path, settings.model_sha256.split(",") if settings.model_sha256 else None)
 
 
 def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
-    """A model that has reproduced its golden rollouts and is warm: its price has been measured."""
+    """Open an artifact as a model that has reproduced its golden rollouts and is warm."""
     opened = open_runtime(artifact, settings.device, settings.engine)
     info = ModelInfo(
         **artifact.metadata.model_dump(),

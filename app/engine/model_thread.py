@@ -1,4 +1,4 @@
-"""The thread that the model runs on: it moves the scheduler's jobs on, a chunk at a time, as long as there are any."""
+"""The thread that a model runs on. It advances the jobs of the scheduler, a chunk at a time, while there are any."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from app.telemetry.metrics import Metrics
 from model.runtime.base import Runtime
 
 _MAX_BATCH = 64
-"""Rows at a time, for a runtime that gains from batches."""
+"""The most rows in a batch, for a runtime that gains from batches."""
 
 
 class ModelThread:
@@ -24,10 +24,10 @@ class ModelThread:
         self.runtime = runtime
         self._admission = admission
         self._metrics = metrics
-        # Without a gain from batching, the jobs of a batch would only wait for each other.
+        # Where batching gains nothing, the jobs of a batch would only wait for each other.
         self._scheduler = Scheduler(_MAX_BATCH if runtime.batches else 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._thread.submit(int)  # makes the thread now: later there may be no room for one
+        self._thread.submit(int)  # starts the thread now: later the system may refuse one
         self._answers: dict[Job, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
 

@@ -1,6 +1,6 @@
-"""How much work the owner of a key may ask for: so many steps in so many seconds, of all workers together.
+"""Quotas: the owner of a key may ask for so many steps of the network in so many seconds, over all workers.
 
-The `limits` library decides, by a sliding window; `app/shared_memory/windows.py` is where it counts.
+The `limits` library decides by a sliding window, and counts in `app/shared_memory/windows.py`.
 """
 
 import os
@@ -18,28 +18,28 @@ from app.telemetry.context import current
 
 
 class Quota:
-    """The limit, and what each owner has used of it."""
+    """The limit of each owner, and how much of it the owner has used."""
 
     def __init__(self, steps: int, seconds: int, folder: Path | None = None) -> None:
-        """At most `steps` in `seconds`, counted together with all workers that have this folder."""
+        """At most `steps` in `seconds`, counted over all workers that have this folder."""
         self._limit = RateLimitItemPerSecond(steps, seconds)
         self._windows = SharedWindows(folder)
         self._limiter = SlidingWindowCounterRateLimiter(self._windows)
 
     def charge_request(self, steps: int) -> None:
-        """Count so many steps as those of the owner of the current request's key. Raises as `charge` does.
+        """Charge the owner of the current request's key. The errors are those of `charge`.
 
-        What is refused for other reasons after that, such as too much load, stays charged.
+        A request that is refused afterwards for another reason, such as too much load, stays charged.
         """
         if (context := current()) is not None:
             self.charge(context.owner.decode(), steps)
 
     def charge(self, owner: str, steps: int) -> None:
-        """Count so many steps as this owner's.
+        """Charge an owner for so many steps.
 
         Raises:
-            WorkTooLarge: they are more than the limit, and will not be allowed later either.
-            RateExceeded: they are more than is left of it now; then none of them is counted.
+            WorkTooLarge: the steps are more than the limit, and will not be allowed later either.
+            RateExceeded: they are more than the owner has left now. None of them is counted.
         """
         most, seconds = self._limit.amount, self._limit.get_expiry()
         if steps > most:
@@ -52,8 +52,9 @@ class Quota:
 def wait_s(window: tuple[int, float, int, float], seconds: int, room: int) -> float:
     """Seconds until the weighted count is at most `room`, if nothing is counted meanwhile.
 
-    `window` is what `get_sliding_window` has: the count of the window before, for how long that weighs, the count of
-    this window, for how long that one counts. Each loses its weight evenly in the window after its own.
+    `window` is the result of `get_sliding_window`: the count of the previous window, the seconds until that one has no
+    weight, the count of this window, and the seconds until this one has none. The weight of a count falls evenly to
+    zero during the window after its own.
     """
     before, _, now, left_s = window
     ends_s = left_s - seconds
@@ -64,7 +65,7 @@ def wait_s(window: tuple[int, float, int, float], seconds: int, room: int) -> fl
 
 @cache
 def quota(settings: Settings) -> Quota:
-    """That of `settings`, counted together with all workers, and for all models alike."""
+    """The quota of `settings`, counted over all workers and all models."""
     folder = os.environ.get(RATES_FOLDER)
     steps = (settings.steps_per_second or 0) * settings.burst_s
     return Quota(steps, settings.burst_s, None if folder is None else Path(folder))

@@ -1,7 +1,7 @@
 """Reloading: artifacts that have changed are loaded beside those in service, and take their place when they are good.
 
-A worker does so for itself, on SIGHUP or by POST /admin/reload, and goes on answering meanwhile. The main process
-passes a SIGHUP on to all of its workers.
+Each worker reloads for itself, on SIGHUP or POST /admin/reload, and answers requests meanwhile. The main process passes
+a SIGHUP on to all of its workers.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Reload:
-    """The reloads of one worker, one after the other."""
+    """Reloads the models of one worker. Reloads run one after the other."""
 
     def __init__(self, serving: Serving, settings: Settings, metrics: Metrics) -> None:
         self._serving = serving
@@ -32,10 +32,10 @@ class Reload:
         self._tasks: set[asyncio.Task[list[str]]] = set()
 
     async def run(self) -> list[str]:
-        """Serve what is on disk now. Returns why some of it is not served, for which what was before still is."""
+        """Serve the artifacts that are on disk now. Returns a sentence for each one that is refused."""
         async with self._turn:
             before = self._serving.repository()
-            # On a thread: others are answered meanwhile, but for 25 ms in which torch.jit.load holds the interpreter.
+            # On a thread, so that requests are answered meanwhile. torch.jit.load holds the interpreter for 25 ms.
             after, refused = await asyncio.to_thread(load_changes, self._settings, self._metrics, before)
             self._serving.replace(before, after)
         for why in refused:
@@ -45,17 +45,17 @@ class Reload:
         return refused
 
     def begin(self) -> None:
-        """Begin a reload, of which the log tells what has come of it."""
-        if len(self._tasks) < 2:  # one that has yet to begin will find whatever there is by then
+        """Start a reload in the background. Its result goes to the log."""
+        if len(self._tasks) < 2:  # a reload that has not begun yet will find the newest files anyway
             task = asyncio.create_task(self.run())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     @contextmanager
     def on_hangup(self) -> Iterator[None]:
-        """As long as this lasts, SIGHUP begins a reload. One that came before, and was blocked, does so too."""
+        """SIGHUP starts a reload while this context lasts. So does a blocked SIGHUP that came earlier."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # no thread but the main one can do anything about signals
+            yield  # only the main thread can handle signals
             return
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.begin)
@@ -68,6 +68,6 @@ class Reload:
 
 
 def tell_others() -> None:
-    """Have all other workers reload too."""
+    """Make all other workers reload too."""
     if (supervisor := multiprocessing.parent_process()) is not None and supervisor.pid is not None:
         os.kill(supervisor.pid, signal.SIGHUP)

@@ -1,8 +1,8 @@
-"""The models in service: each by its name, and one for the requests that name none.
+"""The models in service: each by its name, and a default for requests that name none.
 
-A `Models` never changes. A reload (`app/engine/reload.py`) puts another one into the application's state, in one
-assignment. A request, a stream or a connection holds on to the model that it began with; when the last of them has let
-go of a model that is no longer in service, nothing holds it, and its thread and its memory go with it.
+A `Repository` never changes. A reload (`app/engine/reload.py`) replaces it in the application's state, in one
+assignment. A request, a stream or a connection keeps the model that it began with. When the last of them ends, nothing
+refers to a model that is no longer in service, and its thread and its memory are released.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ VERSION_HEADER = b"x-model-version"
 
 
 class SameName(ArtifactError):
-    """Two artifacts have one name."""
+    """Two artifacts have the same model name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,27 +29,27 @@ class ServedModel:
     """A model in service."""
 
     path: Path
-    """Its artifact."""
+    """The file of its artifact."""
 
     info: ModelInfo
     forecaster: Forecaster
-    """With a thread and an admission of its own: what waits for one model keeps nobody from another."""
+    """It has a thread and an admission of its own, so that work for one model does not delay work for another."""
 
     intervals: Intervals | None
-    """None where the model has none."""
+    """None where the model has no prediction intervals."""
 
     inference: InferenceCounters
-    """What the Open Inference Protocol has been asked of it."""
+    """Counts its requests of the Open Inference Protocol."""
 
     version: tuple[bytes, bytes]
-    """The header that its answers carry, such as `x-model-version: 1+f42d5008781f`."""
+    """The header of its answers, such as `x-model-version: 1+f42d5008781f`."""
 
 
 class Repository:
-    """All that is served. Immutable."""
+    """The models in service. Immutable."""
 
     def __init__(self, served: Sequence[ServedModel]) -> None:
-        """The first of them is the default. Raises SameName where two have one name."""
+        """The first model is the default. Raises SameName where two have the same name."""
         self.default = served[0]
         self._by_name: dict[str, ServedModel] = {}
         for each in served:
@@ -61,7 +61,7 @@ class Repository:
         return iter(self._by_name.values())
 
     def named(self, name: str | None) -> ServedModel:
-        """The model of this name; the default for None. Raises UnknownModel if there is none."""
+        """The model of this name, or the default for None. Raises UnknownModel if there is no such model."""
         if name is None:
             return self.default
         found = self.find(name)
@@ -75,5 +75,5 @@ class Repository:
 
 
 def version_header(info: ModelInfo) -> tuple[bytes, bytes]:
-    """The model's version and the beginning of its digest. What a header cannot hold of a version is %-encoded."""
+    """The header with the model's version and the first digits of its digest, %-encoded where it has to be."""
     return VERSION_HEADER, f"{quote(info.version)}+{info.digest[:12]}".encode()

@@ -1,10 +1,10 @@
-"""Which work runs next: iteration-level scheduling, with no torch and no I/O in it.
+"""Iteration-level scheduling: it decides which work runs next. It has no torch and no I/O.
 
-A rollout of any length is served a chunk at a time. Each iteration takes the jobs at the front of the queue as one
-batch, moves each of them on by at most a chunk, and puts the unfinished ones back at the end. So whatever arrives joins
-the next iteration, a short job never waits for a long one to end, and finished and cancelled jobs leave at once. A new
-job goes before those that have had a turn, but not for ever, or many short ones would stop the long ones. The idea of
-scheduling iterations, not requests, is that of Orca (Yu et al., OSDI 2022).
+A rollout of any length runs a chunk at a time. Each iteration takes the jobs at the front of the queue as one batch,
+advances each of them by at most a chunk, and puts the unfinished ones back at the end. So a new job joins the next
+iteration, a short job never waits until a long one ends, and finished and cancelled jobs leave at once. New jobs go
+before those that have had a turn. That has a limit, because many short jobs would otherwise stop the long ones. Orca
+(Yu et al., OSDI 2022) introduced the scheduling of iterations in place of requests.
 """
 
 import math
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from model.runtime.base import Runtime, State
 
 NEW_ONLY = 3
-"""Iterations in a row that may be of new jobs only, while others wait that have begun."""
+"""The most iterations in a row that run only new jobs while begun jobs wait."""
 
 
 @dataclass(eq=False)
@@ -28,23 +28,23 @@ class Job:
     """One forecast: encode a sequence, then roll out `steps` values."""
 
     sequence: Sequence[float]
-    """May be empty where there is a state to go on from."""
+    """It may be empty where there is a state."""
 
     steps: int
     state: State | None = None
-    """After what has been encoded and rolled out so far. At first, what to go on from; None for the start."""
+    """The state after all that is encoded and rolled out so far. At first, the state to continue, or None."""
 
     keeps_state: bool = False
-    """Whether somebody asks for the state after the last step. Otherwise it may be a later one in the end."""
+    """Whether the state after the last step is wanted. Otherwise the state may end up at a later step."""
 
     queued_s: float = 0.0
-    """When it was queued, on the clock of `time.perf_counter`."""
+    """The time of queuing, on the clock of `time.perf_counter`."""
 
     observed: State | None = None
-    """After the last value of the sequence; None as long as that is not encoded."""
+    """The state after the last value of the sequence. None until that value is encoded."""
 
     encoded: int = 0
-    """Values of the sequence that the state has seen."""
+    """The number of values of the sequence that are encoded."""
 
     chunks: list[npt.NDArray[np.float64]] = field(default_factory=list)
     """The values of the rollout so far, in the caller's units."""
@@ -52,7 +52,7 @@ class Job:
     produced: int = 0
     cancelled: bool = False
     diverged: bool = False
-    """The rollout has stopped being finite, and ended before that."""
+    """Whether the rollout has ended early because its values stopped being finite."""
 
     @property
     def finished(self) -> bool:
@@ -63,13 +63,8 @@ class Job:
         """Whether it has not had a turn."""
         return self.encoded == self.produced == 0
 
-    @property
-    def remaining(self) -> int:
-        """Steps that are left to execute, encoding included."""
-        return len(self.sequence) - self.encoded + self.steps - self.produced
-
     def take(self, values_S: npt.NDArray[np.float64]) -> None:
-        """Add the next values of the rollout, as many as are wanted and finite."""
+        """Append the next values of the rollout, as far as they are wanted and finite."""
         values_S = values_S[: self.steps - self.produced]
         finite_S = finite_part(values_S)
         self.diverged = len(finite_S) < len(values_S)
@@ -78,33 +73,33 @@ class Job:
 
 
 def finite_part(values_S: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The values before the first that is not finite; nearly always all of them."""
-    if math.isfinite(values_S.dot(values_S)):  # as long as no square overflows, which is looked at more closely then
+    """The values before the first one that is not finite. Nearly always, these are all values."""
+    if math.isfinite(values_S.dot(values_S)):  # it is not finite either where a square overflows
         return values_S
     finite_S = np.isfinite(values_S)
     return values_S if finite_S.all() else values_S[: int(finite_S.argmin())]
 
 
 class Scheduler:
-    """The queue of jobs. It is not thread-safe: one thread adds to it and takes from it."""
+    """The queue of jobs. It is not thread-safe: only one thread may use it."""
 
     def __init__(self, max_batch: int) -> None:
         self._max_batch = max_batch
         self._new: deque[Job] = deque()
         self._begun: deque[Job] = deque()
         self._passed_over = 0
-        """Iterations in a row that were of new jobs only, while others waited."""
+        """The number of iterations in a row that ran only new jobs while begun jobs waited."""
 
     def add(self, job: Job) -> None:
         """Queue a job for the next iteration that has room for it."""
         self._new.append(job)
 
     def add_last(self, job: Job) -> None:
-        """Queue a job behind all others, as if it had had a turn."""
+        """Queue a job behind all others, like a job that has had a turn."""
         self._begun.append(job)
 
     def next_batch(self) -> list[Job]:
-        """The jobs of the next iteration, taken out of the queue; none when it is empty."""
+        """Take the jobs of the next iteration out of the queue. There are none when it is empty."""
         batch: list[Job] = []
         begun = len(self._begun)
         for queue in (self._new, self._begun) if self._passed_over < NEW_ONLY else (self._begun, self._new):
@@ -116,37 +111,39 @@ class Scheduler:
         return batch
 
     def put_back(self, batch: Sequence[Job]) -> list[Job]:
-        """Queue the unfinished jobs of a batch again, and return the finished ones."""
+        """Queue the unfinished jobs of a batch again. Returns the finished ones."""
         self._begun.extend(job for job in batch if not job.finished and not job.cancelled)
         return [job for job in batch if job.finished]
 
 
 class Turn(NamedTuple):
-    """What was executed in one iteration, over all jobs, and how long it took."""
+    """The work of one iteration over all jobs, and its duration."""
 
     encoded: int
-    """Steps."""
+    """Steps of encoding."""
 
     encode_s: float
     rolled_out: int
+    """Steps of rollouts."""
+
     rollout_s: float
 
     @property
     def executed(self) -> int:
-        """All steps."""
+        """The number of all steps."""
         return self.encoded + self.rolled_out
 
 
 def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
-    """Move each job of a batch on by at most `chunk_steps`.
+    """Advance each job of a batch by at most `chunk_steps`.
 
-    A job whose sequence is encoded within this iteration rolls out in it as well: on an idle server a short request is
-    a single iteration.
+    A job whose sequence is encoded within this iteration also rolls out in it. So on an idle server a short request
+    takes a single iteration.
     """
     began = time.perf_counter()
     encoded = rolled_out = 0
     encoding = [job for job in batch if job.encoded < len(job.sequence)]
-    # A sequence that fits into the chunk needs no state to begin from; a longer one begins at the scale of its whole.
+    # A sequence that fits into the chunk needs no first state. A longer one starts with the scale of all its values.
     fresh = [job for job in encoding if job.state is None and len(job.sequence) <= chunk_steps]
     others = [job for job in encoding if job.state is not None or len(job.sequence) > chunk_steps]
     before = [job.state or runtime.start(job.sequence) for job in others]
@@ -164,7 +161,7 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
         for (job, begun), values_S, state in zip(rolling, values_BS, after, strict=True):
             job.observed = job.observed or begun
             if job.keeps_state and (left := job.steps - job.produced) < steps:
-                # The others of the batch needed more steps than this one, whose state is now past its own end.
+                # Other jobs of the batch needed more steps than this one, so its state is past its own end by now.
                 _, (state,) = runtime.rollout([begun], left)
                 rolled_out += left
             job.state = state

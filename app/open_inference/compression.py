@@ -1,4 +1,4 @@
-"""gzip and deflate, both ways, with a limit on what a body may grow to."""
+"""Compression and decompression by gzip and deflate, with a limit on the size of a decompressed body."""
 
 import re
 import zlib
@@ -7,22 +7,22 @@ from app.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
 from app.schemas import FieldError
 
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-"""For each coding what zlib calls it. HTTP's deflate is the zlib format (RFC 9110)."""
+"""The window bits by which zlib knows each coding. HTTP's deflate is the zlib format (RFC 9110)."""
 
 _FASTEST = 1
-"""The level of compression: the digits of a forecast do not get much smaller with a better one."""
+"""The level of compression. A better one hardly makes the digits of a forecast smaller."""
 
 SMALLEST = 512
-"""Bytes below which an answer is not compressed: it would not fit into fewer packets."""
+"""An answer of fewer bytes is not compressed, because it would not need fewer packets."""
 
 
 def inflate(coding: str, body: bytes, max_bytes: int) -> bytes:
-    """`body` without its Content-Encoding, which is `coding`. Never allocates more than about `max_bytes`.
+    """Decompress a body whose Content-Encoding is `coding`. Never allocates more than about `max_bytes`.
 
     Raises:
-        UnsupportedEncoding: it is another coding than gzip or deflate.
-        BodyTooLarge: it grows beyond `max_bytes`.
-        InvalidRequest: it is damaged, truncated, or goes on behind its end.
+        UnsupportedEncoding: the coding is neither gzip nor deflate.
+        BodyTooLarge: the content has more than `max_bytes`.
+        InvalidRequest: the body is damaged or truncated, or has bytes after its end.
     """
     window = _WINDOWS.get(coding.strip().lower())
     if window is None:
@@ -40,7 +40,7 @@ def inflate(coding: str, body: bytes, max_bytes: int) -> bytes:
 
 
 def accepted_coding(header: str) -> str | None:
-    """The coding to answer in, for the Accept-Encoding of a request; None for none."""
+    """The coding of the answer to a request with this Accept-Encoding. None for no coding."""
     weights: dict[str, str] = {}
     for part in header.split(","):
         coding, _, weight = part.partition(";")
@@ -52,7 +52,7 @@ def accepted_coding(header: str) -> str | None:
 
 
 def deflate(coding: str, content: bytes) -> bytes:
-    """`content` in one of the two codings."""
+    """Compress `content` in one of the two codings."""
     return zlib.compress(content, _FASTEST, _WINDOWS[coding])
 
 

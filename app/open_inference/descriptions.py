@@ -1,6 +1,6 @@
-"""What the server and its models say of themselves, in the terms of the Open Inference Protocol and of Triton.
+"""Messages about the server and its models, in the terms of the Open Inference Protocol and of Triton.
 
-The other half of the wire contract is in `app/open_inference/schemas.py`.
+`app/open_inference/schemas.py` has the other messages: those of inference.
 """
 
 from app.open_inference.schemas import Message
@@ -20,7 +20,7 @@ class ModelReady(Message):
 
 
 class ServerMetadata(Message):
-    """What the server is, and what it can do beyond the protocol's core."""
+    """The name and version of the server, and the extensions of the protocol that it has."""
 
     name: str
     version: str
@@ -31,7 +31,7 @@ class TensorMetadata(Message):
     name: str
     datatype: str
     shape: list[int]
-    """-1 for what may vary; the first is the batch."""
+    """-1 for a size that may vary. The first size is the batch."""
 
 
 class ModelMetadata(Message):
@@ -48,11 +48,11 @@ class TensorConfig(Message):
     name: str
     data_type: str
     dims: list[int]
-    """Without the batch."""
+    """The sizes without the batch."""
 
 
 class ModelConfig(Message):
-    """What Triton calls the model's configuration, as far as it applies."""
+    """The model's configuration in Triton's terms, as far as they apply."""
 
     name: str
     platform: str
@@ -65,16 +65,16 @@ class ModelConfig(Message):
 class Duration(Message):
     count: int
     ns: int
-    """Nanoseconds, over all that are counted."""
+    """Nanoseconds of all that are counted together."""
 
 
 class InferenceStatistics(Message):
-    """How often something was done since the start, and how long it took in all."""
+    """Counts and total durations since the start."""
 
     success: Duration
     fail: Duration
     queue: Duration
-    """No time: what is spent waiting is in `compute_infer`."""
+    """Its time is zero: the time of waiting is in `compute_infer`."""
 
     compute_input: Duration
     compute_infer: Duration
@@ -87,22 +87,22 @@ class ModelStatistics(Message):
     name: str
     version: str
     inference_count: int
-    """Sequences continued, each row of a batch by itself."""
+    """The number of sequences that were continued. Each row of a batch counts."""
 
     execution_count: int
-    """Requests answered, whatever their batch."""
+    """The number of requests that were answered. A batch counts as one."""
 
     inference_stats: InferenceStatistics
 
 
 class Statistics(Message):
-    """Of the requests to `infer`, over all workers."""
+    """Statistics of the requests to `infer`, over all workers."""
 
     model_stats: list[ModelStatistics]
 
 
 class RepositoryEntry(Message):
-    """A model that is there."""
+    """A model in service."""
 
     name: str
     version: str

@@ -30,7 +30,7 @@ from app.open_inference.tensors import (
 from app.settings import Settings
 
 Values = npt.NDArray[Any]
-"""Of the tensor's own type, flat."""
+"""A flat array of the tensor's own type."""
 
 
 class Inference:
@@ -43,7 +43,7 @@ class Inference:
         self._max_bytes = settings.max_batch_bytes
 
     async def respond(self, headers: Headers, body: bytes, current: ServedModel, client_gone: ClientGone) -> Response:
-        """The answer to a request with these headers and this body. Raises Problem for whatever is refused."""
+        """The answer to a request with these headers and this body. Raises Problem if it is refused."""
         began = time.perf_counter()
         try:
             coding = headers.get("content-encoding", "identity")
@@ -63,7 +63,7 @@ class Inference:
 
 
 async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> Values:
-    """The next values of all sequences, one sequence after the other."""
+    """The next values of all sequences, one sequence after another."""
     forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
     for row, forecast in enumerate(forecasts):
         if forecast.diverged:  # a tensor has no place for rows that end early

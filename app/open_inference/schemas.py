@@ -1,10 +1,10 @@
-"""The wire contract of the Open Inference Protocol, version 2, with those of Triton's extensions that are offered here.
+"""The messages of inference in the Open Inference Protocol, version 2, with Triton's extensions that are supported.
 
-Here is inference; what server and models say of themselves is in `app/open_inference/descriptions.py`.
+`app/open_inference/descriptions.py` has the messages about the server and its models.
 
-https://github.com/open-inference/open-inference-protocol has the protocol, Triton's documentation the extensions.
-Fields that a request may have beyond these are ignored, as the protocol wants it, except where ignoring them would
-change what the answer means.
+https://github.com/open-inference/open-inference-protocol has the protocol, and Triton's documentation the extensions.
+As the protocol requires, other fields of a request are ignored. They are refused where ignoring them would change the
+meaning of the answer.
 """
 
 from typing import Annotated, Any, Literal
@@ -16,8 +16,8 @@ Datatype = Literal["FP32", "FP64"]
 INPUT, OUTPUT = "sequence", "values"
 
 VERSION = "1"
-"""The model's version in the protocol's sense: which of those in a repository, here the only one. To Triton it is an
-integer, and so it is to load generators; the version of the artifact ("0.2.0"), at `GET /model`, is none."""
+"""The model's version in the sense of the protocol: one of those in a repository, which has only one here. To Triton
+and to load generators it is an integer. `GET /model` has the version of the artifact ("0.2.0"), which is not one."""
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics", "model_repository"]
 
@@ -27,40 +27,40 @@ class Message(BaseModel):
 
 
 class _NoOthers(Message):
-    """Other fields are kept, so that they can be refused."""
+    """A message whose other fields are kept, so that they can be refused."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class InferParameters(_NoOthers):
-    """How to continue the sequences."""
+    """Parameters of the forecast."""
 
     steps: int = Field(default=1, strict=True, ge=1, examples=[8])
-    """How many values to generate for each sequence."""
+    """The number of values to generate for each sequence."""
 
     timeout: int = Field(default=0, strict=True, ge=0, lt=2**63, examples=[5_000_000])
-    """Give up after this many microseconds, if the service does not sooner; 0 is no limit of the request's own."""
+    """Give up after this many microseconds, if the service does not sooner. 0 sets no limit of its own."""
 
     priority: int = Field(default=0, strict=True, ge=0)
-    """Taken and ignored: all requests have the same."""
+    """Accepted and ignored: all requests have the same priority."""
 
     binary_data_output: bool = Field(default=False, strict=True)
-    """Answer with binary tensors, where an output does not say otherwise."""
+    """Whether to answer with binary tensors, unless an output says otherwise."""
 
 
 class InputParameters(Message):
-    """How an input is sent."""
+    """Parameters of an input."""
 
     binary_data_size: int | None = Field(default=None, strict=True, ge=0)
-    """Bytes of the tensor, if it is behind the JSON and not in `data`."""
+    """The size of the tensor in bytes, if it follows the JSON and is not in `data`."""
 
 
 class InferInput(Message):
-    """The values so far of each sequence, oldest first."""
+    """The values of each sequence so far, oldest first."""
 
     name: Literal["sequence"]
     shape: list[Annotated[int, Field(strict=True, ge=1)]] = Field(min_length=2, max_length=3, examples=[[1, 4]])
-    """[batch, time] or [batch, time, 1]."""
+    """The shape is [batch, time] or [batch, time, 1]."""
 
     datatype: Datatype
     data: list[Any] | None = Field(default=None, examples=[[0.0, 0.5, 0.86, 1.0]])
@@ -70,28 +70,28 @@ class InferInput(Message):
 
 
 class OutputParameters(_NoOthers):
-    """How an output is wanted."""
+    """Parameters of an output."""
 
     binary_data: bool | None = Field(default=None, strict=True)
 
 
 class InferRequestedOutput(Message):
-    """The one output there is."""
+    """The only output."""
 
     name: Literal["values"]
     parameters: OutputParameters = OutputParameters()
 
 
 class InferRequest(Message):
-    """Sequences to continue; binary tensors follow behind it."""
+    """Sequences to continue. Binary tensors follow it."""
 
     id: str | None = None
-    """Comes back with the answer."""
+    """The answer has the same id."""
 
     parameters: InferParameters = InferParameters()
     inputs: list[InferInput] = Field(min_length=1, max_length=1)
     outputs: list[InferRequestedOutput] | None = Field(default=None, max_length=1)
-    """All there are, unless named."""
+    """The outputs that are wanted. By default all of them."""
 
 
 class InferOutput(Message):
@@ -99,13 +99,13 @@ class InferOutput(Message):
 
     name: Literal["values"]
     datatype: Datatype
-    """That of the input."""
+    """The datatype of the input."""
 
     shape: list[int] = Field(examples=[[1, 2]])
-    """[batch, steps]."""
+    """The shape is [batch, steps]."""
 
     parameters: dict[str, int] | None = Field(default=None, examples=[None])
-    """`binary_data_size`: the bytes of the tensor, if it is behind the JSON and not in `data`."""
+    """`binary_data_size` is the size of the tensor in bytes, if it follows the JSON and is not in `data`."""
 
     data: list[float] | None = Field(default=None, examples=[[0.87, 0.51]])
 

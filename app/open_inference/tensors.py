@@ -1,7 +1,7 @@
-"""The tensors of the Open Inference Protocol: from a request's bytes to an array, and back. Pure functions.
+"""Pure functions that convert the bytes of a request of the Open Inference Protocol to an array, and an array to bytes.
 
-A body is JSON, and behind it the raw tensors, little-endian and row-major, of the inputs that have no `data`; the
-header `Inference-Header-Content-Length` then says where the JSON ends.
+A body is JSON. The raw tensors of the inputs that have no `data` follow it, little-endian and row-major. The header
+`Inference-Header-Content-Length` then has the length of the JSON.
 
     B   sequences of a batch        T   values of each so far        S   steps to continue each by
 """
@@ -28,35 +28,35 @@ _DTYPES: dict[Datatype, npt.DTypeLike] = {"FP32": "<f4", "FP64": "<f8"}
 
 @dataclass(frozen=True)
 class TensorLimits:
-    """What a request may ask for."""
+    """The limits of a request."""
 
     max_batch: int
     max_sequence: int
     max_steps: int
     max_json_bytes: int
-    """A larger tensor has to be binary: JSON takes a hundred times as long to read, and holds up everybody else."""
+    """A larger tensor has to be binary. JSON takes a hundred times as long to read, and delays other requests."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that has been found good."""
+    """A request that has been parsed and checked."""
 
     id: str | None
     x_BT: npt.NDArray[np.float64]
-    """All finite and within the limits. Those of an FP32 tensor are exactly its own."""
+    """The values, all finite and within the limits. Those of an FP32 tensor are held exactly."""
 
     datatype: Datatype
     steps: int
     timeout_s: float | None
     binary: bool
-    """Whether the answer is to be a binary tensor."""
+    """Whether the answer should be a binary tensor."""
 
 
 def parse_request(body: bytes, header_length: str | None, limits: TensorLimits) -> Asked:
-    """The request in `body`, whose JSON has `header_length` bytes; None if it is all of it.
+    """Parse a body whose JSON has `header_length` bytes. None if all of it is JSON.
 
     Raises:
-        InvalidRequest: whatever is wrong with it.
+        InvalidRequest: the request is not valid, or beyond the limits.
     """
     json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
     if json_bytes > limits.max_json_bytes:
@@ -78,7 +78,7 @@ def parse_request(body: bytes, header_length: str | None, limits: TensorLimits) 
 
 
 def tensor(chunks: list[npt.NDArray[np.float64]], datatype: Datatype) -> npt.NDArray[Any]:
-    """The values of all rows, flat, in `datatype`. Raises Diverged if one is beyond what it can hold."""
+    """The values of all rows as a flat array of `datatype`. Raises Diverged if one is beyond its range."""
     values = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
     if datatype == "FP64":
         return values
@@ -90,7 +90,7 @@ def tensor(chunks: list[npt.NDArray[np.float64]], datatype: Datatype) -> npt.NDA
 
 
 def response_head(request: Asked, model: str, binary_data_size: int | None) -> bytes:
-    """The JSON of the answer to `request`; without `data` in its output, for which see `with_data`."""
+    """The JSON of the answer to `request`, without the `data` of its output, which `with_data` adds."""
     output: dict[str, object] = {
         "name": OUTPUT,
         "datatype": request.datatype,
@@ -103,7 +103,7 @@ def response_head(request: Asked, model: str, binary_data_size: int | None) -> b
 
 
 def with_data(head: bytes, numbers: bytes) -> bytes:
-    """`head` with the values of its output in it; `numbers` are they, with commas between them."""
+    """Insert the values of the output into `head`. `numbers` are the values, separated by commas."""
     return b'%b,"data":[%b]}]}' % (head.removesuffix(b"}]}"), numbers)
 
 
@@ -124,7 +124,7 @@ def _check(parameters: InferParameters, limits: TensorLimits) -> None:
 
 
 def _values(given: InferInput, raw: bytes, limits: TensorLimits) -> npt.NDArray[np.float64]:
-    """The sequences [B, T], checked."""
+    """Check and return the sequences [B, T]."""
     batch, length, *rest = given.shape
     if batch > limits.max_batch or length > limits.max_sequence or rest not in ([], [1]):
         allowed = f"of at most {limits.max_batch} sequences of at most {limits.max_sequence} values"
@@ -142,15 +142,15 @@ def _values(given: InferInput, raw: bytes, limits: TensorLimits) -> npt.NDArray[
             f"a tensor of this shape has {bytes_} bytes; so must binary_data_size say, and so many be behind the JSON",
         )
     values = np.frombuffer(raw, dtype) if given.data is None else _numbers(given.data, given.shape)
-    with np.errstate(invalid="ignore"):  # a NaN may be one that signals
-        if not np.abs(values).max() <= LARGEST_VALUE:  # nor is NaN
+    with np.errstate(invalid="ignore"):  # a NaN may be a signalling one
+        if not np.abs(values).max() <= LARGEST_VALUE:  # NaN is refused too
             raise _too_large()
-    # A number in JSON is rounded to what it would have been in a binary tensor.
+    # A number in JSON is rounded to the datatype, like a number in a binary tensor.
     return values.astype(dtype, copy=False).astype(np.float64, copy=False).reshape(batch, length)
 
 
 def _numbers(data: list[Any], shape: list[int]) -> npt.NDArray[np.float64]:
-    """The numbers in `data`, which is flat or nested like `shape`."""
+    """The numbers in `data`. It is flat, or nested like `shape`."""
     flat = data
     if data and isinstance(data[0], list):
         parts: list[Any] = [data]
@@ -161,7 +161,7 @@ def _numbers(data: list[Any], shape: list[int]) -> npt.NDArray[np.float64]:
         flat = parts
     if len(flat) != math.prod(shape):
         raise _invalid("/inputs/0/data", f"a tensor of this shape has {math.prod(shape)} values")
-    if not set(map(type, flat)) <= {int, float}:  # NumPy would take true for 1, and "1" as well
+    if not set(map(type, flat)) <= {int, float}:  # NumPy would accept true and "1" as 1
         raise _invalid("/inputs/0/data", "every value should be a valid number")
     try:
         return np.array(flat, np.float64)

@@ -1,1 +1,1 @@
-"""What the workers of one machine share: files that each of them maps into its memory."""
+"""Files that the workers of one machine share. Most are mapped into the memory of each worker."""

@@ -1,4 +1,4 @@
-"""A file of numbers that several processes map into their memory: what one of them writes, all of them can read."""
+"""A file of numbers that several processes map into their memory. All of them see what one of them writes."""
 
 import fcntl
 import mmap
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 class MappedFile:
-    """So many float64, which hold a whole number below 2**53 exactly. `with` holds the lock on them."""
+    """Numbers of type float64, which hold integers up to 2**53 exactly. `with` locks them."""
 
     def __init__(self, path: Path, places: int) -> None:
-        """Open a file, or make one of zeros. Raises OSError where that cannot be."""
+        """Open a file of so many places, or make one, filled with zeros. Raises OSError where that fails."""
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         weakref.finalize(self, os.close, self._file)
-        # Not `truncate`: where the disk is full, touching the memory would then kill the process.
+        # Not `truncate`: on a full disk, a write to the memory would then kill the process.
         os.posix_fallocate(self._file, 0, 8 * places)
         self.numbers = memoryview(mmap.mmap(self._file, 8 * places)).cast("d")
-        """They outlive this object, and so does the lock that `claim` takes: the mapping keeps the file open."""
+        """They may outlive this object, and so does the lock that `claim` takes: the mapping keeps the file open."""
 
     def claim(self) -> bool:
         """Lock the file for as long as its numbers are in use. False where another process holds it."""

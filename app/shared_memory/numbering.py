@@ -1,7 +1,8 @@
-"""Names that come up while the service runs, numbered: the same in every worker, whichever of them meets a name first.
+"""Numbers for names that come up while the service runs. A name has the same number in every worker.
 
-The numbers of a worker have fixed places (`app/telemetry/registry.py`), and the models that a reload will bring are not
-known when those are made. So there are places for so many models, and this says which is whose.
+The numbers of a worker have fixed places (`app/telemetry/registry.py`), which are assigned before a reload brings new
+models. So there are places for a fixed number of models, and this module assigns them. Names have any length, so they
+are in a plain file and not in mapped memory.
 """
 
 import fcntl
@@ -11,14 +12,14 @@ import orjson
 
 
 class TooManyNames(Exception):
-    """There are no more numbers."""
+    """No number is left for another name."""
 
 
 class Numbering:
-    """The names so far, in a file that all workers share."""
+    """The known names, in a file that all workers share."""
 
     def __init__(self, file: Path | None, most: int) -> None:
-        """`file` is None for a process that is alone. It need not exist."""
+        """There are at most `most` names. `file` need not exist; it is None for a process that is alone."""
         self.most = most
         self._file = file
         self._known: list[str] = []
@@ -30,7 +31,7 @@ class Numbering:
         return self._known
 
     def number(self, name: str) -> int:
-        """That of a name: the next one, where it is new. Raises TooManyNames if there is none left."""
+        """The number of a name. A new name gets the next one. Raises TooManyNames if there is none left."""
         if self._file is None:
             self._add(name)
         else:
@@ -41,7 +42,7 @@ class Numbering:
         return self.known().index(name)
 
     def _add(self, name: str) -> bool:
-        """Add a name, and say whether it is new."""
+        """Add a name. Returns whether it is new."""
         known = self.known()
         if name in known:
             return False

@@ -1,7 +1,8 @@
-"""The numbers of all workers: each has its own, in memory that is mapped from a file, in a folder that all share.
+"""The numbers of all workers. Each worker has its own, in a file of a shared folder, mapped into its memory.
 
-A worker holds a lock on its file as long as it lives, which says who is alive. When it has died, the next one to start
-goes on in its file: no number is lost, and there are never more files than there were workers at once.
+A worker locks its file for as long as it lives, so others can tell that it is alive. After its death, the next worker
+that starts continues with its file. So no number is lost, and there are never more files than there were workers at
+once.
 """
 
 import itertools
@@ -21,23 +22,23 @@ from app.shared_memory.mapped_file import MappedFile, is_claimed
 log = logging.getLogger(__name__)
 
 PLACES = 8192
-"""Numbers that a worker has room for, 64 KiB."""
+"""The most numbers of a worker: 64 KiB."""
 
 _BYTES = 8 * PLACES
 
 _AGAIN_S = 1.0
-"""Until the folder is looked at again for workers that have come."""
+"""Seconds until the folder is searched again for new workers."""
 
 Numbers = npt.NDArray[np.float64]
 
 
 class SharedValues:
-    """Those of one worker, which it alone writes, and of all others, which it reads."""
+    """The numbers of one worker, which only it writes, and those of all others, which it reads."""
 
     def __init__(self, folder: Path | None) -> None:
-        """`folder` is what the workers share; None for a process that is alone.
+        """`folder` is shared by the workers; None is for a process that is alone.
 
-        Where nothing can be written to the folder, the worker is on its own, and serves: only it tells its numbers.
+        A worker that cannot write to the folder keeps its numbers to itself, and serves all the same.
         """
         self._folder = folder
         file = None if folder is None else _unclaimed_in(folder)
@@ -48,11 +49,11 @@ class SharedValues:
 
     @property
     def is_alone(self) -> bool:
-        """Whether nobody else can see its numbers."""
+        """Whether no other process can see its numbers."""
         return self._path is None
 
     def sums(self) -> tuple[Numbers, Numbers]:
-        """The numbers of all workers that there ever were, and of those that are alive."""
+        """The sums of the numbers of all workers that there ever were, and of those that are alive."""
         ever, now = np.zeros(PLACES), np.zeros(PLACES)
         if self.is_alone:
             ever += np.asarray(self.own)
@@ -68,7 +69,7 @@ class SharedValues:
         return ever, now
 
     def other_workers(self, place: int) -> list[float]:
-        """One number of each other worker that lives, or did a second ago. It takes a microsecond or two."""
+        """One number of each other worker that is alive, or was a second ago. It takes a microsecond or two."""
         now_s = time.monotonic()
         if now_s - self._looked_s >= _AGAIN_S and not self.is_alone:
             self._looked_s = now_s
@@ -80,7 +81,7 @@ class SharedValues:
 
 
 def _unclaimed_in(folder: Path) -> MappedFile | None:
-    """A file that no living worker has: one that died left it, or it is new. None where there can be none."""
+    """Claim a file that no living worker has: that of a dead one, or a new one. None where that fails."""
     try:
         for number in itertools.count():
             file = MappedFile(folder / str(number), PLACES)
@@ -92,7 +93,7 @@ def _unclaimed_in(folder: Path) -> MappedFile | None:
 
 
 def _mapped(path: Path) -> "memoryview[float] | None":
-    """The numbers of a living worker; None where it has died, or is just starting, or its file cannot be read."""
+    """The numbers of a living worker. None where it has died, is just starting, or its file cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         if is_claimed(file.fileno()) and os.fstat(file.fileno()).st_size == _BYTES:
             return memoryview(mmap.mmap(file.fileno(), _BYTES, access=mmap.ACCESS_READ)).cast("d")

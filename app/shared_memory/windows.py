@@ -1,9 +1,9 @@
-"""What the owners of keys have used of their limit, counted by all workers together.
+"""A storage for the `limits` library: counters of sliding windows, shared by all workers.
 
-The `limits` library counts by a sliding window: the steps of this window of time, and of the one before as much as is
-left of it. Its own counters in memory would be each worker's own, and a client whose connections all are in one worker
-would get less than another; its shared ones need a Redis or its like. So here is a third kind of store for it: files
-that all workers map into their memory. Several machines, each with a service, have each a limit of its own.
+The library counts by a sliding window: the steps in this window of time, plus a part of those in the previous one. Its
+counters in memory would belong to one worker each, so a client whose connections are all in one worker would get less
+than another. Its shared counters need a server such as Redis. So this is a third storage: files that all workers map
+into their memory. If several machines serve, each has a limit of its own.
 """
 
 import hashlib
@@ -17,19 +17,19 @@ from limits.storage import MemoryStorage
 from app.shared_memory.mapped_file import MappedFile
 
 _WINDOWS = 3
-"""Of which a file has the counters: the one before, this one, and one that is no longer used."""
+"""The number of windows with counters in a file: the previous one, this one, and one that is no longer used."""
 
 
 class SharedWindows(MemoryStorage):
-    """The counters of `limits`' sliding windows, in a file for each owner. Whoever changes one holds its lock.
+    """The counters of sliding windows, in a file for each owner. A counter is changed under the lock of its file.
 
-    What decides is the library's; it counts by `get`, `incr` and `decr`, with the number of the window behind the key.
+    The library decides. It counts by `get`, `incr` and `decr`, and appends the number of the window to the key.
     """
 
     STORAGE_SCHEME = ["sine"]  # noqa: RUF012 - as the library declares it
 
     def __init__(self, folder: Path | None) -> None:
-        """`folder` is what the workers share; None for a process that is alone."""
+        """`folder` is shared by the workers; None is for a process that is alone."""
         super().__init__()
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="sine-rates-"))
@@ -58,7 +58,7 @@ class SharedWindows(MemoryStorage):
         return self.incr(key, 0, -amount)
 
     def _counter(self, key: str) -> tuple[MappedFile, int, int]:
-        """The file of a key, where in it the counter of the key's window is, and the window."""
+        """The file of a key, the place in it for the key's window, and the number of the window."""
         name, _, number = key.rpartition("/")
         file = self._files.get(name)
         if file is None:

@@ -1,1 +1,1 @@
-"""What the service tells of itself: metrics, logs, traces. docs/operations.md is the page for whoever reads them."""
+"""Metrics, logs and traces of the service. docs/operations.md explains how to read them."""

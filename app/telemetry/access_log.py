@@ -1,8 +1,8 @@
-"""The access log: a line for each request, with what is known of it and nothing that a client sent but a harmless id.
+"""The access log: a line for each request. Of what a client sent, a line holds nothing but a harmless id.
 
-A line through `logging` would cost more than all that is counted. So the lines of `DELAY_S` are written together, and
-made without a serialiser, which would take three times as long: no field can need an escape. Their form is that which
-`app/telemetry/logs.py` gives to all other lines.
+A line through `logging` would cost more than all metrics of a request. So the lines of `DELAY_S` are written together.
+They are made without a serialiser, which would take three times as long: no field can need an escape. They have the
+same form as all other lines (`app/telemetry/logs.py`).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from app.telemetry.context import RequestContext
 STDERR = 2
 
 DELAY_S = 0.05
-"""How long a line may wait. A worker that is killed takes those that do along."""
+"""Seconds that a line may wait. A worker that is killed loses the waiting lines."""
 
 _FORMS = {
     "json": (
@@ -43,21 +43,21 @@ def in_a_moment(flush: Flush) -> None:
 
 
 class AccessLog:
-    """Writes the lines of requests."""
+    """Writes the lines of the access log."""
 
     def __init__(
         self, form: Literal["json", "text"], file: int = STDERR, later: Callable[[Flush], object] | None = None
     ) -> None:
-        """`file` is the descriptor of where they go, `later` has `flush` called; without it, somebody else does."""
+        """`file` is a descriptor. `later` arranges that `flush` is called; without it, the caller has to."""
         self._line, self._trace, self._owner = _FORMS[form]
         self._file = file
         self._is_pipe = stat.S_ISFIFO(os.fstat(file).st_mode)
         self._later = later
         self._waiting = b""
-        """Lines that are not written yet."""
+        """The lines that are not written yet."""
 
     def add(self, requests: Iterable[RequestContext]) -> None:
-        """Put the lines of requests that have just ended behind those that wait to be written."""
+        """Append the lines of requests that have just ended to the waiting ones."""
         line, trace, owner = self._line, self._trace, self._owner
         now = timestamp(time.time()).encode()
         if self._later is not None and not self._waiting:
@@ -75,10 +75,10 @@ class AccessLog:
         )
 
     def flush(self) -> None:
-        """Write all that waits. A log that cannot be written fails no request."""
+        """Write all waiting lines. A log that cannot be written makes no request fail."""
         lines, self._waiting = self._waiting, b""
         with suppress(OSError):
-            while self._is_pipe and len(lines) > PIPE_BUF:  # more at once could get mixed with other workers' lines
+            while self._is_pipe and len(lines) > PIPE_BUF:  # a larger write could mix with other workers' lines
                 end = lines.rindex(b"\n", 0, PIPE_BUF) + 1
                 os.write(self._file, lines[:end])
                 lines = lines[end:]
@@ -91,6 +91,6 @@ def _second(second: int) -> str:
 
 
 def timestamp(time_s: float) -> str:
-    """A time of `time.time` as all log lines have it: ISO 8601, in UTC, with milliseconds."""
+    """A time of `time.time` in the form of all log lines: ISO 8601, in UTC, with milliseconds."""
     second = int(time_s)
     return f"{_second(second)}.{int(1000 * (time_s - second)):03d}Z"

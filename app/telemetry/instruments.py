@@ -1,4 +1,4 @@
-"""What is counted with: each adds to its own places among the numbers of a worker (`app/telemetry/registry.py`)."""
+"""Counters, gauges and histograms. Each has its own places among a worker's numbers (`app/telemetry/registry.py`)."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class Counter:
 
 
 class Gauge:
-    """A number that is set; the sum over the workers that are alive is what is shown."""
+    """A number that is set. `/metrics` shows the sum over the workers that are alive."""
 
     def __init__(self, numbers: "memoryview[float]", place: int) -> None:
         self._numbers, self.place = numbers, place
@@ -28,7 +28,7 @@ class Gauge:
 
 
 class Histogram:
-    """How many observations were at most as large as each of the bounds, and the sum of all."""
+    """Counts observations by the bounds that they do not exceed, and adds them up."""
 
     def __init__(self, numbers: "memoryview[float]", place: int, bounds: Sequence[float]) -> None:
         self._numbers, self._first, self._bounds = numbers, place, bounds
@@ -41,7 +41,7 @@ class Histogram:
 
 
 class Info:
-    """Text that is told as the labels of a metric whose value is 1. What is shown is that of the worker asked."""
+    """Text in the labels of a metric whose value is 1. `/metrics` shows that of the worker that answers."""
 
     labels: Sequence[dict[str, str]] = ()
-    """Of each series."""
+    """The labels of each series."""

@@ -1,6 +1,6 @@
-"""How log lines look: JSON, or text on a terminal, the same for the service, uvicorn and all libraries.
+"""The form of log lines: JSON, or text on a terminal. It is the same for the service, uvicorn and all libraries.
 
-They go to standard error. `app/telemetry/access_log.py` writes those of requests.
+The lines go to standard error. `app/telemetry/access_log.py` writes those of requests.
 """
 
 import atexit
@@ -24,25 +24,25 @@ class _Times(logging.Formatter):
 
 
 class Text(_Times):
-    """For people."""
+    """Lines for people."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
 
 
 class Json(_Times, OrjsonFormatter):
-    """For machines: one object a line, with the id of the request that the line was written for, if there is one."""
+    """Lines for machines: one JSON object each, with the id of the current request, if there is one."""
 
     def __init__(self) -> None:
         super().__init__(
             ["asctime", "levelname", "name", "message"],
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's message once more, for terminals
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn repeats its message there, for terminals
         )
 
 
 def with_request(record: logging.LogRecord) -> bool:
-    """Add the request that a line is written for."""
+    """Add the ids of the current request and its trace to a record. Keeps every record."""
     if (context := current()) is not None:
         record.request_id = context.id.decode()
         if context.trace_id:
@@ -51,20 +51,20 @@ def with_request(record: logging.LogRecord) -> bool:
 
 
 def without_queries(record: logging.LogRecord) -> bool:
-    """Leave out uvicorn's access lines of WebSockets, which hold the whole query."""
+    """Drop uvicorn's access lines of WebSockets, which hold the whole query."""
     return '"WebSocket %s"' not in str(record.msg)
 
 
 def without_false_alarms(record: logging.LogRecord) -> bool:
-    """Leave out what uvicorn says of a WebSocket that was refused with a response: it expects an acceptance."""
+    """Drop uvicorn's complaint about a WebSocket that was refused with a response: it expects an acceptance."""
     answered = (context := current()) is not None and context.status != HTTPStatus.INTERNAL_SERVER_ERROR
     return not (answered and "without completing handshake" in str(record.msg))
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
-    """For `logging.config.dictConfig`."""
+    """The configuration for `logging.config.dictConfig`."""
     level = settings.log_level.upper()
-    # At level debug, a WebSocket's head and messages would be lines of uvicorn's: keys, queries and values.
+    # At level debug, uvicorn would log the head and the messages of a WebSocket: keys, queries and values.
     uvicorns = "INFO" if level == "DEBUG" else level
     levels = {"app": level, "model": level, "uvicorn": uvicorns, "uvicorn.error": uvicorns}
     return {
@@ -84,11 +84,11 @@ def log_config(settings: Settings) -> dict[str, Any]:
 
 
 def access_log(settings: Settings) -> AccessLog | None:
-    """Where requests are logged, if they are."""
+    """The access log, or None where the settings want none."""
     if not settings.access_log or settings.log_level not in ("debug", "info"):
         return None
     log = AccessLog("json" if _in_json(settings) else "text", later=in_a_moment)
-    atexit.register(log.flush)  # where the loop has ended before the moment was over
+    atexit.register(log.flush)  # the loop may end while lines wait
     return log
 
 

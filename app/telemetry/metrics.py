@@ -1,4 +1,4 @@
-"""What the service counts: every metric, declared in one place. What to read from them is in docs/operations.md."""
+"""Every metric of the service, declared in one place. docs/operations.md explains how to read them."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -17,9 +17,9 @@ from app.telemetry.registry import Registry
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 OTHER = "other"
-"""The route of whatever is not one."""
+"""The route that stands for all paths without a route."""
 
-_CLIENT_GONE = 499  # what proxies write for a client that did not wait
+_CLIENT_GONE = 499  # proxies log this status for a client that did not wait
 _STATUSES = sorted({*map(int, HTTPStatus), _CLIENT_GONE})
 _LATENCIES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _STAGES = ("inline", "encode", "rollout")
@@ -27,10 +27,10 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Route(NamedTuple):
-    """What is counted of the requests of one route."""
+    """The metrics of one route."""
 
     path: bytes
-    """Its template."""
+    """The template of the path."""
 
     latency: Histogram
     requests: Mapping[int, Counter]
@@ -38,22 +38,22 @@ class Route(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What the model does in one of its stages."""
+    """The work of the model in one stage."""
 
     steps: Counter
     seconds: Counter
 
     def ran(self, steps: int, seconds: float) -> None:
-        """Count steps that took so long together."""
+        """Count so many steps, and the seconds that all of them took."""
         self.steps.add(steps)
         self.seconds.add(seconds)
 
 
 class Metrics:
-    """What one worker counts, and the sum over all of them."""
+    """The metrics of one worker. `expose` shows the sum over all workers."""
 
     def __init__(self, routes: Iterable[str]) -> None:
-        """`routes` are the templates that requests are counted by; all other paths count as `other`."""
+        """`routes` are templates of paths. Requests are counted by them, and all other paths count as `other`."""
         folder = os.environ.get(METRICS_FOLDER)
         made = Registry(Path(folder) if folder is not None else None)
         self.expose = made.expose
@@ -69,7 +69,7 @@ class Metrics:
         self.sockets = made.gauge("sine_websockets", "WebSocket connections open.")
         messages = made.counter("sine_websocket_messages", "WebSocket messages.", direction=("received", "sent"))
 
-        # The model's work. `inline` is a whole small forecast at once; all others are encoded and rolled out in turns.
+        # The model's work. `inline` is a whole small forecast at once. All others are encoded and rolled out in turns.
         steps = made.counter("sine_steps", "Steps of the network executed.", stage=_STAGES)
         busy = made.counter("sine_model_seconds", "Seconds that the model took for them.", stage=_STAGES)
         self.rows = made.histogram("sine_batch_size", "Forecasts in a turn of the model's thread.", _ROWS)[()]
@@ -97,7 +97,7 @@ class Metrics:
         self.ready = made.gauge("sine_workers_ready", "Workers that serve the model.")
         self.models = made.info("sine_model", "The models in service.")
 
-        # Found once, because a look-up costs as much as counting
+        # Looked up once, because a look-up costs as much as counting
         self.routes = {
             path: Route(path.encode(), latency[path,], {int(s): requests[path, s] for s in status}) for path in route
         }

@@ -1,7 +1,7 @@
-"""The pure ASGI middleware around everything: it gives each request its id, then counts, times and logs it.
+"""The outermost middleware, in pure ASGI. It gives each request its id, then counts, times and logs it.
 
-What has ended in a turn of the event loop is counted and logged together, at the turn's end, when the answers have gone
-out: what does it is then in the processor's caches for all of them but the first.
+All requests that end in one turn of the event loop are counted and logged together at its end, after their answers have
+gone out. The code for it is then in the processor's caches for all of them but the first.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class RecordingMiddleware:
             self._recorder.finish(context)
 
     async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Of a WebSocket: its messages are counted, and how long it stays open is no latency."""
+        """Observe a WebSocket. Its messages are counted. The time that it stays open is no latency."""
         path = scope["path"]
         context = RequestContext(self._routes.get(path) or self._template(path), scope["headers"], send)
 
@@ -99,7 +99,7 @@ class RecordingMiddleware:
                 context.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", context.id)]
             elif kind == "websocket.close" and context.status != HTTPStatus.SWITCHING_PROTOCOLS:
-                context.status = HTTPStatus.FORBIDDEN  # what the server makes of a refusal to accept
+                context.status = HTTPStatus.FORBIDDEN  # the server answers so where a WebSocket is not accepted
             return send(message)
 
         self._open(1)

@@ -1,8 +1,8 @@
-"""OpenTelemetry traces, off by default: then nothing here is called, and nothing of the SDK is imported.
+"""OpenTelemetry traces. They are off by default, and the SDK is then not imported.
 
-FastAPI makes the span of a request and takes its parent from the request's traceparent; the SDK exports it, as the
-standard OTEL_* variables say. So the hot path is off where traces are on. What is added here: a span around each
-forecast, and the trace's id for the logs. No span holds anything of a body or of a query.
+FastAPI's routing makes the span of a request, so the hot path is off where traces are on. The span's parent comes from
+the request's traceparent. The SDK exports spans as the standard OTEL_* variables say. This module adds a span around
+each forecast, and the trace's id for the logs. No span holds anything of a body or of a query.
 """
 
 import os
@@ -22,15 +22,15 @@ _tracer = trace.get_tracer("app")
 
 
 _NOT_TRACED = {"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
-"""What machines ask every few seconds."""
+"""Paths that machines ask for every few seconds."""
 
 
 def telemetry(on: bool) -> TelemetryConfig:
-    """What FastAPI makes of a request: one span, or nothing."""
+    """The configuration of FastAPI: one span for each request, or none."""
     return {
         "tracing": on,
         "metrics": False,
-        "logs": False,  # they would hold the messages of exceptions
+        "logs": False,  # these logs would hold the messages of exceptions
         "operation_spans": False,
         "auto_configure": False,
         "exclude": lambda scope: scope["path"] in _NOT_TRACED,
@@ -38,11 +38,11 @@ def telemetry(on: bool) -> TelemetryConfig:
 
 
 class TracingUnavailable(Exception):
-    """Traces were asked for, and what exports them is not installed."""
+    """The settings ask for traces, and the packages that export them are not installed."""
 
 
 def start_tracing() -> "TracerProvider":
-    """Make the spans of this process go out. Its owner shuts it down.
+    """Export the spans of this process. The caller has to shut the provider down.
 
     Raises:
         TracingUnavailable: the packages of the extra `telemetry` are missing.
@@ -57,7 +57,7 @@ def start_tracing() -> "TracerProvider":
     class Discretion(SpanProcessor):
         def on_start(self, span: Span, parent_context: Any = None) -> None:
             if "url.query" in (span.attributes or {}):
-                span.set_attribute("url.query", "REDACTED")  # FastAPI has it, and it may hold a token
+                span.set_attribute("url.query", "REDACTED")  # FastAPI adds it, and it may hold a token
             if (context := current()) is not None:
                 context.trace_id = b"%032x" % span.context.trace_id
                 if "url.path" in (span.attributes or {}):
@@ -75,9 +75,9 @@ def start_tracing() -> "TracerProvider":
 
 @contextmanager
 def forecast_span(rows: int, length: int, steps: int) -> Iterator[Callable[[bool], None]]:
-    """A span around a forecast of so many rows, of the length of the longest one, and of so many steps each.
+    """A span around a forecast. `length` is that of the longest row, and `steps` are those for each row.
 
-    It gives a function that is called at the end and told whether the forecast has diverged.
+    The span gives a function that is called at the end and told whether the forecast has diverged.
     """
     size = {"sine.rows": rows, "sine.sequence_length": length, "sine.steps": steps}
     span = _tracer.start_span("forecast", attributes=size)
@@ -88,7 +88,7 @@ def forecast_span(rows: int, length: int, steps: int) -> Iterator[Callable[[bool
     try:
         yield ended
     except Exception as error:
-        span.set_attribute("error.type", type(error).__name__)  # its message is not for everybody
+        span.set_attribute("error.type", type(error).__name__)  # its message is not for everybody who reads traces
         span.set_status(trace.StatusCode.ERROR)
         raise
     finally:
