@@ -1,5 +1,6 @@
 """A real `python -m app` in a process of its own."""
 
+import atexit
 import os
 import re
 import subprocess
@@ -9,12 +10,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
 
+from tests.gate import VARIABLE, Gate
+from tests.warm import Forked, Warm
+
 _STARTUP_LIMIT_S = 180
 ROOT = Path(__file__).parents[1]
+
+Process = subprocess.Popen[bytes] | Forked
 
 
 @dataclass(frozen=True)
@@ -22,22 +29,37 @@ class Server:
     """A server that is ready."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     startup_s: float
     """From the start of the process to the first 200 of /readyz."""
 
 
-def start(folder: Path, **settings: object) -> tuple[subprocess.Popen[bytes], Path]:
-    """Start `python -m app` on a free port, with `settings` as SINE_* variables, its log in `folder`."""
+def start(folder: Path, *, cold: bool = False, gate: Gate | None = None, **settings: object) -> tuple[Process, Path]:
+    """Start `python -m app` on a free port, with `settings` as SINE_* variables and its log in `folder`.
+
+    A server of one worker is forked from a process that has imported everything, unless it shall start `cold`. A server
+    of several workers always starts cold: it has such a process of its own. Its model's thread passes the `gate`.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SINE_")}
     environment |= {"SINE_PORT": "0"} | {f"SINE_{name.upper()}": str(value) for name, value in settings.items()}
+    command, planted = ["-m", "app"], None
+    if gate is not None:
+        environment[VARIABLE], planted = str(gate.path), "tests.gate:plant"
+        command = ["-c", f"from tests.warm import become; become({planted!r})"]
     log = folder / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app"], env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
-        )
-    return process, log
+        if settings.get("workers") == 1 and not cold and sys.platform == "linux":
+            return _warm().fork(environment, output.fileno(), planted), log
+        command = [sys.executable, *command]
+        return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT), log
+
+
+@cache
+def _warm() -> Warm:
+    warm = Warm(ROOT)
+    atexit.register(warm.close)
+    return warm
 
 
 @contextmanager
@@ -58,10 +80,10 @@ def serve_both_ways(folder: Path, **settings: object) -> AbstractContextManager[
 
 
 @contextmanager
-def serve(folder: Path, **settings: object) -> Iterator[Server]:
-    """A ready server, stopped at the end whatever happens."""
+def serve(folder: Path, *, cold: bool = False, gate: Gate | None = None, **settings: object) -> Iterator[Server]:
+    """A ready server, stopped at the end whatever happens. Arguments are those of `start`."""
     began = time.monotonic()
-    process, log = start(folder, **settings)
+    process, log = start(folder, cold=cold, gate=gate, **settings)
     try:
         url = _wait_until_ready(process, log, began + _STARTUP_LIMIT_S)
         yield Server(url, process, log, time.monotonic() - began)
@@ -85,7 +107,7 @@ def fails_to_start(folder: Path, **settings: object) -> tuple[int, str]:
     return status, log.read_text()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, deadline: float) -> str:
+def _wait_until_ready(process: Process, log: Path, deadline: float) -> str:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with status {process.returncode}:\n{log.read_text()}")
