@@ -1,7 +1,9 @@
 """Batches in the forecaster: the same answers as one by one, all of it or nothing, and nobody is held up by them."""
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +13,37 @@ from app.engine.forecaster import Forecaster
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
-from model.runtime.base import Runtime
+from model.runtime.base import Runtime, State
 from model.runtime.select import Engine, open_runtime
 from tests.artifacts import make_small_artifact
 from tests.metrics import total
 
 pytestmark = pytest.mark.anyio
 
-FOREVER = 10**8
-"""Steps that nobody waits for."""
+LONG = 10**9
+"""Steps of a rollout that ends when its test lets it: more than can be done in time, at the price of `STEP_S`."""
+
+STEP_S = 1e-6
+"""What a step costs here, so that no machine's speed counts: 250 steps fit into a turn of the event loop."""
+
+
+class Gated:
+    """A runtime whose rollouts on the model's thread wait until the test allows them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._allowed = threading.Semaphore(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runtime, name)
+
+    def rollout(self, states: Sequence[State], steps: int) -> object:
+        if threading.current_thread() is not threading.main_thread():
+            self._allowed.acquire()
+        return self._runtime.rollout(states, steps)
+
+    def allow(self, turns: int) -> None:
+        self._allowed.release(turns)
 
 
 @pytest.fixture(scope="module", params=["fused", "torchscript"])
@@ -38,10 +62,29 @@ def shown(metrics: Metrics, name: str) -> float:
     return total(metrics.expose().decode(), name)
 
 
+@pytest.fixture(autouse=True)
+def _price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.engine.admission._price", lambda runtime: STEP_S)
+
+
 @pytest.fixture
 def forecaster(runtime: Runtime, metrics: Metrics) -> Iterator[Forecaster]:
-    made = Forecaster(runtime, Limits(max_pending_s=5, timeout_s=30), metrics)
+    made = Forecaster(runtime, Limits(max_pending_s=60, timeout_s=600), metrics)
     yield made
+    made.close()
+
+
+@pytest.fixture
+def gated(runtime: Runtime) -> Gated:
+    return Gated(runtime)
+
+
+@pytest.fixture
+def held(gated: Gated, metrics: Metrics) -> Iterator[Forecaster]:
+    """A forecaster whose model's thread makes no turn but those that `gated` allows."""
+    made = Forecaster(gated, Limits(max_pending_s=60, timeout_s=600), metrics)  # type: ignore[arg-type]
+    yield made
+    gated.allow(64)  # more than its thread has begun, which ends now
     made.close()
 
 
@@ -51,7 +94,7 @@ def rows(count: int, length: int = 5) -> Sequence[Sequence[float]]:
 
 # The total runs at once; each row fits into a turn of the loop, the total does not; no row does, twice.
 @pytest.mark.parametrize(
-    ("count", "length", "steps"), [(1, 5, 1), (3, 5, 2), (64, 5, 300), (2, 20_000, 3), (1, 5, 20_000), (5, 5, 20_000)]
+    ("count", "length", "steps"), [(1, 5, 1), (3, 5, 2), (64, 5, 200), (2, 20_000, 3), (1, 5, 20_000), (5, 5, 20_000)]
 )
 async def test_each_row_of_a_batch_gets_the_answer_that_it_gets_alone(
     forecaster: Forecaster, metrics: Metrics, count: int, length: int, steps: int
@@ -79,42 +122,46 @@ async def test_batches_together_are_what_they_are_alone(forecaster: Forecaster) 
             np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-async def test_a_batch_is_admitted_whole_or_not_at_all(forecaster: Forecaster, metrics: Metrics) -> None:
-    first = asyncio.ensure_future(forecaster.forecast_batch(rows(4), FOREVER))
-    await asyncio.sleep(0.01)
+async def test_a_batch_is_admitted_whole_or_not_at_all(held: Forecaster, metrics: Metrics) -> None:
+    first = asyncio.ensure_future(held.forecast_batch(rows(4), LONG))
+    await asyncio.sleep(0)  # it begins
     waiting = shown(metrics, "sine_pending_steps")
-    assert waiting == 4 * (5 + FOREVER)
+    assert waiting == 4 * (5 + LONG)
     with pytest.raises(Overloaded):
-        await forecaster.forecast_batch(rows(4), FOREVER)
+        await held.forecast_batch(rows(4), LONG)
     assert shown(metrics, "sine_pending_steps") == waiting
     first.cancel()
     await asyncio.wait([first])
     assert shown(metrics, "sine_pending_steps") == 0
 
 
-async def test_what_is_short_goes_before_the_rows_of_a_long_batch(forecaster: Forecaster) -> None:
-    batch = asyncio.ensure_future(forecaster.forecast_batch(rows(64), FOREVER))
-    await asyncio.sleep(0.01)
+async def test_what_is_short_goes_before_the_rows_of_a_long_batch(held: Forecaster, gated: Gated) -> None:
+    batch = asyncio.ensure_future(held.forecast_batch(rows(64), LONG))
+    await asyncio.sleep(0)  # it begins
     for _ in range(3):
-        await forecaster.forecast(rows(1)[0], 1)
+        short = asyncio.ensure_future(held.forecast(rows(1)[0], 1))
+        await asyncio.sleep(0)
+        gated.allow(2)  # the turn that had begun, and that of the short one
+        await short
     assert not batch.done()
     batch.cancel()
     await asyncio.wait([batch])
 
 
-@pytest.mark.parametrize("steps", [FOREVER, 2000])
+# Rows that the model's thread rolls out, and rows that each fit into a turn of the event loop.
+@pytest.mark.parametrize("steps", [LONG, 200])
 async def test_a_batch_ends_with_its_deadline_and_with_its_client(
-    forecaster: Forecaster, metrics: Metrics, steps: int
+    held: Forecaster, metrics: Metrics, steps: int
 ) -> None:
     with pytest.raises(DeadlineExceeded):
-        await forecaster.forecast_batch(rows(64), steps, timeout_s=1e-6)
+        await held.forecast_batch(rows(64), steps, timeout_s=1e-6)
     assert shown(metrics, "sine_pending_steps") == 0
 
     async def gone() -> None:
         return None
 
     with pytest.raises(ClientGone):
-        await forecaster.forecast_batch(rows(64), steps, client_gone=gone)
+        await held.forecast_batch(rows(64), steps, client_gone=gone)
     assert shown(metrics, "sine_pending_steps") == 0
 
 
