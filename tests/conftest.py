@@ -13,6 +13,15 @@ from tests.server import Server, serve
 settings.register_profile("long", max_examples=400)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing here speaks TLS. Without a folder of certificates to read, a client costs a millisecond, not thirty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
+        yield
+
+
 @pytest.fixture
 def make_artifact(tmp_path: Path) -> MakeArtifact:
     """Makes small artifacts in a folder of the test's own; see `make_small_artifact` for what can be chosen."""

@@ -1,6 +1,15 @@
-"""Reads what /metrics says."""
+"""Reads a server's metrics."""
 
+from collections.abc import Mapping
+
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+
+def metric(url: httpx.URL | str, name: str, /, *, headers: Mapping[str, str] | None = None, **labels: str) -> float:
+    """What the server at `url` says of all of its workers: see `total`. Any of them may answer."""
+    answer = httpx.get(httpx.URL(url).join("/metrics"), headers=headers, timeout=30)
+    return total(answer.raise_for_status().text, name, **labels)
 
 
 def total(text: str, name: str, /, **labels: str) -> float:

@@ -1,10 +1,13 @@
-"""Waiting for what another process does."""
+"""Waits for what another process does."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_LOOK_EVERY_S = 0.02
 
 
 def wait_for(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
@@ -12,5 +15,16 @@ def wait_for(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
     deadline = time.monotonic() + seconds
     while not (met := condition()):
         assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+        time.sleep(_LOOK_EVERY_S)
+    return met
+
+
+async def wait_for_async(
+    what: str, condition: Callable[[], T], seconds: float = 60, every_s: float = _LOOK_EVERY_S
+) -> T:
+    """Do the same while other tasks of the event loop go on."""
+    deadline = time.monotonic() + seconds
+    while not (met := condition()):
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(every_s)
     return met

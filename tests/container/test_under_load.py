@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect
 from app.client import Client
 from tests.container.engine import Compose, Container, docker
 from tests.container.nginx_image import provide
-from tests.reliability.test_faults import Load, load_on, until
+from tests.reliability.test_faults import Load, load_on
+from tests.waiting import wait_for_async
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +96,7 @@ async def test_a_container_without_processes_or_memory_to_spare_goes_on(containe
         taken = await asyncio.to_thread(container.run, _TAKE_ALL_MEMORY.replace("{victim}", str(before[0])))
         assert 10 < taken < 1100
         await asyncio.to_thread(container.wait_until_healthy)
-        await until("a new worker", lambda: len({*container.run(_WORKERS)} - {before[0]}) == 2)
+        await wait_for_async("a new worker", lambda: len({*container.run(_WORKERS)} - {before[0]}) == 2)
         await asyncio.sleep(1)
     assert len(running.lost) <= 8, "more than was inside the worker"
     assert_nothing_is_wrong(running)

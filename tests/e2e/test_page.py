@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from app.keys import line, new_key
 from tests.artifacts import make_small_artifact
 from tests.e2e.browser import CHROMIUM, chromium
-from tests.metrics import total
+from tests.metrics import metric
 from tests.server import Server, serve
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -117,7 +117,7 @@ def generate(server: Server, sequence: list[float], steps: int) -> list[float]:
 
 
 def executed_steps(server: Server) -> float:
-    return total(httpx.get(f"{server.url}/metrics").text, "sine_steps_total")
+    return metric(server.url, "sine_steps_total")
 
 
 def test_the_page_allows_its_own_files_and_nothing_else(server: Server) -> None:

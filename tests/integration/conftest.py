@@ -12,19 +12,10 @@ from tests.integration.receiver import Receiver
 from tests.server import Server, serve
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing here speaks TLS. Without a folder of certificates to read, a client costs a millisecond, not thirty."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("SSL_CERT_FILE", raising=False)
-        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
-        yield
-
-
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """As the shared server, with one worker: whoever asks meets the same process."""
-    with serve(tmp_path_factory.mktemp("alone"), workers=1) as running:
+    """As the shared server, with one worker: whoever asks meets the same process. It starts as it does for a user."""
+    with serve(tmp_path_factory.mktemp("alone"), workers=1, cold=True) as running:
         yield running
 
 

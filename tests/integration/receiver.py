@@ -1,6 +1,5 @@
 """A real HTTP server that takes traces as OTLP."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +8,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.waiting import wait_for
 
 
 class Receiver(ThreadingHTTPServer):
@@ -30,7 +31,16 @@ class Receiver(ThreadingHTTPServer):
 
     def of(self, trace_id: str, count: int) -> list[Span]:
         """The spans of one trace, when there are so many."""
-        return waited_for(lambda: [span for span in self.spans() if span.trace_id.hex() == trace_id], count)
+        return self.waited_for(lambda span: span.trace_id.hex() == trace_id, count)
+
+    def waited_for(self, wanted: Callable[[Span], bool], count: int) -> list[Span]:
+        """The spans that are wanted, when there are so many."""
+
+        def found() -> list[Span]:
+            spans = [span for span in self.spans() if wanted(span)]
+            return spans if len(spans) >= count else []
+
+        return wait_for(f"{count} spans", found)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -43,14 +53,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
-
-
-def waited_for(found: Callable[[], list[Span]], count: int) -> list[Span]:
-    deadline = time.monotonic() + 30
-    while len(spans := found()) < count:
-        assert time.monotonic() < deadline, spans
-        time.sleep(0.05)
-    return spans
 
 
 @contextmanager

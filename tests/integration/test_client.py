@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,27 +17,29 @@ import pytest
 
 from app.client import AsyncClient, Client, ServiceError
 from app.main import create_app
+from app.schemas import GenerateResponse
 from app.settings import Settings
 from tests.artifacts import MakeArtifact, make_small_artifact
-from tests.integration.test_load import metric
+from tests.gate import Gate
+from tests.metrics import metric
 from tests.server import ROOT, Server, serve, start
+from tests.waiting import wait_for_async
 
 WAVE = [0.0, 0.5, 1.0, 0.5, 0.0, -0.5, -1.0, -0.5] * 8
 LONG = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    return Gate(tmp_path_factory.mktemp("gate"))
+
+
+@pytest.fixture(scope="module")
+def slow_server(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("slow")
-    limits = {"workers": 1, "max_steps": LONG, "max_pending_s": 0.1}
-    with serve(folder, model=make_small_artifact(folder, hidden=256), **limits) as server:
+    limits = {"workers": 1, "max_steps": LONG, "max_pending_s": 1e-6, "timeout_s": 1e9}
+    with serve(folder, model=make_small_artifact(folder), gate=gate, **limits) as server:
         yield server
-
-
-@pytest.fixture
-async def raw(slow_server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=slow_server.url) as raw:
-        yield raw
 
 
 @pytest.mark.anyio
@@ -104,9 +106,9 @@ async def test_a_refusal_is_one_error_with_its_problem(server: Server) -> None:
 
 
 @pytest.mark.anyio
-async def test_leaving_a_stream_ends_the_request(raw: httpx.AsyncClient, slow_server: Server) -> None:
-    streams = partial(metric, raw, "sine_requests_total", route="/generate/stream", status="200")
-    ended, steps = await streams(), await metric(raw, "sine_steps_total")
+async def test_leaving_a_stream_ends_the_request(slow_server: Server) -> None:
+    streams = partial(metric, slow_server.url, "sine_requests_total", route="/generate/stream", status="200")
+    ended, steps = streams(), metric(slow_server.url, "sine_steps_total")
     async with AsyncClient(slow_server.url) as other:
         with Client(slow_server.url) as client:
             with client.stream(WAVE, LONG) as rollout:
@@ -115,27 +117,30 @@ async def test_leaving_a_stream_ends_the_request(raw: httpx.AsyncClient, slow_se
             async with other.stream(WAVE, LONG) as same:
                 later = aiter(same)
                 assert (await anext(later)).values
-            async with asyncio.timeout(20):  # before the clients are closed, which would end it too
-                while await streams() < ended + 2:  # noqa: ASYNC110 - it is in another process
-                    await asyncio.sleep(0.05)
+            # Before the clients are closed, which would end it too.
+            await wait_for_async("the end of both", lambda: streams() >= ended + 2)
             assert client.predict(WAVE).prediction == (await other.predict(WAVE)).prediction
-    assert await metric(raw, "sine_steps_total") - steps < LONG
+    assert metric(slow_server.url, "sine_steps_total") - steps < LONG
 
 
 @pytest.mark.anyio
-async def test_refused_for_load_is_asked_again_when_the_service_says(
-    raw: httpx.AsyncClient, slow_server: Server
-) -> None:
+async def test_refused_for_load_is_asked_again_when_the_service_says(slow_server: Server, gate: Gate) -> None:
     steps = 50_000
-    refused = partial(metric, raw, "sine_requests_total", route="/generate", status="503")
-    assert await refused() == 0
-    async with AsyncClient(slow_server.url, patience_s=60) as client:
-        answers = await asyncio.gather(*(client.generate(WAVE, steps) for _ in range(10)))
-    assert [len(answer.values) for answer in answers] == [steps] * 10
-    assert await refused() > 0
-    async with AsyncClient(slow_server.url, patience_s=0) as client:
-        results = await asyncio.gather(*(client.generate(WAVE, steps) for _ in range(10)), return_exceptions=True)
-    errors = [result for result in results if isinstance(result, ServiceError)]
+    refused = partial(metric, slow_server.url, "sine_requests_total", route="/generate", status="503")
+    assert refused() == 0
+
+    async def at_once(patience_s: float) -> list[GenerateResponse | BaseException]:
+        """The results of ten requests that are all there before the first is done."""
+        before = refused()
+        async with AsyncClient(slow_server.url, patience_s=patience_s) as client:
+            with gate.closed():
+                asked = [asyncio.create_task(client.generate(WAVE, steps)) for _ in range(10)]
+                await wait_for_async("refusals", lambda: refused() > before)
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    answers = await at_once(patience_s=60)
+    assert [len(answer.values) for answer in answers if isinstance(answer, GenerateResponse)] == [steps] * 10
+    errors = [result for result in await at_once(patience_s=0) if isinstance(result, ServiceError)]
     assert 0 < len(errors) < 10
     for error in errors:
         assert error.status == 503

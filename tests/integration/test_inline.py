@@ -11,7 +11,7 @@ import pytest
 
 from app.server.timeouts import LINGER_S
 from tests.integration.wire import answers, connected, post
-from tests.metrics import total
+from tests.metrics import metric
 from tests.server import Server, serve
 from tests.waiting import wait_for
 
@@ -79,7 +79,7 @@ def test_what_needs_more_than_an_answer_goes_on_to_uvicorn(
 
 def test_a_client_that_leaves_in_its_body_is_counted(server: Server, client: socket.socket) -> None:
     def left() -> float:
-        return total(httpx.get(f"{server.url}/metrics").text, "sine_requests_total", route="/generate", status="499")
+        return metric(server.url, "sine_requests_total", route="/generate", status="499")
 
     before = left()
     client.sendall(post(SMALL)[:-5])
@@ -105,7 +105,7 @@ def test_a_body_that_is_on_its_way_when_the_service_stops_is_answered(tmp_path: 
 
 def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) -> None:
     def requests() -> float:
-        return total(httpx.get(f"{server.url}/metrics").text, "sine_requests_total", route="/predict")
+        return metric(server.url, "sine_requests_total", route="/predict")
 
     before = requests()
     one = post(b'{"sequence": [0.5]}', b"x-request-id: counted-once\r\n", "/predict")

@@ -1,28 +1,38 @@
 """Long rollouts: nobody waits for them, they end when nobody wants them, and there is a bound on them.
 
-With both runtimes: the fused one advances one job at a time, TorchScript a batch. A hidden size of 256 makes a step
-slow enough (microseconds) for a rollout to be long.
+With both runtimes: the fused one advances one job at a time, TorchScript a batch. A gate before the model's thread
+keeps long rollouts from their end for as long as a test wants, on the fastest machine too.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 import torch
 
+from app.engine.admission import OWN_COST_FACTOR
 from tests.artifacts import make_small_artifact
-from tests.metrics import total
+from tests.gate import Gate
+from tests.metrics import metric
 from tests.server import Server, serve
+from tests.waiting import wait_for_async
 
 pytestmark = pytest.mark.anyio
 
-LONG = 1_000_000
-"""Steps that take seconds."""
+LONG = 10_000_000
+"""Steps of a rollout that a closed gate keeps from its end."""
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    return Gate(tmp_path_factory.mktemp("gate"))
 
 
 @pytest.fixture(
@@ -30,18 +40,17 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch fin
     params=[("cpu", "fused"), ("cpu", "torchscript"), pytest.param(("cuda", "torchscript"), marks=needs_cuda)],
     ids="-".join,
 )
-def slow_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("slow")
-    model = make_small_artifact(folder, hidden=256)
     device, engine = request.param
-    limits = {"workers": 1, "max_steps": LONG, "max_pending_s": 600, "timeout_s": 600}
-    with serve(folder, model=model, device=device, engine=engine, **limits) as server:
+    limits = {"workers": 1, "max_steps": LONG, "max_pending_s": 1e9, "timeout_s": 1e9}
+    with serve(folder, model=make_small_artifact(folder), device=device, engine=engine, gate=gate, **limits) as server:
         yield server
 
 
 @pytest.fixture
-async def client(slow_server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=slow_server.url, timeout=60) as client:
+async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         yield client
 
 
@@ -49,26 +58,22 @@ async def generate(client: httpx.AsyncClient, steps: int, **fields: object) -> h
     return await client.post("/generate", json={"sequence": [0.0, 0.5, 1.0], "steps": steps, **fields})
 
 
-async def metric(client: httpx.AsyncClient, name: str, **labels: str) -> float:
-    return total((await client.get("/metrics")).text, name, **labels)
-
-
-async def steps_after_they_stop_rising(client: httpx.AsyncClient) -> float:
-    deadline = time.monotonic() + 30
+async def steps_after_they_stop_rising(url: httpx.URL | str) -> float:
     before = -1.0
-    while before != (now := await metric(client, "sine_steps_total")):
-        assert time.monotonic() < deadline, "steps are executed for nobody"
-        before = now
-        await asyncio.sleep(0.2)
-    return now
+
+    def still() -> bool:
+        nonlocal before
+        before, last = metric(url, "sine_steps_total"), before
+        return before == last
+
+    await wait_for_async("no more steps for nobody", still, every_s=0.2)
+    return before
 
 
-async def begun(client: httpx.AsyncClient) -> float:
-    """Wait until a long rollout runs, and return the steps executed so far."""
-    first = await metric(client, "sine_steps_total")
-    while (now := await metric(client, "sine_steps_total")) == first:  # noqa: ASYNC110 - it is in another process
-        await asyncio.sleep(0.005)
-    return now
+async def waiting(client: httpx.AsyncClient, rollouts: int) -> None:
+    """Wait until so many long rollouts are admitted."""
+    steps = rollouts * (3 + LONG)
+    await wait_for_async("them to wait", lambda: metric(client.base_url, "sine_pending_steps") == steps)
 
 
 async def leave(client: httpx.AsyncClient, *requests: asyncio.Task[httpx.Response]) -> None:
@@ -76,16 +81,31 @@ async def leave(client: httpx.AsyncClient, *requests: asyncio.Task[httpx.Respons
     for request in requests:
         request.cancel()
     await asyncio.wait(requests)
-    await steps_after_they_stop_rising(client)
+    await wait_for_async("it to be noticed", lambda: metric(client.base_url, "sine_pending_steps") == 0)
 
 
-async def test_a_short_request_does_not_wait_for_long_rollouts(client: httpx.AsyncClient) -> None:
-    long = [asyncio.create_task(generate(client, LONG)) for _ in range(3)]
-    await begun(client)
-    for _ in range(5):
-        assert (await generate(client, 1)).status_code == 200
-    assert not any(task.done() for task in long)
-    await leave(client, *long)
+async def answered(client: httpx.AsyncClient, allow: Callable[[int], object]) -> int:
+    """The status of a short request while the gate is closed: it needs no turn but the one that has begun and its own.
+
+    The fused runtime answers it on the event loop, where there is no gate.
+    """
+    before = metric(client.base_url, "sine_pending_steps")
+    short = asyncio.create_task(generate(client, 1))
+    await wait_for_async(
+        "it to wait for its turn", lambda: short.done() or metric(client.base_url, "sine_pending_steps") > before
+    )
+    allow(2)
+    return (await short).status_code
+
+
+async def test_a_short_request_does_not_wait_for_long_rollouts(client: httpx.AsyncClient, gate: Gate) -> None:
+    with gate.closed() as allow:
+        long = [asyncio.create_task(generate(client, LONG)) for _ in range(3)]
+        await waiting(client, 3)
+        for _ in range(5):
+            assert await answered(client, allow) == 200
+        assert not any(task.done() for task in long)
+        await leave(client, *long)
 
 
 async def test_a_long_and_a_short_rollout_of_the_same_sequence_agree(client: httpx.AsyncClient) -> None:
@@ -97,59 +117,67 @@ async def test_a_long_and_a_short_rollout_of_the_same_sequence_agree(client: htt
         assert values[:3000] == pytest.approx(alone[: len(values)], abs=1e-2)
 
 
-async def test_work_stops_when_the_client_has_gone(client: httpx.AsyncClient, slow_server: Server) -> None:
-    before = await metric(client, "sine_steps_total")
-    async with httpx.AsyncClient(base_url=slow_server.url) as leaving:
-        task = asyncio.create_task(generate(leaving, LONG))
-        await begun(client)
-        task.cancel()
-        await asyncio.wait([task])
-    assert await steps_after_they_stop_rising(client) - before < LONG / 2
-    assert await metric(client, "sine_pending_steps") == 0
-    assert await metric(client, "sine_requests_total", route="/generate", status="499") >= 1
+async def test_work_stops_when_the_client_has_gone(client: httpx.AsyncClient, server: Server, gate: Gate) -> None:
+    before = metric(server.url, "sine_steps_total")
+    with gate.closed() as allow:
+        async with httpx.AsyncClient(base_url=server.url) as leaving:
+            task = asyncio.create_task(generate(leaving, LONG))
+            await waiting(client, 1)
+            allow(3)
+            await wait_for_async("it to have begun", lambda: metric(server.url, "sine_steps_total") > before)
+            await leave(client, task)
+    assert await steps_after_they_stop_rising(server.url) - before < LONG / 2
+    assert metric(server.url, "sine_pending_steps") == 0
+    assert metric(server.url, "sine_requests_total", route="/generate", status="499") >= 1
 
 
-async def test_work_stops_at_the_deadline_of_the_request(client: httpx.AsyncClient) -> None:
-    before = await metric(client, "sine_steps_total")
-    response = await generate(client, LONG, timeout_s=0.1)
+async def test_work_stops_at_the_deadline_of_the_request(client: httpx.AsyncClient, server: Server, gate: Gate) -> None:
+    before = metric(server.url, "sine_steps_total")
+    with gate.closed():
+        response = await generate(client, LONG, timeout_s=0.1)
     assert response.status_code == 504
     assert response.headers["content-type"] == "application/problem+json"
     assert "0.1 s" in response.json()["detail"]
-    assert await steps_after_they_stop_rising(client) - before < LONG / 2
-    assert await metric(client, "sine_pending_steps") == 0
+    assert await steps_after_they_stop_rising(server.url) - before < LONG / 2
+    assert metric(server.url, "sine_pending_steps") == 0
 
 
-async def test_what_cannot_be_done_in_time_is_refused_at_the_door(client: httpx.AsyncClient) -> None:
-    long = asyncio.create_task(generate(client, LONG))
-    await begun(client)
-    steps = await metric(client, "sine_pending_steps")
-    response = await generate(client, LONG, timeout_s=0.5)
-    assert response.status_code == 503
-    assert await metric(client, "sine_pending_steps") == steps, "it was queued"
-    retry_after_s = int(response.headers["retry-after"])
-    assert retry_after_s >= 1
-    assert f"{retry_after_s} s" in response.json()["detail"]
-    for _ in range(10):
-        assert (await generate(client, 1)).status_code == 200, "a short one is not refused for a long one"
-    await leave(client, long)
+async def test_what_cannot_be_done_in_time_is_refused_at_the_door(client: httpx.AsyncClient, gate: Gate) -> None:
+    with gate.closed() as allow:
+        long = asyncio.create_task(generate(client, LONG))
+        await waiting(client, 1)
+        response = await generate(client, LONG, timeout_s=1e-6)  # in which no machine makes so many steps
+        assert response.status_code == 503
+        await waiting(client, 1)  # it was not queued
+        retry_after_s = int(response.headers["retry-after"])
+        assert retry_after_s >= 1
+        assert f"{retry_after_s} s" in response.json()["detail"]
+        for _ in range(10):
+            assert await answered(client, allow) == 200, "a short one is not refused for a long one"
+        await leave(client, long)
 
 
-@pytest.mark.parametrize(("engine", "steps"), [("fused", 100_000), ("torchscript", 50_000)])
+@pytest.mark.parametrize(("engine", "steps"), [("fused", 100_000), ("torchscript", 5_000)])
 async def test_the_work_that_is_admitted_is_bounded_and_the_time_to_retry_is_true(
-    tmp_path_factory: pytest.TempPathFactory, engine: str, steps: int
+    tmp_path: Path, engine: str, steps: int
 ) -> None:
-    folder = tmp_path_factory.mktemp("bounded")
-    model = make_small_artifact(folder, hidden=256)
-    with serve(folder, model=model, engine=engine, workers=1, max_steps=LONG, max_pending_s=0.5) as server:
+    model, gate = make_small_artifact(tmp_path), Gate(tmp_path)
+    limits = {"max_steps": LONG, "max_pending_s": 1e-6, "timeout_s": 1e9}
+    with serve(tmp_path, model=model, engine=engine, workers=1, gate=gate, **limits) as server:
+        refused = partial(metric, server.url, "sine_requests_total", route="/generate", status="503")
+        admitted = OWN_COST_FACTOR + 1
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-            responses = await asyncio.gather(*(generate(client, steps) for _ in range(16)))
+            with gate.closed():
+                requests = [asyncio.create_task(generate(client, steps)) for _ in range(16)]
+                await wait_for_async("all others to be refused", lambda: refused() == 16 - admitted)
+            responses = await asyncio.gather(*requests)
             statuses = [response.status_code for response in responses]
-            assert set(statuses) == {200, 503}
+            assert Counter(statuses) == {200: admitted, 503: 16 - admitted}
             assert {len(response.json()["values"]) for response in responses if response.status_code == 200} == {steps}
             waits = [int(response.headers["retry-after"]) for response in responses if response.status_code == 503]
             await asyncio.sleep(max(waits))
             assert (await generate(client, steps)).status_code == 200
-            assert await metric(client, "sine_pending_steps") == 0
+            assert metric(server.url, "sine_pending_steps") == 0
 
 
 async def test_a_timeout_that_is_no_number_of_seconds_is_refused_by_name(client: httpx.AsyncClient) -> None:

@@ -17,9 +17,10 @@ from open_inference.openapi.client import OpenInferenceClient
 from tritonclient.utils import InferenceServerException
 
 from tests.artifacts import make_small_artifact
-from tests.metrics import total
+from tests.gate import Gate
+from tests.metrics import metric
 from tests.server import Server, serve
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_for_async
 
 MODEL = "sine"
 WAVES_BT = np.sin(2 * np.pi * (np.arange(64) / 25 + np.arange(3)[:, None] / 3)) * [[1.0], [230.0], [1e-3]]
@@ -356,28 +357,26 @@ def test_a_batch_with_a_row_that_stops_being_finite_is_refused(explosive: Server
 
 def test_overload_deadline_and_a_client_that_leaves(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("slow")
-    model = make_small_artifact(folder, hidden=256)
-    with serve(folder, model=model, workers=1, max_steps=1_000_000, max_pending_s=1) as server:
-        x_BT = np.ones((4, 3))
-        timeout = a_request(x_BT, parameters={"steps": 1_000_000, "timeout": 100_000})
-        assert_refused(post(server, timeout), 503, "The forecast was not finished within 0.1 s")
+    model, gate, most = make_small_artifact(folder), Gate(folder), 1_000_000
+    with serve(folder, model=model, workers=1, gate=gate, max_steps=most, max_pending_s=1e-6) as server:
+        x_BT, url = np.ones((4, 3)), f"{server.url}/v2/models/small/infer"
+        with gate.closed():
+            timeout = a_request(x_BT, parameters={"steps": most, "timeout": 100_000})
+            assert_refused(post(server, timeout), 503, "The forecast was not finished within 0.1 s")
 
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(
-                f"{server.url}/v2/models/small/infer",
-                json=a_request(x_BT, parameters={"steps": 1_000_000}),
-                timeout=0.3,
-            )
-        wait_for(
-            "the end of work for nobody",
-            lambda: total(httpx.get(f"{server.url}/metrics").text, "sine_pending_steps") == 0,
-        )
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(url, json=a_request(x_BT, parameters={"steps": most}), timeout=0.3)
+            wait_for("the end of work for nobody", lambda: metric(server.url, "sine_pending_steps") == 0)
 
         async def flood() -> list[httpx.Response]:
             async with httpx.AsyncClient(timeout=60) as client:
-                request = a_request(x_BT, parameters={"steps": 50_000})
-                url = f"{server.url}/v2/models/small/infer"
-                return await asyncio.gather(*(client.post(url, json=request) for _ in range(16)))
+                request = a_request(x_BT, parameters={"steps": 5_000})
+                with gate.closed():
+                    asked = [asyncio.create_task(client.post(url, json=request)) for _ in range(16)]
+                    await wait_for_async("refusals", lambda: metric(server.url, "sine_refusals_total") > refusals)
+                return await asyncio.gather(*asked)
+
+        refusals = metric(server.url, "sine_refusals_total")
 
         responses = asyncio.run(flood())
         assert {response.status_code for response in responses} == {200, 503}
@@ -386,7 +385,7 @@ def test_overload_deadline_and_a_client_that_leaves(tmp_path_factory: pytest.Tem
                 assert_refused(response, 503, "Too much work is waiting")
                 assert int(response.headers["retry-after"]) >= 1
             else:
-                assert response.json()["outputs"][0]["shape"] == [4, 50_000]
+                assert response.json()["outputs"][0]["shape"] == [4, 5_000]
         assert post(server, a_request(x_BT)).status_code == 200
 
 

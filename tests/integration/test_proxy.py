@@ -20,8 +20,9 @@ from websockets.asyncio.client import connect
 from app.settings import Settings
 from tests.artifacts import make_small_artifact
 from tests.integration.wire import until_closed
-from tests.metrics import total
+from tests.metrics import metric
 from tests.server import ROOT, Server, serve
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -74,22 +75,19 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
                 [NGINX, "-p", folder, "-c", file, "-e", "stderr", "-g", f"{user}daemon off;"], stdout=log, stderr=log
             )
         try:
-            until_it_answers(f"http://127.0.0.1:{port}/readyz", nginx, folder / "nginx.log")
-            yield Proxy(f"http://127.0.0.1:{port}", server)
+            url = f"http://127.0.0.1:{port}"
+            wait_for("the proxy", lambda: answers(f"{url}/readyz", nginx, folder / "nginx.log"))
+            yield Proxy(url, server)
         finally:
             nginx.terminate()
             nginx.wait(20)
 
 
-def until_it_answers(url: str, nginx: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        assert nginx.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        with contextlib.suppress(httpx.TransportError), client_from(INSIDE, url) as client:
-            if client.get(url).status_code == 200:
-                return
-        time.sleep(0.05)
+def answers(url: str, nginx: subprocess.Popen[bytes], log: Path) -> bool:
+    assert nginx.poll() is None, log.read_text()
+    with contextlib.suppress(httpx.TransportError), client_from(INSIDE, url) as client:
+        return client.get(url).status_code == 200
+    return False
 
 
 def client_from(address: str, url: str) -> httpx.Client:
@@ -108,7 +106,7 @@ def connection(proxy: Proxy, address: str) -> Iterator[socket.socket]:
 
 def asked_for(server: Server) -> float:
     """How many forecasts the server has been asked for."""
-    return total(httpx.get(f"{server.url}/metrics").text, "sine_request_duration_seconds_count", route="/generate")
+    return metric(server.url, "sine_request_duration_seconds_count", route="/generate")
 
 
 def test_forecasts_and_streams_go_through(proxy: Proxy) -> None:

@@ -16,7 +16,7 @@ from model.artifact import read_artifact
 from model.network import Network
 from tests.artifacts import make_small_artifact
 from tests.keys import AS_ADMIN, admin_keys
-from tests.metrics import total
+from tests.metrics import metric
 from tests.server import Server, serve, start
 from tests.waiting import wait_for
 
@@ -73,7 +73,7 @@ def test_what_is_new_is_added_what_has_changed_replaced_and_what_has_gone_remove
     after = ask.post("/predict", json={"sequence": SEQUENCE, "model": "b"})
     assert after.json() != before.json()
     assert after.headers["x-model-version"] == f"2+{read_artifact(folder / 'b.pt').digest[:12]}"
-    assert total(ask.get("/metrics").text, "sine_model_info", name="b") == 1
+    assert metric(server.url, "sine_model_info", headers=AS_ADMIN, name="b") == 1
     (folder / "c.pt").unlink()
     assert ask.post("/admin/reload").status_code == 200
     assert names(ask) == ["a 1", "b 2"]
@@ -157,7 +157,7 @@ def test_what_has_begun_ends_on_the_model_it_began_with_which_then_closes(
         data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
         assert [value for part in data for value in part.get("values", [])] == expected
     wait_for("no more threads than before", lambda: threads(server) <= idle)
-    assert total(ask.get("/metrics").text, "sine_pending_steps") == 0
+    assert metric(server.url, "sine_pending_steps", headers=AS_ADMIN) == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from app.keys import line, new_key
 from tests.artifacts import make_small_artifact
-from tests.integration.receiver import Receiver, exporting_to, waited_for
+from tests.integration.receiver import Receiver, exporting_to
 from tests.server import Server, serve
 from tests.waiting import wait_for
 
@@ -162,7 +162,7 @@ def test_no_secret_is_ever_told(server: Server, receiver: Receiver) -> None:
     assert "without completing handshake" not in log, "a connection that was refused is no fault"
     told.append(log.encode())
     if as_json:
-        waited_for(receiver.spans, 20)
+        receiver.waited_for(lambda span: True, 20)
         told += receiver.bodies
     for secret in secrets:
         assert not [text for text in told if secret.encode() in text], secret

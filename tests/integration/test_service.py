@@ -14,7 +14,7 @@ import torch
 from app.settings import Settings
 from model.artifact import digest_path, read_artifact
 from tests.artifacts import MakeArtifact
-from tests.metrics import total
+from tests.metrics import metric
 from tests.server import Server, fails_to_start, serve
 from tests.waiting import wait_for
 
@@ -39,8 +39,7 @@ def test_model_describes_the_artifact_that_is_served(server: Server) -> None:
 
 def test_metrics_count_requests_by_route_and_status(server: Server) -> None:
     def count(route: str, status: int) -> float:
-        text = httpx.get(f"{server.url}/metrics").text
-        return total(text, "sine_requests_total", route=route, status=str(status))
+        return metric(server.url, "sine_requests_total", route=route, status=str(status))
 
     def counts() -> list[float]:
         return [count("/predict", 200), count("/predict", 422), count("other", 404)]

@@ -14,14 +14,9 @@ from websockets.sync.client import connect
 
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.integration.wire import answers, connected, post
-from tests.metrics import total
+from tests.metrics import metric
 from tests.server import Server, fails_to_start, serve
 from tests.waiting import wait_for
-
-
-def metric(server: Server, name: str, **labels: str) -> float:
-    with httpx.Client() as client:  # a new connection, so that any of the workers may answer
-        return total(client.get(f"{server.url}/metrics").text, name, **labels)
 
 
 def workers_of(server: Server) -> list[int]:
@@ -43,7 +38,7 @@ def children(pid: int) -> list[int]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("workers")
     with serve(folder, model=make_small_artifact(folder), workers=3) as server:
-        wait_for("three workers", lambda: metric(server, "sine_workers") == 3)
+        wait_for("three workers", lambda: metric(server.url, "sine_workers") == 3)
         yield server
 
 
@@ -51,11 +46,11 @@ def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
     answered_by_all = 60
     for _ in range(answered_by_all):
         assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
-    answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
+    answered = partial(metric, server.url, "sine_requests_total", route="/predict", status="200")
     wait_for("the last one to be counted, after its answer", lambda: answered() == answered_by_all)
     for _ in range(10):  # the same number, whichever worker is asked
         assert answered() == answered_by_all
-    assert metric(server, "sine_steps_total") == answered_by_all * 4
+    assert metric(server.url, "sine_steps_total") == answered_by_all * 4
 
 
 def test_connections_are_counted_over_all_workers_whatever_they_are(server: Server) -> None:
@@ -64,12 +59,12 @@ def test_connections_are_counted_over_all_workers_whatever_they_are(server: Serv
             stack.enter_context(connected(server))
         for _ in range(3):
             stack.enter_context(connect(server.url.replace("http", "ws") + "/live"))
-        wait_for("them, and the one that asks", lambda: metric(server, "sine_connections") == 34)
-    wait_for("their end", lambda: metric(server, "sine_connections") == 1)
+        wait_for("them, and the one that asks", lambda: metric(server.url, "sine_connections") == 34)
+    wait_for("their end", lambda: metric(server.url, "sine_connections") == 1)
 
 
 def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(server: Server) -> None:
-    answered = partial(metric, server, "sine_requests_total", route="/predict", status="200")
+    answered = partial(metric, server.url, "sine_requests_total", route="/predict", status="200")
     counted = answered() + 1
     httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]})
     wait_for("the request to be counted, after its answer", lambda: answered() == counted)
@@ -77,8 +72,8 @@ def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(server: Server) 
     assert len(before) == 3
     os.kill(before[0], signal.SIGKILL)
     wait_for("the replacement", lambda: len(set(workers_of(server)) - set(before)) == 1)
-    wait_for("it to serve", lambda: metric(server, "sine_workers_started_total") == 4)
-    wait_for("three workers again", lambda: metric(server, "sine_workers") == 3)
+    wait_for("it to serve", lambda: metric(server.url, "sine_workers_started_total") == 4)
+    wait_for("three workers again", lambda: metric(server.url, "sine_workers") == 3)
     assert answered() == counted  # what was counted stays
     assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
 
@@ -89,7 +84,7 @@ def test_told_to_stop_all_at_once_they_finish_and_the_supervisor_ends_last(
     request = post(b'{"sequence": [1], "steps": 3}')
     with serve(tmp_path, model=make_artifact(), workers=2) as server, connected(server) as client:
         client.sendall(request[:-1])
-        wait_for("it to be accepted", lambda: metric(server, "sine_connections") == 2)
+        wait_for("it to be accepted", lambda: metric(server.url, "sine_connections") == 2)
         time.sleep(0.1)  # and read
         for pid in (server.process.pid, *children(server.process.pid), *workers_of(server)):
             os.kill(pid, signal.SIGTERM)

@@ -6,7 +6,6 @@ Nothing of the service does that. Python imports `sitecustomize` at every start,
 import json
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.waiting import wait_for
 
 _TELLS = """
 import asyncio, gc, json, os, signal
@@ -52,9 +53,6 @@ def inside(process: int, folder: Path) -> Inside:
     told = folder / str(process)
     told.unlink(missing_ok=True)
     os.kill(process, signal.SIGUSR1)
-    deadline = time.monotonic() + 60
-    while not told.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for("the process to tell", told.exists)
     said = json.loads(told.read_text())
     return Inside(Counter(said["tasks"]), said["objects"])

@@ -6,7 +6,6 @@ Fuzzers find the others (`test_fuzz.py`). 500 is what nothing provokes.
 import json
 import signal
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -23,10 +22,11 @@ from app.server.shedding import MAX_TAKEN
 from tests.artifacts import make_small_artifact
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.keys import AS_ADMIN, admin_keys
-from tests.metrics import total
+from tests.metrics import metric
 from tests.reliability.clients import RECEIVE_S
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
+from tests.waiting import wait_for
 
 MAX_SEQUENCE, MAX_STEPS = 4096, 10_000_000
 JSON = {"content-type": "application/json"}
@@ -190,14 +190,7 @@ def test_too_much_work_is_refused_as_declared(server: Server, document: Document
                 break
         document.hold_503(answer, "POST", path)
         assert b"Too much work is waiting" in answer[2]
-    until_at_rest(server)
-
-
-def until_at_rest(server: Server) -> None:
-    deadline = time.monotonic() + 60
-    while total(httpx.get(f"{server.url}/metrics", headers=AS_ADMIN).text, "sine_pending_steps"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for("the end of all work", lambda: metric(server.url, "sine_pending_steps", headers=AS_ADMIN) == 0)
 
 
 def test_too_many_requests_at_once_are_refused_as_declared(server: Server, document: Document) -> None:
@@ -216,9 +209,7 @@ def test_too_many_requests_at_once_are_refused_as_declared(server: Server, docum
 def test_a_service_that_leaves_says_so_as_declared(server: Server, document: Document, results: Results) -> None:
     """At last, because then it is gone."""
     server.process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + 10
-    while httpx.get(f"{server.url}/readyz").status_code == 200:
-        assert time.monotonic() < deadline
+    wait_for("it to say so", lambda: httpx.get(f"{server.url}/readyz").status_code != 200)
     for path in READINESS:
         document.hold_503(ask(server, "GET", path, b"", {}), "GET", path)
     server.process.send_signal(signal.SIGINT)  # now

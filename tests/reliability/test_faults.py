@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,13 +20,13 @@ from websockets.exceptions import ConnectionClosed
 
 from app.shared_memory.folders import METRICS_FOLDER
 from tests.integration.test_workers import forking, workers_of
-from tests.metrics import total
+from tests.metrics import metric
 from tests.reliability.conftest import MAX_STEPS, SETTINGS
 from tests.reliability.load import Connections, NotConnected
 from tests.reliability.processes import descriptors, is_alive, variable
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_for_async
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ CLIENTS = 8
 @pytest.fixture
 def server(enduring: Server) -> Server:
     """With both of its workers."""
-    wait_for("two workers", lambda: metric(enduring, "sine_workers_ready") == 2, 120)
+    wait_for("two workers", lambda: metric(enduring.url, "sine_workers_ready") == 2, 120)
     return enduring
 
 
@@ -95,20 +95,8 @@ async def is_ready(server: Server) -> bool:
         return (await client.get(f"{server.url}/readyz")).status_code == 200
 
 
-async def until(what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.05)
-
-
-def metric(server: Server, name: str, **labels: str) -> float:
-    """What whichever worker answers first says of all of them."""
-    return total(httpx.get(f"{server.url}/metrics", timeout=30).text, name, **labels)
-
-
 def answered(server: Server) -> float:
-    return metric(server, "sine_requests_total", route="/generate", status="200")
+    return metric(server.url, "sine_requests_total", route="/generate", status="200")
 
 
 async def test_workers_that_are_killed_take_only_what_was_inside_them(
@@ -120,9 +108,9 @@ async def test_workers_that_are_killed_take_only_what_was_inside_them(
         for kill in range(kills):
             before = workers_of(server)
             os.kill(before[kill % 2], signal.SIGKILL)
-            await until("its end to be seen", lambda: metric(server, "sine_workers_ready") == 1)
-            await until("a new worker", lambda: len({*workers_of(server)} - {*before}) == 1)  # noqa: B023
-            while await asyncio.to_thread(metric, server, "sine_workers_ready") != 2:
+            await wait_for_async("its end to be seen", lambda: metric(server.url, "sine_workers_ready") == 1)
+            await wait_for_async("a new worker", lambda: len({*workers_of(server)} - {*before}) == 1)  # noqa: B023
+            while await asyncio.to_thread(metric, server.url, "sine_workers_ready") != 2:
                 assert await is_ready(server)  # the other one is
                 await asyncio.sleep(0.1)
             counted.append(await asyncio.to_thread(answered, server))
@@ -146,8 +134,8 @@ async def test_workers_whose_origin_is_killed_finish_and_are_replaced(server: Se
         stream = group.create_task(a_slow_stream(server, 1))
         await asyncio.sleep(0.5)
         os.kill(forking(server), signal.SIGKILL)
-        await until("the end of all workers", lambda: not any(map(is_alive, before)))
-        await until("two others", lambda: metric(server, "sine_workers_ready") == 2)
+        await wait_for_async("the end of all workers", lambda: not any(map(is_alive, before)))
+        await wait_for_async("two others", lambda: metric(server.url, "sine_workers_ready") == 2)
     assert stream.result() == "event: done"
     assert running.lost == []
     assert running.refused == 0
@@ -162,7 +150,7 @@ async def test_clients_that_vanish_stop_the_work_and_leave_nothing(
     clients, steps = 500 if full else 30, MAX_STEPS
     body = json.dumps({"sequence": [0.1], "steps": steps}).encode()
     address = urlsplit(server.url)
-    executed = metric(server, "sine_steps_total", stage="rollout")
+    executed = metric(server.url, "sine_steps_total", stage="rollout")
     before = [len(descriptors(worker)) for worker in workers_of(server)]
     async with load(server) as running:
         for number in range(clients):
@@ -174,9 +162,9 @@ async def test_clients_that_vanish_stop_the_work_and_leave_nothing(
             # Without a farewell: what is unsent is dropped, and the other side gets a reset.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
-    await until("the work to stop", lambda: metric(server, "sine_pending_steps") == 0)
-    assert metric(server, "sine_steps_total", stage="rollout") - executed < clients * steps / 2
-    await until(
+    await wait_for_async("the work to stop", lambda: metric(server.url, "sine_pending_steps") == 0)
+    assert metric(server.url, "sine_steps_total", stage="rollout") - executed < clients * steps / 2
+    await wait_for_async(
         "the descriptors to be closed",
         lambda: [len(descriptors(worker)) for worker in workers_of(server)] <= [count + 2 for count in before],
     )
@@ -248,10 +236,10 @@ async def test_sigterm_ends_readiness_then_finishes_what_was_accepted(
             during = Connections(server.url)
             assert (await during.post("/generate", BODY))[0] == 200
             during.close()
-            await until("connections to be refused", lambda: running.refused > 0, 10)
+            await wait_for_async("connections to be refused", lambda: running.refused > 0, 10)
             running.stop()
             assert not stream.done()
-        await until("the end", lambda: server.process.poll() is not None)
+        await wait_for_async("the end", lambda: server.process.poll() is not None)
         assert server.process.returncode == 0
     assert stream.result() == "event: done"
     assert body.result().startswith(b"HTTP/1.1 200 ")
@@ -276,9 +264,9 @@ async def test_workers_whose_supervisor_is_killed_finish_and_end(
             await asyncio.sleep(0.5)
             told = time.monotonic()
             killed.process.kill()
-            await until("connections to be refused", lambda: running.refused > 0, 10)
+            await wait_for_async("connections to be refused", lambda: running.refused > 0, 10)
             running.stop()
-        await until("the end of all workers", lambda: not any(map(is_alive, workers)), 30)
+        await wait_for_async("the end of all workers", lambda: not any(map(is_alive, workers)), 30)
     assert stream.result() == "event: done"
     assert [sent for sent in running.lost if sent < told] == []
     assert len(running.answers) == 1

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from tests.integration.wire import until_closed
+from tests.metrics import metric
 from tests.reliability.clients import (
     BODY,
     HEAD,
@@ -24,6 +24,7 @@ from tests.reliability.clients import (
 from tests.reliability.results import Results
 from tests.reliability.shapes import FOLLOWING, Shape, generated, shapes
 from tests.server import Server
+from tests.waiting import wait_for
 
 AT_ONCE = 16
 MOST_MB = 20
@@ -214,8 +215,6 @@ def test_a_client_that_vanishes_in_its_body_leaves_nothing(patient: Server) -> N
         for _ in range(25):
             with connection(patient) as client:
                 client.sendall(REQUEST[:place])
-    deadline = time.monotonic() + 10
-    while httpx.get(f"{patient.url}/metrics").text.find("sine_pending_steps 0.0") < 0:
-        assert time.monotonic() < deadline
+    wait_for("the end of all work", lambda: metric(patient.url, "sine_pending_steps") == 0)
     assert_others_are_served(patient)
     assert json.loads(httpx.get(f"{patient.url}/readyz").text) == {"status": "ready"}

@@ -20,6 +20,7 @@ from tests.keys import AS_ADMIN, admin_keys
 from tests.reliability.load import Connections
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
+from tests.waiting import wait_for_async
 
 pytestmark = pytest.mark.anyio
 
@@ -72,15 +73,8 @@ def place(tmp_path: Path, versions: list[Path]) -> Path:
 async def server(tmp_path: Path, place: Path) -> AsyncIterator[Server]:
     keys = admin_keys(tmp_path)
     with serve(tmp_path, model=place, workers=WORKERS, admin_keys=keys, max_pending_s=60, access_log=False) as server:
-        await until("all workers", lambda: said(server, "Application startup complete") == WORKERS)
+        await wait_for_async("all workers", lambda: said(server, "Application startup complete") == WORKERS)
         yield server
-
-
-async def until(what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.02)
 
 
 def said(server: Server, what: str) -> int:
@@ -93,7 +87,7 @@ async def reload(server: Server, artifact: Path, place: Path, tell: Callable[[Se
     before = said(server, "Serving small")
     put(artifact, place)
     await tell(server)
-    await until("all workers to serve it", lambda: said(server, "Serving small") == before + WORKERS)
+    await wait_for_async("all workers to serve it", lambda: said(server, "Serving small") == before + WORKERS)
 
 
 async def by_signal(server: Server) -> None:
@@ -240,7 +234,7 @@ async def test_reloads_under_load_lose_nothing_and_leave_nothing(
     # Two threads begin when they are first needed: the model's, and that which loads. A leak would be of one a reload.
     spare = {"threads": 2 * WORKERS, "descriptors": 0}
     for what, more in spare.items():
-        await until(f"no more {what} than before", lambda: left_behind(server)[what] <= before[what] + more)  # noqa: B023
+        await wait_for_async(f"no more {what} than before", lambda: left_behind(server)[what] <= before[what] + more)  # noqa: B023
     grown = left_behind(server)["bytes"] / before["bytes"] - 1
     assert grown < 0.02
     sent = held.answered + 2 * count  # streams and connections
@@ -280,7 +274,7 @@ async def test_a_bad_artifact_changes_nothing_and_the_log_says_why(
             spoil()
             before = said(server, "Not reloaded")
             server.process.send_signal(signal.SIGHUP)
-            await until("all workers to refuse", lambda: said(server, "Not reloaded") == before + WORKERS)  # noqa: B023
+            await wait_for_async("all workers to refuse", lambda: said(server, "Not reloaded") == before + WORKERS)  # noqa: B023
             assert why in server.log.read_text().splitlines()[-1]
             refused = await client.post("/admin/reload")
             assert refused.status_code == 409
@@ -288,7 +282,7 @@ async def test_a_bad_artifact_changes_nothing_and_the_log_says_why(
             assert why in refused.json()["detail"]
             put(versions[0], place)
         server.process.send_signal(signal.SIGHUP)
-        await until("nothing to be done", lambda: said(server, "Nothing to reload") == WORKERS)
+        await wait_for_async("nothing to be done", lambda: said(server, "Nothing to reload") == WORKERS)
     assert workers_of(server) == workers
     assert (running.wrong, running.lost, len(running.versions)) == ([], 0, 1)
     results.add(Result("bad artifacts", len(bad), running.answered, running.answered, wrong=0, lost=0))

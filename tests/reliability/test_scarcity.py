@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,10 +19,11 @@ import pytest
 
 from app.shared_memory.folders import METRICS_FOLDER
 from tests.integration.test_workers import workers_of
+from tests.metrics import metric
 from tests.reliability.processes import cpu_s, descriptors, limited, size_bytes, variable
 from tests.reliability.results import Result, Results
-from tests.reliability.test_faults import metric
 from tests.server import ROOT, Server
+from tests.waiting import wait_for
 
 REQUEST: dict[str, object] = {"sequence": [0.1, 0.2, 0.3], "steps": 20}
 LONG = {"sequence": [0.1, 0.2, 0.3], "steps": 300_000}
@@ -31,15 +32,8 @@ LONG = {"sequence": [0.1, 0.2, 0.3], "steps": 300_000}
 @pytest.fixture
 def server(enduring: Server) -> Server:
     """With both of its workers."""
-    until("two workers", lambda: metric(enduring, "sine_workers_ready") == 2)
+    wait_for("two workers", lambda: metric(enduring.url, "sine_workers_ready") == 2)
     return enduring
-
-
-def until(what: str, condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def ask(server: Server, request: dict[str, object] = REQUEST) -> httpx.Response:
@@ -96,7 +90,7 @@ def test_a_worker_without_memory_refuses_or_is_replaced_and_the_others_go_on(
                         outcomes[ask(server, request).status_code] += 1
                     except httpx.TransportError:
                         outcomes[0] += 1  # it has died with it
-        until("two workers", lambda: metric(server, "sine_workers_ready") == 2)
+        wait_for("two workers", lambda: metric(server.url, "sine_workers_ready") == 2)
         ask_often(server, 20)
     assert {*outcomes} <= {200, 503, 0}
     assert outcomes[0] <= rounds
@@ -152,13 +146,13 @@ def test_a_worker_starts_where_its_metrics_cannot_be_written(server: Server, res
         asked = ask_often(server, 20)
         os.kill(before[0], signal.SIGKILL)
         said = "The metrics of this worker are not shared: Read-only file system"
-        until("a new worker that says so", lambda: said in server.log.read_text())
-        until("it to serve", lambda: server.log.read_text().count("startup complete") > starts)
+        wait_for("a new worker that says so", lambda: said in server.log.read_text())
+        wait_for("it to serve", lambda: server.log.read_text().count("startup complete") > starts)
         asked += ask_often(server, 20)
         assert httpx.get(f"{server.url}/metrics", timeout=60).status_code == 200
     alone = ({*workers_of(server)} - {*before}).pop()
     os.kill(alone, signal.SIGKILL)  # the next one shares its numbers again
-    until("two workers", lambda: metric(server, "sine_workers_ready") == 2)
+    wait_for("two workers", lambda: metric(server.url, "sine_workers_ready") == 2)
     asked += ask_often(server, 20)
     results.add(Result("a file system that turns read-only, then kill -9", 1, asked, asked, wrong=0, lost=0))
 
@@ -172,13 +166,13 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(
     artifact.write_bytes(good[:-100])
     try:
         os.kill(workers_of(server)[0], signal.SIGKILL)
-        until("the failure to be seen", lambda: "could not start, and is tried again" in server.log.read_text())
+        wait_for("the failure to be seen", lambda: "could not start, and is tried again" in server.log.read_text())
         asked = ask_often(server, 40)
         assert httpx.get(f"{server.url}/readyz", timeout=60).status_code == 200
     finally:
         artifact.write_bytes(good)
     if full:  # it takes 10 s
-        until("two workers again", lambda: metric(server, "sine_workers_ready") == 2)
+        wait_for("two workers again", lambda: metric(server.url, "sine_workers_ready") == 2)
         asked += ask_often(server, 20)
     results.add(Result("kill -9 of a worker whose artifact has gone bad", 1, asked, asked, wrong=0, lost=0))
 
@@ -201,7 +195,7 @@ def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path, artifact:
                 return httpx.get(f"{server.url}/readyz", timeout=60).status_code == 200
             return False
 
-        until("the server", is_ready)
+        wait_for("the server", is_ready)
         asked = ask_often(server, 100)
         refused = httpx.post(f"{server.url}/generate", content=b"{", headers={"content-type": "application/json"})
         assert refused.status_code == 422

@@ -25,6 +25,7 @@ from tests.reliability.clients import (
 )
 from tests.reliability.results import Results
 from tests.server import Server
+from tests.waiting import wait_for
 
 LARGE = json.dumps({"sequence": [1.0], "steps": 10_000}).encode()
 FRAMED = b"content-length: %d\r\n\r\n%b" % (len(LARGE), LARGE)
@@ -130,18 +131,12 @@ def test_500_connections_of_a_byte_a_second_harm_nobody(patient: Server, results
             most = max(most, resident_mb(patient) - before)
             time.sleep(max(0.0, began + 1 - time.monotonic()))
         # No client has closed its connection. Those to /live, a quarter, may stay until a ping has had no answer.
-        deadline = time.monotonic() + 20
-        while descriptors(patient) > 60 + at_once / 3:
-            assert time.monotonic() < deadline, f"{descriptors(patient)} are left: slow clients are not cut off"
-            time.sleep(0.1)
+        wait_for("slow clients to be cut off", lambda: descriptors(patient) <= 60 + at_once / 3)
     row = others.result("slow connections (a byte a second, readers too)", tried, 0, most / before)
     results.add(row)
     assert (row.wrong, row.lost) == (0, 0)
     assert most < MOST_MB
-    deadline = time.monotonic() + 20
-    while descriptors(patient) > 60:
-        assert time.monotonic() < deadline, "descriptors are left"
-        time.sleep(0.1)
+    wait_for("the descriptors to be closed", lambda: descriptors(patient) <= 60)
     assert_others_are_served(patient)
 
 
@@ -163,8 +158,5 @@ def test_an_answer_that_nobody_takes_is_dropped(patient: Server, path: str, full
         with contextlib.suppress(TimeoutError, ConnectionError):
             for _ in range(50_000):  # answers of 200 kB each, or small ones to many messages
                 client.sendall(part)
-        deadline = time.monotonic() + 30
-        while descriptors(patient) > before:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for("the answer to be dropped", lambda: descriptors(patient) <= before)
     assert_others_are_served(patient)
