@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPIOffline(
         title="Sine RNN server",
         summary="The next value of a sequence, and its continuation, from a recurrent network.",
-        version="1",
+        version="1",  # of the HTTP contract; CONTRIBUTING.md says which version is which
         redoc_url=None,
         # What is answered in front of the routes, whichever it is that was asked for
         responses=openapi.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),

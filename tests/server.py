@@ -41,7 +41,8 @@ def start(folder: Path, *, cold: bool = False, gate: Gate | None = None, **setti
     A server of one worker is forked from a process that has imported everything, unless it shall start `cold`. A server
     of several workers always starts cold: it has such a process of its own. Its model's thread passes the `gate`.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SINE_")}
+    kept = {"SINE_HTTP"}  # `SINE_HTTP=uvicorn make test` tests all servers without the HTTP edge
+    environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("SINE_")}
     environment |= {"SINE_PORT": "0"} | {f"SINE_{name.upper()}": str(value) for name, value in settings.items()}
     command, planted = ["-m", "app"], None
     if gate is not None:
