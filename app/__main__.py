@@ -15,6 +15,8 @@ from app.settings import Settings
 from app.shared_memory.folders import shared_folders
 from app.telemetry.logs import log_config
 
+APPLICATION = "app.main:create_service"
+
 PROTOCOLS = {
     "edge": ("app.server.http:HttpProtocol", "app.server.websocket:WebSocketProtocol"),
     "uvicorn": ("httptools", "websockets-sansio"),
@@ -52,7 +54,7 @@ def serve(settings: Settings, workers: int) -> int:
     """Run the workers until they are told to stop, and return the status to end with."""
     http, websocket = PROTOCOLS[settings.http]
     config = uvicorn.Config(
-        "app.main:create_service",
+        APPLICATION,
         factory=True,
         http=http,
         ws=websocket,
