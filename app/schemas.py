@@ -172,22 +172,13 @@ class InferenceError(BaseModel):
 
 
 def limited(max_sequence: int, max_steps: int) -> tuple[type[PredictRequest], type[GenerateRequest]]:
-    """The two requests with the limits of a server, for validation and for the OpenAPI document."""
+    """Return the two requests with the limits of a server, for validation and for the OpenAPI document."""
     sequence: Any = Annotated[list[Value], FailFast(), Field(max_length=max_sequence)]
     steps: Any = Annotated[int, Field(le=max_steps)]
-    fields = GenerateRequest.model_fields
-    return (
-        create_model(
-            "PredictRequest",
-            __base__=PredictRequest,
-            __doc__=PredictRequest.__doc__,
-            sequence=(sequence, PredictRequest.model_fields["sequence"]),
-        ),
-        create_model(
-            "GenerateRequest",
-            __base__=GenerateRequest,
-            __doc__=GenerateRequest.__doc__,
-            sequence=(sequence, fields["sequence"]),
-            steps=(steps, fields["steps"]),
-        ),
-    )
+    return _narrowed(PredictRequest, sequence=sequence), _narrowed(GenerateRequest, sequence=sequence, steps=steps)
+
+
+def _narrowed(model: type[BaseModel], **types: Any) -> Any:
+    """Return `model` with narrower types of some fields. Everything else of these fields stays."""
+    fields: Any = {name: (narrower, model.model_fields[name]) for name, narrower in types.items()}
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
