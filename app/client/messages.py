@@ -103,7 +103,7 @@ class Rollout:
         read.
         """
         if self._end is None:
-            raise ValueError("the rollout has no end before all of its parts were read")
+            raise ValueError("the rollout has an end only when all of its parts were read")
         return self._end
 
     def _read(self, event: ServerSentEvent) -> Iterator[StreamedValues]:
