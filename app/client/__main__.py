@@ -11,7 +11,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from app.client import URL, Client, Options, ServiceError
 from app.client.values import read_values
 from app.schemas import GenerateResponse, PredictResponse, StreamEnd
+
+Intervals = dict[str, list[float]] | None
 
 PROGRAM = "python -m app.client"
 FAILED, WRONG = 1, 2
@@ -78,12 +80,7 @@ def options(asked: argparse.Namespace) -> Options:
     return {"state": state, "return_state": asked.save_state is not None, "level": asked.level, "model": asked.model}
 
 
-def show(
-    sequence: Sequence[float],
-    forecast: Sequence[float],
-    intervals: Mapping[str, Sequence[float]] | None,
-    asked: argparse.Namespace,
-) -> None:
+def show(sequence: list[float], forecast: list[float], intervals: Intervals, asked: argparse.Namespace) -> None:
     """Print a forecast as a plot or as lines. `finish` prints JSON."""
     if asked.plot:
         from app.client.plot import plot  # the import takes longer than most answers
@@ -93,9 +90,7 @@ def show(
         write(rows(forecast, intervals))
 
 
-def rows(
-    forecast: Iterable[float], intervals: Mapping[str, Sequence[float]] | None, named: bool = True
-) -> Iterator[str]:
+def rows(forecast: list[float], intervals: Intervals, named: bool = True) -> Iterator[str]:
     """Yield a line for each value. With intervals, it has their ends too, and if `named`, a line of names is first."""
     if intervals and named:
         yield "\t".join(["value", *intervals])

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
@@ -43,19 +43,16 @@ def headers(api_key: str | None) -> dict[str, str]:
 
 
 def prediction(sequence: Iterable[float], options: Options) -> bytes:
-    return _written(PredictRequest(sequence=_floats(sequence), **options))
+    return _json(PredictRequest, sequence, **options)
 
 
 def generation(sequence: Iterable[float], steps: int, options: Options) -> bytes:
-    return _written(GenerateRequest(sequence=_floats(sequence), steps=steps, **options))
+    return _json(GenerateRequest, sequence, steps=steps, **options)
 
 
-def _floats(values: Iterable[float]) -> list[float]:
-    return [float(value) for value in values]  # pydantic does not accept numpy.float32 and similar types
-
-
-def _written(request: PredictRequest) -> bytes:
-    return request.model_dump_json(exclude_defaults=True).encode()
+def _json(kind: type[PredictRequest], sequence: Iterable[float], **fields: Any) -> bytes:
+    floats = [float(value) for value in sequence]  # pydantic does not accept numpy.float32 and similar types
+    return kind(sequence=floats, **fields).model_dump_json(exclude_defaults=True).encode()
 
 
 def read(kind: type[Answer], content: bytes | str) -> Answer:
@@ -99,9 +96,7 @@ class Rollout:
 
     @property
     def end(self) -> StreamEnd:
-        """Return the reason why the rollout ended, and its state if requested. Raise ValueError before all parts were
-        read.
-        """
+        """The reason why the rollout ended, and its state if requested. ValueError if parts are still unread."""
         if self._end is None:
             raise ValueError("the rollout has an end only when all of its parts were read")
         return self._end

@@ -16,8 +16,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 _JITTER_S = 0.25
-"""Random extra pause of at most this many seconds. It keeps clients that were refused together from returning together.
-"""
+"""The longest random extra pause. It keeps clients that were refused together from returning together."""
 
 log = logging.getLogger("app.client")
 

@@ -1,5 +1,6 @@
 """Reads values from text, as files and pipes contain them."""
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -14,19 +15,14 @@ def read_values(lines: Iterable[str], name: str) -> list[float]:
     values = []
     for number, line in enumerate(lines, start=1):
         for word in re.findall(r"[^\s,]+", line):
-            value = _value(word)
-            if value is None:
+            try:
+                value = float(word)
+            except ValueError:
+                value = math.nan
+            if not abs(value) <= LARGEST_VALUE:  # true for NaN too
                 wrong = repr(word if len(word) <= 20 else word[:20] + "…")
                 raise ValueError(
                     f"{name}, line {number}: {wrong} is not a finite number of at most {LARGEST_VALUE:,.0f} in size"
                 )
             values.append(value)
     return values
-
-
-def _value(word: str) -> float | None:
-    try:
-        value = float(word)
-    except ValueError:
-        return None
-    return value if abs(value) <= LARGEST_VALUE else None  # None for NaN too
