@@ -1,14 +1,14 @@
-"""What POST /predict, POST /generate and POST /generate/stream do, written once, whichever way a request comes in.
+"""The work of POST /predict, POST /generate and POST /generate/stream: parse, forecast, serialise.
 
-Parse, forecast, serialise: three calls. FastAPI's endpoints (`app/api/forecast.py`) and the front
-(`app/api/hotpath.py`) both call `respond`.
+Every way to a response calls this module: FastAPI's endpoints (`app/api/forecast.py`), the front
+(`app/api/hotpath.py`), inline answers (`app/server/inline.py`) and WebSockets (`app/api/live.py`).
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,106 +17,107 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from app.api.parsing import parse
+from app.api.parsing import JSON, invalid, parse
 from app.api.state_tokens import START, BadToken, Origin, read_token, write_token
 from app.engine.forecaster import Forecast
 from app.engine.repository import Repository, ServedModel
-from app.errors import Diverged, InvalidRequest
-from app.schemas import FieldError, GenerateRequest, PredictRequest, limited
+from app.errors import Diverged
+from app.schemas import GenerateRequest, PredictRequest, limited
 from app.settings import Settings
-from model.intervals import Intervals, NoInterval
+from model.intervals import NoInterval
 from model.runtime.base import State
 
 _SLICE = 1024
-"""Values that are serialised at a time: about 15 µs."""
+"""The number of values that are serialised at a time, which takes about 15 µs."""
 
-_FINISH_REASON = {False: b"length", True: b"diverged"}
+_FINISH_REASON = {False: "length", True: "diverged"}
 
 Request = TypeVar("Request", bound=PredictRequest)
 
 ClientGone = Callable[[], Awaitable[object]]
 
-Answer = Callable[[Request, ServedModel, ClientGone], Coroutine[Any, Any, bytes]]
+Answer = Callable[[Request, ServedModel, ClientGone | None], Coroutine[Any, Any, bytes]]
+
+_Fields = dict[str, object]
+"""Fields of a response that a request may ask for; empty for a request that does not."""
+
+_Around = Callable[..., dict[str, npt.NDArray[np.float64]]]
+"""`Intervals.around` with all arguments of a request, apart from the forecast and its first step."""
 
 
 @dataclass(frozen=True)
 class Endpoint(Generic[Request]):
-    """One of the two, with the limits of a server."""
+    """POST /predict or POST /generate, with the limits of a server."""
 
     path: str
     model: type[Request]
     answer: Answer[Request]
 
     def asked(self, content_type: str, body: bytes, repository: Repository) -> tuple[Request, ServedModel]:
-        """The request in `body`, and the model that it asks. Raises Problem for whatever is refused."""
-        request = parse(self.model, content_type, body)
+        """Return the request in `body`, and the model that it names. Raises Problem if it is refused."""
+        request = parse(self.model, body, content_type)
         return request, repository.named(request.model)
 
     async def respond(self, headers: Headers, body: bytes, repository: Repository, client_gone: ClientGone) -> Response:
-        """The response to `body`. Raises Problem for whatever is refused."""
+        """Return the response to `body`. Raises Problem if the request is refused."""
         request, served = self.asked(headers.get("content-type", ""), body, repository)
-        response = Response(await self.answer(request, served, client_gone), media_type="application/json")
+        response = Response(await self.answer(request, served, client_gone), media_type=JSON)
         response.raw_headers.insert(0, served.version)
         return response
 
     def respond_synchronously(
         self, content_type: str, body: bytes, repository: Repository
     ) -> tuple[bytes, ServedModel] | None:
-        """The JSON that answers `body`, and its model, if the work is so little that it need not wait; otherwise
-        None."""
+        """Return the JSON that answers `body`, and its model. Returns None if there is too much work to do at once."""
         request, served = self.asked(content_type, body, repository)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
         if steps > _SLICE or not served.forecaster.is_inline(len(request.sequence) + steps):
             return None
         try:
-            self.answer(request, served, _nobody).send(None)
+            self.answer(request, served, None).send(None)
         except StopIteration as answered:
             return answered.value, served
         raise RuntimeError("a forecast on the event loop has waited")
 
 
-async def _nobody() -> None:
-    """What waits for a client to go, where there is no time for that."""
-
-
-async def predict(request: PredictRequest, served: ServedModel, client_gone: ClientGone) -> bytes:
-    """A `PredictResponse`, serialised."""
-    origin = origin_of(request, served)
-    content, _ = await next_value(request, origin, served, client_gone, request.return_state)
+async def predict(request: PredictRequest, served: ServedModel, client_gone: ClientGone | None) -> bytes:
+    """Return a serialised `PredictResponse`."""
+    content, _ = await next_value(request, origin_of(request, served), served, client_gone, request.return_state)
     return content
 
 
 async def next_value(
     request: PredictRequest, origin: Origin, served: ServedModel, client_gone: ClientGone | None, keeps_state: bool
 ) -> tuple[bytes, Forecast]:
-    """A `PredictResponse`, serialised, and the forecast in it."""
-    intervals = _intervals(request, origin, 1, served) if request.level else None
+    """Return a serialised `PredictResponse`, and the forecast in it."""
+    around = _intervals(request, origin, 1, served)
     forecast = await served.forecaster.forecast(
         request.sequence, 1, request.timeout_s, client_gone, origin.state, keeps_state
     )
     if forecast.diverged:
         raise Diverged(Diverged.NO_PREDICTION)
-    content = b'{"prediction":%b%b%b}' % (
-        orjson.dumps(forecast.chunks[0].item(0)),
-        await intervals.serialise(forecast) if intervals else b"",
-        _token(forecast.observed, observed(request, origin), served) if request.return_state else b"",
-    )
-    return content, forecast
+    response = {
+        "prediction": forecast.chunks[0].item(0),
+        **await _ends(around, forecast),
+        **_state(request, forecast.observed, observed(request, origin), served),
+    }
+    return orjson.dumps(response), forecast
 
 
-async def generate(request: GenerateRequest, served: ServedModel, client_gone: ClientGone) -> bytes:
-    """A `GenerateResponse`, serialised."""
+async def generate(request: GenerateRequest, served: ServedModel, client_gone: ClientGone | None) -> bytes:
+    """Return a serialised `GenerateResponse`."""
     origin = origin_of(request, served)
-    intervals = _intervals(request, origin, request.steps, served) if request.level else None
+    around = _intervals(request, origin, request.steps, served)
     forecast = await served.forecaster.forecast(
         request.sequence, request.steps, request.timeout_s, client_gone, origin.state, request.return_state
     )
-    return b'{"values":[%b],"finish_reason":"%b"%b%b}' % (
-        await numbers(forecast.chunks),
-        _FINISH_REASON[forecast.diverged],
-        await intervals.serialise(forecast) if intervals else b"",
-        _token(forecast.reached, 0, served) if request.return_state else b"",
-    )
+    response = {
+        "values": await array(forecast.chunks),
+        "finish_reason": _FINISH_REASON[forecast.diverged],
+        **await _ends(around, forecast),
+        **_state(request, forecast.reached, 0, served),
+    }
+    return orjson.dumps(response)
 
 
 class Event(NamedTuple):
@@ -127,85 +128,79 @@ class Event(NamedTuple):
 
 
 async def stream(request: GenerateRequest, served: ServedModel) -> AsyncGenerator[Event]:
-    """`values` for each part of the rollout as it is asked for (`StreamedValues`), at last `done` (`StreamEnd`).
+    """Yield `values` (`StreamedValues`) for each part of the rollout, and then `done` (`StreamEnd`).
 
-    The concatenation of all values is what `generate` answers, bit for bit. Raises Problem for whatever is refused:
-    what can be known before the work begins, when the first event is asked for.
+    Each part is computed when its event is asked for. The concatenation of all values is the answer of `generate`, bit
+    for bit. Raises Problem if the request is refused, with the first event if that can be known before the work.
     """
     origin = origin_of(request, served)
-    intervals = _intervals(request, origin, request.steps, served) if request.level else None
+    around = _intervals(request, origin, request.steps, served)
     parts = served.forecaster.stream(request.sequence, request.steps, request.timeout_s, origin.state)
     done = 0
     async with aclosing(parts):
         async for part in parts:
-            ends = await intervals.serialise(part, first=done) if intervals else b""
-            yield Event("values", b'{"values":[%b]%b}' % (await numbers(part.chunks), ends))
+            values = {"values": await array(part.chunks), **await _ends(around, part, first=done)}
+            yield Event("values", orjson.dumps(values))
             done += sum(map(len, part.chunks))
-    token = _token(part.reached, 0, served) if request.return_state else b""
-    yield Event("done", b'{"finish_reason":"%b"%b}' % (_FINISH_REASON[part.diverged], token))
+    end = {"finish_reason": _FINISH_REASON[part.diverged], **_state(request, part.reached, 0, served)}
+    yield Event("done", orjson.dumps(end))
 
 
 def origin_of(request: PredictRequest, served: ServedModel) -> Origin:
-    """Where a request goes on from. Raises InvalidRequest if that cannot be."""
+    """Return where the forecast of a request begins. Raises InvalidRequest for a bad token, or without any value."""
     if request.state is None:
         if not request.sequence:
-            raise InvalidRequest([FieldError(pointer="/sequence", detail="at least one value, unless state is given")])
+            raise invalid("/sequence", "at least one value, unless state is given")
         return START
     try:
         return read_token(request.state, served.info.digest, served.info.architecture)
     except BadToken as error:
-        raise InvalidRequest([FieldError(pointer="/state", detail=str(error))]) from None
+        raise invalid("/state", str(error)) from None
 
 
 def observed(request: PredictRequest, origin: Origin) -> int:
-    """The values behind a forecast, all of them observed; 0 where predictions are among them."""
+    """Return the number of values behind a forecast if all of them were observed, and 0 if some were predicted."""
     return len(request.sequence) + origin.observed if origin.state is None or origin.observed else 0
 
 
-def _token(state: State | None, observed: int, served: ServedModel) -> bytes:
-    """The rest of a response with a state."""
+def _state(request: PredictRequest, state: State | None, observed: int, served: ServedModel) -> _Fields:
+    if not request.return_state:
+        return {}
     if state is None or not np.isfinite(state.memory_LM).all():
-        return b',"state":null'
-    return b',"state":"%b"' % write_token(state, observed, served.info.digest).encode()
+        return {"state": None}
+    return {"state": write_token(state, observed, served.info.digest)}
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """The intervals around the forecast of one request."""
-
-    intervals: Intervals
-    levels: list[int]
-    context: int
-    scale: float
-
-    async def serialise(self, forecast: Forecast, first: int = 0) -> bytes:
-        """The rest of a response with intervals. They end where the forecast does, and begin at its step `first`."""
-        values_S = np.concatenate(forecast.chunks)
-        ends = self.intervals.around(values_S, self.scale, self.context, self.levels, first)
-        parts = [b'"%b":[%b]' % (name.encode(), await numbers([end_S])) for name, end_S in ends.items()]
-        return b',"intervals":{%b}' % b",".join(parts)
-
-
-def _intervals(request: PredictRequest, origin: Origin, steps: int, served: ServedModel) -> _Ends:
-    """The model's intervals for a request with levels. Raises InvalidRequest if it has none."""
+def _intervals(request: PredictRequest, origin: Origin, steps: int, served: ServedModel) -> _Around | None:
+    """Return the model's intervals for a request, None without levels. Raises InvalidRequest if it has none for it."""
+    if not request.level:
+        return None
     if served.intervals is None:
-        raise InvalidRequest([FieldError(pointer="/level", detail="not for this model: it has no intervals")])
-    context, levels = observed(request, origin), request.level or []
+        raise invalid("/level", "not for this model: it has no intervals")
+    context = observed(request, origin)
     if context == 0:
         detail = "not with the state of a rollout: intervals are calibrated for values that were observed"
-        raise InvalidRequest([FieldError(pointer="/level", detail=detail)])
+        raise invalid("/level", detail)
     try:
-        served.intervals.check(context, steps, levels)
+        served.intervals.check(context, steps, request.level)
     except NoInterval as error:
-        raise InvalidRequest([FieldError(pointer=f"/{error.field}", detail=str(error))]) from None
+        raise invalid(f"/{error.field}", str(error)) from None
     state = origin.state or served.forecaster.runtime.start(request.sequence)
-    return _Ends(served.intervals, levels, context, state.scale)
+    return partial(served.intervals.around, scale=state.scale, context=context, levels=request.level)
 
 
-async def numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
-    """Values with commas between them: orjson reads them out of the array, without a Python object for each.
+async def _ends(around: _Around | None, forecast: Forecast, first: int = 0) -> _Fields:
+    """Return the intervals around a forecast that begins at step `first` of the rollout. They end where it ends."""
+    if around is None:
+        return {}
+    ends = around(np.concatenate(forecast.chunks), first=first)
+    return {"intervals": {name: await array([end_S]) for name, end_S in ends.items()}}
 
-    A slice at a time, so that a long answer lets others in between.
+
+async def array(chunks: Iterable[npt.NDArray[Any]]) -> orjson.Fragment:
+    """Serialise the values of all chunks as one JSON array.
+
+    orjson reads them out of NumPy's memory, without a Python object for each. Between slices, other tasks get a turn.
     """
     parts: list[bytes] = []
     for chunk_S in chunks:
@@ -214,11 +209,11 @@ async def numbers(chunks: Iterable[npt.NDArray[np.float64]]) -> bytes:
                 await asyncio.sleep(0)
             slice_S = chunk_S[first : first + _SLICE]
             parts.append(orjson.dumps(slice_S, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
-    return b",".join(parts)
+    return orjson.Fragment(b"[%b]" % b",".join(parts))
 
 
 @cache
 def endpoints(settings: Settings) -> tuple[Endpoint[PredictRequest], Endpoint[GenerateRequest]]:
-    """Both, with the limits of `settings`."""
+    """Return POST /predict and POST /generate, with the limits of `settings`."""
     predict_model, generate_model = limited(settings.max_sequence, settings.max_steps)
     return Endpoint("/predict", predict_model, predict), Endpoint("/generate", generate_model, generate)

@@ -1,36 +1,34 @@
-"""What POST /v2/models/…/infer does, whichever way a request comes in.
+"""The work of POST /v2/models/…/infer: parse, forecast, serialise.
 
-Parse, forecast, serialise, like `app/api/endpoints.py`, with tensors in place of lists.
+FastAPI's endpoint (`app/open_inference/routes.py`) and the front (`app/api/hotpath.py`) both call it.
 """
 
 import asyncio
 import re
 import time
 from functools import cache
-from typing import Any
 
-import numpy.typing as npt
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from app.api.endpoints import ClientGone, numbers
+from app.api.endpoints import ClientGone, array
+from app.api.parsing import JSON
 from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged
 from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
 from app.open_inference.schemas import VERSION
 from app.open_inference.tensors import (
+    BINARY,
     LENGTH_HEADER,
     Asked,
     TensorLimits,
+    Values,
     parse_request,
-    response_head,
+    response_json,
     tensor,
-    with_data,
 )
 from app.settings import Settings
-
-Values = npt.NDArray[Any]
-"""A flat array of the tensor's own type."""
+from app.telemetry.inference import Durations
 
 
 class Inference:
@@ -43,7 +41,7 @@ class Inference:
         self._max_bytes = settings.max_batch_bytes
 
     async def respond(self, headers: Headers, body: bytes, current: ServedModel, client_gone: ClientGone) -> Response:
-        """The answer to a request with these headers and this body. Raises Problem if it is refused."""
+        """Return the response to `body`. Raises Problem if the request is refused."""
         began = time.perf_counter()
         try:
             coding = headers.get("content-encoding", "identity")
@@ -57,28 +55,32 @@ class Inference:
         except Exception:
             current.inference.refused(time.perf_counter() - began)
             raise
-        output_s = time.perf_counter() - forecast
-        current.inference.answered(len(asked.x_BT), parsed - began, forecast - parsed, output_s)
+        took = Durations(parsed - began, forecast - parsed, time.perf_counter() - forecast)
+        current.inference.answered(len(asked.x_BT), took)
         return response
 
 
+inference = cache(Inference)
+"""The endpoint with the limits of some settings. The same settings get the same object."""
+
+
 async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> Values:
-    """The next values of all sequences, one sequence after another."""
+    """Return the next values of all sequences, one sequence after the other."""
     forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
     for row, forecast in enumerate(forecasts):
-        if forecast.diverged:  # a tensor has no place for rows that end early
+        if forecast.diverged:  # a tensor cannot hold a row that ends early
             raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
     return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype)
 
 
 async def _response(asked: Asked, values: Values, current: ServedModel, accept_encoding: str) -> Response:
     headers = {}
-    head = response_head(asked, current.info.name, values.nbytes if asked.binary else None)
     if asked.binary:
-        content, media_type = head + values.tobytes(), "application/octet-stream"
+        head = response_json(asked, current.info.name, parameters={"binary_data_size": values.nbytes})
         headers[LENGTH_HEADER] = str(len(head))
+        content, media_type = head + values.tobytes(), BINARY
     else:
-        content, media_type = with_data(head, await numbers([values])), "application/json"
+        content, media_type = response_json(asked, current.info.name, data=await array([values])), JSON
     coding = accepted_coding(accept_encoding) if len(content) >= SMALLEST else None
     if coding is not None:
         content = await asyncio.to_thread(deflate, coding, content)
@@ -88,16 +90,10 @@ async def _response(asked: Asked, values: Values, current: ServedModel, accept_e
     return response
 
 
-@cache
-def inference(settings: Settings) -> Inference:
-    """The endpoint, with the limits of `settings`."""
-    return Inference(settings)
-
-
 _infer_path = re.compile(rf"/v2/models/([^/]+)(?:/versions/{VERSION})?/infer").fullmatch
 
 
 def model_at(path: str, repository: Repository) -> ServedModel | None:
-    """The model whose inference the protocol has at `path`; None where there is none."""
+    """Return the model whose inference endpoint is at `path`, or None."""
     match = _infer_path(path)
     return repository.find(match[1]) if match else None

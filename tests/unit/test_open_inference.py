@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from app.errors import Diverged, InvalidRequest
 from app.open_inference.schemas import Datatype, InferResponse
-from app.open_inference.tensors import Asked, TensorLimits, parse_request, response_head, tensor, with_data
+from app.open_inference.tensors import Asked, TensorLimits, parse_request, response_json, tensor
 
 LIMITS = TensorLimits(max_batch=4, max_sequence=6, max_steps=10, max_json_bytes=200_000)
 DTYPES: dict[Datatype, str] = {"FP32": "<f4", "FP64": "<f8"}
@@ -277,13 +277,13 @@ def test_an_answer_is_what_the_protocol_promises(
     datatype, values_BS, _ = drawn
     asked = Asked(name, np.zeros((len(values_BS), 2)), datatype, values_BS.shape[1], None, False)
     values = tensor([row.astype(np.float64) for row in values_BS], datatype)
-    numbers = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-    answer = InferResponse.model_validate_json(with_data(response_head(asked, "m", None), numbers))
+    data = orjson.Fragment(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
+    answer = InferResponse.model_validate_json(response_json(asked, "m", data=data))
     (output,) = answer.outputs
     assert (answer.model_name, answer.model_version, answer.id) == ("m", "1", name)
     assert (output.datatype, tuple(output.shape)) == (datatype, values_BS.shape)
     np.testing.assert_array_equal(np.array(output.data, DTYPES[datatype]), values_BS.ravel())
-    head = json.loads(response_head(asked, "m", values.nbytes))
+    head = json.loads(response_json(asked, "m", parameters={"binary_data_size": values.nbytes}))
     assert head["outputs"][0]["parameters"] == {"binary_data_size": values.nbytes}
     assert "data" not in head["outputs"][0]
     assert values.tobytes() == values_BS.tobytes()
