@@ -3,21 +3,20 @@
 `app/open_inference/inference.py` does the inference, and `app/open_inference/tensors.py` reads and writes the tensors.
 """
 
-from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.api.dependencies import NOT_DRAINING, CurrentRepository
 from app.api.openapi import UNDECLARED, declared
-from app.api.parsing import disconnected, read_body
+from app.api.parsing import JSON, disconnected, invalid, read_body
 from app.engine.repository import ServedModel
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
     Diverged,
     Exhausted,
-    InvalidRequest,
     NotReady,
     Overloaded,
     UnknownModel,
@@ -39,14 +38,13 @@ from app.open_inference.descriptions import (
 from app.open_inference.inference import Inference
 from app.open_inference.schemas import EXTENSIONS, INPUT, OUTPUT, VERSION, InferResponse
 from app.open_inference.statistics import statistics_of
-from app.open_inference.tensors import LENGTH_HEADER
-from app.schemas import FieldError
+from app.open_inference.tensors import BINARY, LENGTH_HEADER
 
 _PLATFORM = "pytorch_torchscript"
 _ANY = -1
 
-_BINARY, _BYTES = "application/octet-stream", {"schema": {"type": "string", "format": "binary"}}
-_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}, _BINARY: _BYTES}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {JSON: {"schema": {"$ref": "#/components/schemas/InferRequest"}}, BINARY: _BYTES}
 _HEADERS = [
     {
         "name": LENGTH_HEADER,
@@ -62,34 +60,20 @@ _HEADERS = [
     },
 ]
 
-_READINESS = declared(NotReady(NotReady.DRAINING), path="/v2")
-_NEEDS_NO_MODEL = declared(Exhausted, path="/v2")
-_INFERENCE = declared(
-    InvalidRequest([FieldError(pointer="/inputs/0/shape", detail="field required")]),
+_declared = partial(declared, path="/v2")
+_READINESS = _declared(NotReady(NotReady.DRAINING))
+_NEEDS_NO_MODEL = _declared(Exhausted)
+_INFERENCE = _declared(
+    invalid("/inputs/0/shape", "field required"),
     Diverged.in_row(0, steps=1),
     UnsupportedEncoding,
     NotReady,
     Exhausted,
     Overloaded,
     DeadlineExceeded,
-    path="/v2",
 )
 
-
-def router(inference: Inference) -> APIRouter:
-    """All of /v2."""
-    refusals = declared(NotReady, BodyTooLarge, path="/v2")
-    routes = APIRouter(tags=["open inference protocol"], responses=refusals | UNDECLARED)
-    routes.include_router(_of_server(), prefix="/v2")
-    of_model = _of_model(inference)
-    routes.include_router(of_model, prefix="/v2/models/{model}", responses=declared(UnknownModel, path="/v2"))
-    routes.include_router(
-        of_model,
-        prefix="/v2/models/{model}/versions/{version}",
-        dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is refused before an unknown version
-        responses=declared(UnknownModel, UnknownVersion, path="/v2"),
-    )
-    return routes
+_server = APIRouter(prefix="/v2")
 
 
 async def _named(model: str, repository: CurrentRepository) -> ServedModel:
@@ -104,48 +88,46 @@ async def _numbered(version: str) -> None:
 NamedModel = Annotated[ServedModel, Depends(_named)]
 
 
-def _of_server() -> APIRouter:
-    routes = APIRouter()
-
-    @routes.get("", summary="Describe the server.", responses=_NEEDS_NO_MODEL)
-    async def server_metadata(request: Request) -> ServerMetadata:
-        """The answer holds the server's name, its version, and the protocol's extensions that it offers."""
-        return ServerMetadata(name="sine-rnn-server", version=request.app.version, extensions=EXTENSIONS)
-
-    @routes.get("/health/live", summary="Check that the process is alive.", responses=_NEEDS_NO_MODEL)
-    async def server_live() -> ServerLive:
-        """The answer is 200 as long as the process answers at all."""
-        return ServerLive(live=True)
-
-    @routes.get(
-        "/health/ready",
-        summary="Check that the server accepts requests.",
-        dependencies=[NOT_DRAINING],
-        responses=_READINESS,
-    )
-    async def server_ready(repository: CurrentRepository) -> ServerReady:
-        """The answer is 200 when every model is loaded, and 503 when the service is stopping."""
-        return ServerReady(ready=True)
-
-    @routes.get("/models/stats", summary="Read the inference statistics of all models.")
-    async def statistics(repository: CurrentRepository) -> Statistics:
-        """The answer counts the requests to `infer` of each model, and says how long they took."""
-        return _statistics(repository)
-
-    @routes.post(
-        "/repository/index", summary="List the served models.", responses=declared(NotReady, Overloaded, path="/v2")
-    )
-    async def repository_index(repository: CurrentRepository) -> list[RepositoryEntry]:
-        """The answer names each model and its version. Every model in the list is ready."""
-        return [RepositoryEntry(name=each.info.name, version=VERSION, state="READY", reason="") for each in repository]
-
-    return routes
+@_server.get("", summary="Describe the server.", responses=_NEEDS_NO_MODEL)
+async def server_metadata(request: Request) -> ServerMetadata:
+    """The answer holds the server's name, its version, and the protocol's extensions that it offers."""
+    return ServerMetadata(name="sine-rnn-server", version=request.app.version, extensions=EXTENSIONS)
 
 
-def _of_model(inference: Inference) -> APIRouter:
-    routes = APIRouter()
+@_server.get("/health/live", summary="Check that the process is alive.", responses=_NEEDS_NO_MODEL)
+async def server_live() -> ServerLive:
+    """The answer is 200 as long as the process answers at all."""
+    return ServerLive(live=True)
 
-    @routes.get("", summary="Describe the tensors of a model.")
+
+@_server.get(
+    "/health/ready",
+    summary="Check that the server accepts requests.",
+    dependencies=[NOT_DRAINING],
+    responses=_READINESS,
+)
+async def server_ready(repository: CurrentRepository) -> ServerReady:
+    """The answer is 200 when every model is loaded, and 503 when the service is stopping."""
+    return ServerReady(ready=True)
+
+
+@_server.get("/models/stats", summary="Read the inference statistics of all models.")
+async def statistics(repository: CurrentRepository) -> Statistics:
+    """The answer counts the requests to `infer` of each model, and says how long they took."""
+    return statistics_of(repository)
+
+
+@_server.post("/repository/index", summary="List the served models.", responses=_declared(NotReady, Overloaded))
+async def repository_index(repository: CurrentRepository) -> list[RepositoryEntry]:
+    """The answer names each model and its version. Every model in the list is ready."""
+    return [RepositoryEntry(name=each.info.name, version=VERSION, state="READY", reason="") for each in repository]
+
+
+def router(inference: Inference) -> APIRouter:
+    """Make the routes of /v2, with the limits of a server."""
+    model = APIRouter()
+
+    @model.get("", summary="Describe the tensors of a model.")
     async def model_metadata(current: NamedModel) -> ModelMetadata:
         """The answer holds the names, datatypes and shapes of the model's tensors. The model also accepts an input of
         FP64, and then answers in FP64."""
@@ -157,17 +139,14 @@ def _of_model(inference: Inference) -> APIRouter:
             outputs=[TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
         )
 
-    @routes.get(
-        "/ready",
-        summary="Check that a model accepts requests.",
-        dependencies=[NOT_DRAINING],
-        responses=_READINESS,
+    @model.get(
+        "/ready", summary="Check that a model accepts requests.", dependencies=[NOT_DRAINING], responses=_READINESS
     )
     async def model_ready(current: NamedModel) -> ModelReady:
         """The answer is 200 when the model is loaded, and 503 when the service is stopping."""
         return ModelReady(name=current.info.name, ready=True)
 
-    @routes.get("/config", summary="Read the configuration of a model.")
+    @model.get("/config", summary="Read the configuration of a model.")
     async def model_config(current: NamedModel) -> ModelConfig:
         """The answer holds the fields of Triton's model configuration that apply here."""
         return ModelConfig(
@@ -179,16 +158,16 @@ def _of_model(inference: Inference) -> APIRouter:
             output=[TensorConfig(name=OUTPUT, data_type="TYPE_FP32", dims=[_ANY])],
         )
 
-    @routes.get("/stats", summary="Read the inference statistics of a model.")
+    @model.get("/stats", summary="Read the inference statistics of a model.")
     async def model_statistics(current: NamedModel) -> Statistics:
         """The answer counts the requests to `infer` of this model, and says how long they took."""
-        return _statistics([current])
+        return statistics_of([current])
 
-    @routes.post(
+    @model.post(
         "/infer",
         summary="Generate the next values of a batch of sequences.",
         response_model=InferResponse,
-        responses=_INFERENCE | {200: {"content": {_BINARY: _BYTES}}},
+        responses=_INFERENCE | {200: {"content": {BINARY: _BYTES}}},
         openapi_extra={"requestBody": {"required": True, "content": _BODY}, "parameters": _HEADERS},
     )
     async def infer(request: Request, current: NamedModel) -> Response:
@@ -196,8 +175,13 @@ def _of_model(inference: Inference) -> APIRouter:
         body = await read_body(request.receive)
         return await inference.respond(request.headers, body, current, lambda: disconnected(request.receive))
 
+    routes = APIRouter(tags=["open inference protocol"], responses=_declared(NotReady, BodyTooLarge) | UNDECLARED)
+    routes.include_router(_server)
+    routes.include_router(model, prefix="/v2/models/{model}", responses=_declared(UnknownModel))
+    routes.include_router(
+        model,
+        prefix="/v2/models/{model}/versions/{version}",
+        dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is refused before an unknown version
+        responses=_declared(UnknownModel, UnknownVersion),
+    )
     return routes
-
-
-def _statistics(models: Iterable[ServedModel]) -> Statistics:
-    return Statistics(model_stats=[statistics_of(served.info.name, served.inference) for served in models])

@@ -1,32 +1,28 @@
-"""The statistics of the Open Inference Protocol, made from the service's counters (`app/telemetry/inference.py`)."""
+"""The statistics of the Open Inference Protocol, from the service's counters (`app/telemetry/inference.py`)."""
 
-from app.open_inference.descriptions import Duration, InferenceStatistics, ModelStatistics
+from collections.abc import Iterable
+
+from app.engine.repository import ServedModel
+from app.open_inference.descriptions import Duration, InferenceStatistics, ModelStatistics, Statistics
 from app.open_inference.schemas import VERSION
-from app.telemetry.inference import InferenceCounters
 
 
-def statistics_of(model: str, counters: InferenceCounters) -> ModelStatistics:
-    """The statistics of the model of this name, over all workers."""
-    total = counters.totals()
-    success, fail = (int(total(counters.requests[outcome,])) for outcome in ("success", "fail"))
+def statistics_of(models: Iterable[ServedModel]) -> Statistics:
+    return Statistics(model_stats=[_statistics(model) for model in models])
 
-    def duration(part: str, count: int) -> Duration:
-        return Duration(count=count, ns=round(total(counters.seconds[part,]) * 1e9))
 
-    nothing = Duration(count=0, ns=0)
+def _statistics(model: ServedModel) -> ModelStatistics:
+    totals = model.inference.totals()
+    success, nothing = totals.requests["success"], Duration(count=0, ns=0)
+    durations = {
+        part: Duration(count=totals.requests.get(part, success), ns=round(seconds * 1e9))
+        for part, seconds in totals.seconds.items()
+    }
+    queue = Duration(count=success, ns=0)
     return ModelStatistics(
-        name=model,
+        name=model.info.name,
         version=VERSION,
-        inference_count=int(total(counters.sequences)),
+        inference_count=totals.sequences,
         execution_count=success,
-        inference_stats=InferenceStatistics(
-            success=duration("success", success),
-            fail=duration("fail", fail),
-            queue=Duration(count=success, ns=0),
-            compute_input=duration("compute_input", success),
-            compute_infer=duration("compute_infer", success),
-            compute_output=duration("compute_output", success),
-            cache_hit=nothing,
-            cache_miss=nothing,
-        ),
+        inference_stats=InferenceStatistics(queue=queue, cache_hit=nothing, cache_miss=nothing, **durations),
     )
