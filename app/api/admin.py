@@ -9,8 +9,6 @@ from app.engine.reload import tell_others
 from app.errors import NotReady, Overloaded, ReloadRefused
 from app.schemas import ModelList
 
-routes = APIRouter(prefix="/admin", tags=["admin"], responses=declared(NotReady))
-
 routes = APIRouter(prefix="/admin", tags=["admin"], responses=declared(NotReady, Overloaded))
 
 

@@ -1,7 +1,7 @@
 """The limit on the size of a request's body, as pure ASGI middleware.
 
-FastAPI's own `max_body_size` would do, but for two things: Starlette replaces whatever error is answered to a body that
-announces its size by its own plain text, and it does not see what is answered before FastAPI's routing.
+FastAPI's own `max_body_size` has two faults. Starlette replaces the answer to a body that announces too large a size
+by plain text of its own. And it does not see requests that are answered in front of FastAPI's routing.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,10 +11,10 @@ from app.problems import is_open_inference, problem_response
 
 
 class BodyLimitMiddleware:
-    """Answers 413 to a body that announces more than is allowed, and stops reading a chunked one at that size.
+    """Answers 413 to a body that announces too large a size, and stops reading a chunked body at the limit.
 
-    Allowed are `max_body_bytes`, and `max_batch_bytes` below /v2, where a request may be a batch.
-    The second case raises `BodyTooLarge` out of `receive`, for the application to answer like any other problem.
+    The limit is `max_batch_bytes` below /v2, where a request may be a batch, and `max_body_bytes` elsewhere. A chunked
+    body raises `BodyTooLarge` out of `receive`, which the application answers like any other problem.
     """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, max_batch_bytes: int) -> None:
@@ -27,21 +27,24 @@ class BodyLimitMiddleware:
             return await self.app(scope, receive, send)
         path = scope["path"]
         limit = self._max_batch if is_open_inference(path) else self._max
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                # The HTTP parser has checked that it is a number, and gives no body that is longer than it says.
-                if int(value) > limit:
-                    return await problem_response(BodyTooLarge(limit), path)(scope, receive, send)
-                return await self.app(scope, receive, send)
-        received = 0
+        # The HTTP parser has checked that it is a number, and never gives a longer body than announced.
+        announced = next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
+        if announced is None:
+            receive = _limited(receive, limit)
+        elif announced > limit:
+            return await problem_response(BodyTooLarge(limit), path)(scope, receive, send)
+        await self.app(scope, receive, send)
 
-        async def counted_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            if message["type"] == "http.request":
-                received += len(message.get("body", b""))
-                if received > limit:
-                    raise BodyTooLarge(limit)
-            return message
 
-        await self.app(scope, counted_receive, send)
+def _limited(receive: Receive, limit: int) -> Receive:
+    received = 0
+
+    async def counted_receive() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise BodyTooLarge(limit)
+        return message
+
+    return counted_receive

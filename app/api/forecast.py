@@ -19,27 +19,29 @@ from app.errors import DeadlineExceeded, Diverged, Exhausted, InvalidRequest, No
 from app.problems import problem_of, problem_response
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
-Events = AsyncGenerator[Event]
-
+_EVENT = {
+    "event": {"enum": ["values", "done", "error"]},
+    "data": {"type": "string", "contentMediaType": "application/json"},
+}
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events of the rollout.",
-        "content": {
-            "text/event-stream": {
-                "itemSchema": {
-                    "type": "object",
-                    "properties": {
-                        "event": {"enum": ["values", "done", "error"]},
-                        "data": {"type": "string", "contentMediaType": "application/json"},
-                    },
-                }
-            }
-        },
+        "content": {"text/event-stream": {"itemSchema": {"type": "object", "properties": _EVENT}}},
     }
 }
 
 _UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Headers of a stream. They keep browsers and nginx from buffering it."""
+
+_LINKS = {
+    f"{operation}_from_state": {
+        "operationId": operation,
+        "requestBody": {"state": "$response.body#/state"},
+        "description": "The next request continues from the state token of this answer.",
+    }
+    for operation in ("predict", "generate", "generate_stream")
+}
+_CONTINUES: dict[int | str, dict[str, Any]] = {200: {"links": _LINKS}}
 
 
 class _EventStream(StreamingResponse):
@@ -56,20 +58,6 @@ class _EventStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self.body_iterator):
             await super().__call__(scope, receive, send)
-
-
-_CONTINUES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "links": {
-            f"{operation}_from_state": {
-                "operationId": operation,
-                "requestBody": {"state": "$response.body#/state"},
-                "description": "The next request continues from the state token of this answer.",
-            }
-            for operation in ("predict", "generate", "generate_stream")
-        }
-    }
-}
 
 
 def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoint[GenerateRequest]) -> APIRouter:
@@ -127,7 +115,7 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
     return routes
 
 
-async def _formatted(first: Event, events: Events) -> AsyncGenerator[bytes]:
+async def _formatted(first: Event, events: AsyncGenerator[Event]) -> AsyncGenerator[bytes]:
     yield _sent(first)
     async with aclosing(events):
         try:
