@@ -28,7 +28,6 @@ from app.open_inference.tensors import (
     tensor,
 )
 from app.settings import Settings
-from app.telemetry.inference import Durations
 
 
 class Inference:
@@ -55,8 +54,8 @@ class Inference:
         except Exception:
             current.inference.refused(time.perf_counter() - began)
             raise
-        took = Durations(parsed - began, forecast - parsed, time.perf_counter() - forecast)
-        current.inference.answered(len(asked.x_BT), took)
+        output_s = time.perf_counter() - forecast
+        current.inference.answered(len(asked.x_BT), parsed - began, forecast - parsed, output_s)
         return response
 
 

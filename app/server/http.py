@@ -67,7 +67,7 @@ class HttpProtocol(HttpToolsProtocol):
         """See `asyncio.Protocol.connection_made`."""
         super().connection_made(coalescing(transport, self.loop))  # type: ignore[arg-type]
         self._edge: Edge = self.app_state["edge"]
-        self._malformed = Malformed(Malformed.NOT_HTTP)
+        self._malformed = Malformed()
         self._held = False  # the head of a request, until its body is there
         self._held_body = b""
         self._unused_bytes = 0
