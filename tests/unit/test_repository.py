@@ -1,10 +1,12 @@
-"""How an answer says which model it is of."""
+"""The models in service: the header of an answer, and the paths of inference."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from app.engine.repository import version_header
+from app.engine.repository import Repository, version_header
+from app.open_inference.inference import model_at
 from app.schemas import ModelInfo
 from model.metadata import Architecture
 
@@ -23,3 +25,20 @@ def test_whatever_a_version_is_a_header_can_hold_it(version: str, shown: str) ->
     about: dict[str, Any] = {"data": {}, "training": {}, "errors": {}, "torch_version": ""}
     info = ModelInfo(name="sine", version=version, architecture=Architecture(), **about, **served)
     assert version_header(info) == (b"x-model-version", f"{shown}+0123456789ab".encode())
+
+
+def served(name: str) -> Any:
+    """A model of which only the name is needed."""
+    return SimpleNamespace(info=SimpleNamespace(name=name), path=None)
+
+
+def test_a_path_of_inference_leads_to_a_model() -> None:
+    repository = Repository([served("a"), served("b.c-d")])
+    for name in ("a", "b.c-d"):
+        for path in (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/1/infer"):
+            assert model_at(path, repository) is repository.named(name)
+    for path in (
+        *("/v2/models/c/infer", "/v2/models/a/versions/2/infer", "/v2/models/a", "/v2/models/a/infer/"),
+        *("", "/v2/models//infer", "/v2/models/a/b/infer"),
+    ):
+        assert model_at(path, repository) is None
