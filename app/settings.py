@@ -12,9 +12,6 @@ from model import DEFAULT_ARTIFACT
 
 _PREFIX = "SINE_"
 
-_origins = re.compile(r"\*|https?://[^/,\s*]+(?:,https?://[^/,\s*]+)*").fullmatch
-_digests = re.compile(r"[0-9a-f]{64}(?:,[0-9a-f]{64})*").fullmatch
-
 
 class Settings(BaseSettings):
     """Serve the next value and the rollout of a recurrent network over HTTP.
@@ -152,14 +149,14 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: str | None) -> str | None:
-        if origins is not None and not _origins(origins):
+        if origins is not None and not re.fullmatch(r"\*|https?://[^/,\s*]+(?:,https?://[^/,\s*]+)*", origins):
             raise ValueError("either *, or origins as https://example.org, without a path, with commas between them")
         return origins
 
     @field_validator("model_sha256")
     @classmethod
     def _are_digests(cls, digests: str | None) -> str | None:
-        if digests is not None and not _digests(digests.lower()):
+        if digests is not None and not re.fullmatch(r"[0-9a-f]{64}(?:,[0-9a-f]{64})*", digests.lower()):
             raise ValueError("64 hexadecimal digits, as sha256sum prints them; of several, with commas between them")
         return digests and digests.lower()
 
