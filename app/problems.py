@@ -34,18 +34,21 @@ def is_open_inference(path: str) -> bool:
 
 def problem_of(error: Exception, what: str) -> Problem:
     """The refusal that answers an error. Logs an error that nobody expected, so call it where the error is caught."""
+    if not isinstance(error, Problem):
+        log.exception("%s failed", what)
+    return _refusal(error)
+
+
+def _refusal(error: Exception) -> Problem:
+    """The refusal that answers an error. A client may retry when a system resource was exhausted."""
     if isinstance(error, Problem):
         return error
-    log.exception("%s failed", what)
-    return _unexpected(error)
-
-
-def _unexpected(error: Exception) -> Problem:
-    """The refusal for an error that is not a Problem. A client may retry when a system resource was exhausted."""
-    if isinstance(error, OSError):
-        return Exhausted() if error.errno in _SCARCE else Failed()
+    if isinstance(error, RequestValidationError):
+        # FastAPI's own handler repeats the input, and fails on NaN.
+        return InvalidRequest([FieldError(pointer="", detail=str(each["msg"])) for each in error.errors()])
+    no_resource = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SCARCE)
     no_thread = isinstance(error, RuntimeError) and str(error) == "can't start new thread"
-    return Exhausted() if no_thread or isinstance(error, MemoryError) else Failed()
+    return Exhausted() if no_resource or no_thread else Failed()
 
 
 def problem_response(problem: Problem, path: str = "") -> Response:
@@ -58,14 +61,10 @@ def install(app: FastAPI) -> None:
     """Make `app` answer every refusal as a problem."""
 
     @app.exception_handler(Problem)
-    async def on_problem(request: Request, problem: Problem) -> Response:
-        return problem_response(problem, request.scope["path"])
-
     @app.exception_handler(RequestValidationError)
-    async def on_validation(request: Request, error: RequestValidationError) -> Response:
-        # FastAPI's own handler repeats the input, and fails on NaN.
-        errors = [FieldError(pointer="", detail=str(e["msg"])) for e in error.errors()]
-        return problem_response(InvalidRequest(errors), request.scope["path"])
+    @app.exception_handler(Exception)
+    async def on_error(request: Request, error: Exception) -> Response:
+        return problem_response(_refusal(error), request.scope["path"])
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
@@ -73,10 +72,6 @@ def install(app: FastAPI) -> None:
         problem = Problem(status.description or status.phrase)
         problem.status, problem.title, problem.headers = status, status.phrase, error.headers or {}
         return _response(problem, request.scope["path"])
-
-    @app.exception_handler(Exception)
-    async def on_error(request: Request, error: Exception) -> Response:
-        return problem_response(_unexpected(error), request.scope["path"])
 
 
 def _response(problem: Problem, path: str) -> Response:

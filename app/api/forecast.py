@@ -14,7 +14,6 @@ from app.api.dependencies import CurrentRepository
 from app.api.endpoints import Endpoint, Event, stream
 from app.api.openapi import declared
 from app.api.parsing import disconnected, documented_body, read_body
-from app.engine.repository import Repository
 from app.errors import DeadlineExceeded, Diverged, Exhausted, InvalidRequest, NotReady, Overloaded, UnknownModel
 from app.problems import problem_of, problem_response
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
@@ -75,7 +74,8 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
     )
     async def predict(request: Request, repository: CurrentRepository) -> Response:
         """The answer holds one value: the prediction for the time step after the sequence."""
-        return await _respond(predict_endpoint, request, repository)
+        body = await read_body(request.receive)
+        return await predict_endpoint.respond(request.headers, body, repository, lambda: disconnected(request.receive))
 
     @routes.post(
         "/generate",
@@ -87,7 +87,8 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
     )
     async def generate(request: Request, repository: CurrentRepository) -> Response:
         """The answer holds a rollout of `steps` values: each prediction becomes the next input of the model."""
-        return await _respond(generate_endpoint, request, repository)
+        body = await read_body(request.receive)
+        return await generate_endpoint.respond(request.headers, body, repository, lambda: disconnected(request.receive))
 
     @routes.post(
         "/generate/stream",
@@ -116,9 +117,9 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
 
 
 async def _formatted(first: Event, events: AsyncGenerator[Event]) -> AsyncGenerator[bytes]:
-    yield _sent(first)
     async with aclosing(events):
         try:
+            yield _sent(first)
             async for event in events:
                 await asyncio.sleep(0)  # the event before is sent first
                 yield _sent(event)
@@ -129,10 +130,3 @@ async def _formatted(first: Event, events: AsyncGenerator[Event]) -> AsyncGenera
 
 def _sent(event: Event) -> bytes:
     return format_sse_event(event=event.name, data_str=event.data.decode())
-
-
-async def _respond(
-    endpoint: Endpoint[PredictRequest] | Endpoint[GenerateRequest], request: Request, repository: Repository
-) -> Response:
-    body = await read_body(request.receive)
-    return await endpoint.respond(request.headers, body, repository, lambda: disconnected(request.receive))

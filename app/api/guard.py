@@ -20,7 +20,6 @@ OPEN = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/
 _SCRIPTS = "/static-offline-docs/"
 """The folder of the documentation page's scripts."""
 
-_ADMIN = "/admin"
 _POLICY = 1008
 """The WebSocket close code for a policy violation."""
 
@@ -32,12 +31,13 @@ class Guard:
     no other key opens them. Without admin keys, /metrics is like any other endpoint.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys | None, admin_keys: Keys | None, open_paths: Iterable[str]) -> None:
-        """With None for a set of keys, the paths of that set require no key. `open_paths` never require one."""
+    def __init__(self, app: ASGIApp, settings: Settings, static: Path) -> None:
+        """The files in `static` never require a key. Raises BadKeys."""
         self.app = app
-        self._keys = keys
-        self._admin_keys = admin_keys
-        self._open = OPEN.union(open_paths)
+        self._keys = Keys(settings.api_keys) if settings.api_keys else None
+        self._admin_keys = Keys(settings.admin_keys) if settings.admin_keys else None
+        files = (file.relative_to(static).as_posix() for file in static.rglob("*") if file.is_file())
+        self._open = {*OPEN, "/", *(f"/{file}" for file in files)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -62,7 +62,7 @@ class Guard:
 
 def is_admin(path: str) -> bool:
     """Whether admin keys, where there are any, protect this path."""
-    return path in ("/metrics", _ADMIN) or path.startswith(_ADMIN + "/")
+    return path in ("/metrics", "/admin") or path.startswith("/admin/")
 
 
 def _while_known(keys: Keys, key: bytes, receive: Receive, send: Send) -> Receive:
@@ -88,9 +88,7 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def guarded(app: ASGIApp, settings: Settings, static: Path) -> ASGIApp:
-    """`app` behind the keys of `settings`, or `app` itself without keys. Raises BadKeys."""
+    """Put `app` behind the keys of `settings`, if there are any. Raises BadKeys."""
     if settings.api_keys is None and settings.admin_keys is None:
         return app
-    keys, admin_keys = (None if path is None else Keys(path) for path in (settings.api_keys, settings.admin_keys))
-    page = [f"/{file.relative_to(static).as_posix()}" for file in static.rglob("*") if file.is_file()]
-    return Guard(app, keys, admin_keys, ["/", *page])
+    return Guard(app, settings, static)

@@ -1,9 +1,9 @@
 """The front: POST requests that are answered in front of FastAPI.
 
-FastAPI's routing, dependencies and response classes take about six times as long as everything else that is done for a
-small request (`python -m benchmarks.layers`). This pure ASGI middleware does without them for the endpoints that carry
-the load, and hands everything else on. It is an optimisation, never a second behaviour: FastAPI's endpoints call the
-same functions, and a property test compares status, headers and body. `SINE_HOT_PATH=false` takes it out.
+For a small request, FastAPI's routing, dependencies and response classes take about six times as long as all other
+work together (`python -m benchmarks.layers`). This pure ASGI middleware avoids them for the endpoints that carry the
+load, and passes every other request on. It never changes a response: FastAPI's endpoints call the same functions, and a
+property test compares status, headers and body. `SINE_HOT_PATH=false` removes it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,14 +17,14 @@ from app.api.parsing import disconnected, read_body
 from app.problems import problem_of, problem_response
 
 Handler = Callable[[Headers, bytes, ClientGone], Awaitable[Response]]
-"""Answers a request with these headers and this body. Raises Problem for whatever is refused."""
+"""Answers a request with these headers and this body. Raises Problem if the request is refused."""
 
 
 class Front:
     """ASGI middleware around the application that has the same endpoints."""
 
     def __init__(self, app: ASGIApp, find: Callable[[str], Handler | None]) -> None:
-        """`find` returns what answers a POST request to a path, or None if that is left to `app`."""
+        """`find` returns the handler of POST requests to a path, or None if `app` answers them."""
         self.app = app
         self._find = find
 

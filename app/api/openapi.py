@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.api.guard import OPEN, is_admin
 from app.errors import Problem, RateExceeded, Unauthorized, WorkTooLarge
@@ -62,45 +62,34 @@ def install(app: FastAPI, settings: Settings, *bodies: type[BaseModel]) -> None:
     @cache
     def openapi() -> dict[str, Any]:
         document = described_by_fastapi()
-        _, definitions = models_json_schema(
-            [
-                (ProblemDetails, "serialization"),
-                (InferenceError, "serialization"),
-                *((body, "validation") for body in bodies),
-            ],
-            ref_template=_REFERENCE,
-        )
+        models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(body, "validation") for body in bodies]
+        models += [(ProblemDetails, "serialization"), (InferenceError, "serialization")]
+        _, definitions = models_json_schema(models, ref_template=_REFERENCE)
         document["components"]["schemas"].update(definitions["$defs"])
-        for operations in document["paths"].values():
+        keys = settings.api_keys is not None or settings.admin_keys is not None
+        if keys:
+            document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
             for operation in operations.values():
-                for undeclared in UNDECLARED:
-                    operation["responses"].pop(undeclared, None)
-        if settings.api_keys is not None or settings.admin_keys is not None:
-            _require_keys(document, settings)
+                operation["responses"].pop("default", None)
+                if keys:
+                    _require_key(operation, path, settings)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _require_keys(document: dict[str, Any], settings: Settings) -> None:
-    """Say which operations require a key: /docs then has a field for it."""
-    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    for path, operations in document["paths"].items():
-        for operation in operations.values():
-            refusals: list[type[Problem]] = [Unauthorized]
-            if settings.admin_keys is None or not is_admin(path):
-                if settings.api_keys is None or path in OPEN:
-                    continue
-                refusals.append(RateExceeded)
-                if settings.steps_per_second is not None and "requestBody" in operation:  # it forecasts
-                    refusals.append(WorkTooLarge)
-            operation["security"] = [{"key": []}]
-            _add(operation["responses"], declared(*refusals, path=path))
-
-
-def _add(responses: dict[str, Any], more: Responses) -> None:
-    """Add refusals to those of an operation; a status that is there already gets their examples."""
-    for status, response in more.items():
-        known = responses.setdefault(str(status), response)
+def _require_key(operation: dict[str, Any], path: str, settings: Settings) -> None:
+    """Say that an operation requires a key, if it does: /docs then has a field for it."""
+    refusals: list[type[Problem]] = [Unauthorized]
+    if settings.admin_keys is None or not is_admin(path):
+        if settings.api_keys is None or path in OPEN:
+            return
+        refusals.append(RateExceeded)
+        if settings.steps_per_second is not None and "requestBody" in operation:  # it forecasts
+            refusals.append(WorkTooLarge)
+    operation["security"] = [{"key": []}]
+    for status, response in declared(*refusals, path=path).items():
+        known = operation["responses"].setdefault(str(status), response)
         for media_type, content in response["content"].items():
             known["content"][media_type]["examples"].update(content["examples"])

@@ -7,7 +7,9 @@ import asyncio
 import re
 import time
 from functools import cache
+from typing import Any
 
+import numpy.typing as npt
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
@@ -16,17 +18,8 @@ from app.api.parsing import JSON
 from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged
 from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
-from app.open_inference.schemas import VERSION
-from app.open_inference.tensors import (
-    BINARY,
-    LENGTH_HEADER,
-    Asked,
-    TensorLimits,
-    Values,
-    parse_request,
-    response_json,
-    tensor,
-)
+from app.open_inference.schemas import BINARY, VERSION
+from app.open_inference.tensors import LENGTH_HEADER, Asked, TensorLimits, parse_request, response_json, tensor
 from app.settings import Settings
 
 
@@ -63,7 +56,7 @@ inference = cache(Inference)
 """The endpoint with the limits of some settings. The same settings get the same object."""
 
 
-async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> Values:
+async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> npt.NDArray[Any]:
     """Return the next values of all sequences, one sequence after the other."""
     forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
     for row, forecast in enumerate(forecasts):
@@ -72,7 +65,7 @@ async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone)
     return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype)
 
 
-async def _response(asked: Asked, values: Values, current: ServedModel, accept_encoding: str) -> Response:
+async def _response(asked: Asked, values: npt.NDArray[Any], current: ServedModel, accepted: str) -> Response:
     headers = {}
     if asked.binary:
         head = response_json(asked, current.info.name, parameters={"binary_data_size": values.nbytes})
@@ -80,7 +73,7 @@ async def _response(asked: Asked, values: Values, current: ServedModel, accept_e
         content, media_type = head + values.tobytes(), BINARY
     else:
         content, media_type = response_json(asked, current.info.name, data=await array([values])), JSON
-    coding = accepted_coding(accept_encoding) if len(content) >= SMALLEST else None
+    coding = accepted_coding(accepted) if len(content) >= SMALLEST else None
     if coding is not None:
         content = await asyncio.to_thread(deflate, coding, content)
         headers["content-encoding"] = coding

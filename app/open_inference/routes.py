@@ -8,69 +8,44 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from app import errors
 from app.api.dependencies import NOT_DRAINING, CurrentRepository
 from app.api.openapi import UNDECLARED, declared
 from app.api.parsing import JSON, disconnected, invalid, read_body
 from app.engine.repository import ServedModel
-from app.errors import (
-    BodyTooLarge,
-    DeadlineExceeded,
-    Diverged,
-    Exhausted,
-    NotReady,
-    Overloaded,
-    UnknownModel,
-    UnknownVersion,
-    UnsupportedEncoding,
-)
-from app.open_inference.descriptions import (
-    ModelConfig,
-    ModelMetadata,
-    ModelReady,
-    RepositoryEntry,
-    ServerLive,
-    ServerMetadata,
-    ServerReady,
-    Statistics,
-    TensorConfig,
-    TensorMetadata,
-)
+from app.open_inference import descriptions
 from app.open_inference.inference import Inference
-from app.open_inference.schemas import EXTENSIONS, INPUT, OUTPUT, VERSION, InferResponse
+from app.open_inference.schemas import BINARY, EXTENSIONS, INPUT, OUTPUT, VERSION, InferResponse
 from app.open_inference.statistics import statistics_of
-from app.open_inference.tensors import BINARY, LENGTH_HEADER
+from app.open_inference.tensors import LENGTH_HEADER
 
 _PLATFORM = "pytorch_torchscript"
 _ANY = -1
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {JSON: {"schema": {"$ref": "#/components/schemas/InferRequest"}}, BINARY: _BYTES}
+
+
+def _header(name: str, description: str, **schema: object) -> dict[str, object]:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
 _HEADERS = [
-    {
-        "name": LENGTH_HEADER,
-        "in": "header",
-        "description": "The size of the JSON in bytes, if binary tensors follow it.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    {
-        "name": "content-encoding",
-        "in": "header",
-        "description": "The compression of the body.",
-        "schema": {"type": "string", "enum": ["identity", "gzip", "deflate"]},
-    },
+    _header(LENGTH_HEADER, "The size of the JSON in bytes, if binary tensors follow it.", type="integer", minimum=1),
+    _header("content-encoding", "The compression of the body.", type="string", enum=["identity", "gzip", "deflate"]),
 ]
 
 _declared = partial(declared, path="/v2")
-_READINESS = _declared(NotReady(NotReady.DRAINING))
-_NEEDS_NO_MODEL = _declared(Exhausted)
+_READINESS = _declared(errors.NotReady(errors.NotReady.DRAINING))
+_NEEDS_NO_MODEL = _declared(errors.Exhausted)
 _INFERENCE = _declared(
     invalid("/inputs/0/shape", "field required"),
-    Diverged.in_row(0, steps=1),
-    UnsupportedEncoding,
-    NotReady,
-    Exhausted,
-    Overloaded,
-    DeadlineExceeded,
+    errors.Diverged.in_row(0, steps=1),
+    errors.UnsupportedEncoding,
+    errors.NotReady,
+    errors.Exhausted,
+    errors.Overloaded,
+    errors.DeadlineExceeded,
 )
 
 _server = APIRouter(prefix="/v2")
@@ -82,22 +57,22 @@ async def _named(model: str, repository: CurrentRepository) -> ServedModel:
 
 async def _numbered(version: str) -> None:
     if version != VERSION:
-        raise UnknownVersion(VERSION)
+        raise errors.UnknownVersion(VERSION)
 
 
 NamedModel = Annotated[ServedModel, Depends(_named)]
 
 
 @_server.get("", summary="Describe the server.", responses=_NEEDS_NO_MODEL)
-async def server_metadata(request: Request) -> ServerMetadata:
+async def server_metadata(request: Request) -> descriptions.ServerMetadata:
     """The answer holds the server's name, its version, and the protocol's extensions that it offers."""
-    return ServerMetadata(name="sine-rnn-server", version=request.app.version, extensions=EXTENSIONS)
+    return descriptions.ServerMetadata(name="sine-rnn-server", version=request.app.version, extensions=EXTENSIONS)
 
 
 @_server.get("/health/live", summary="Check that the process is alive.", responses=_NEEDS_NO_MODEL)
-async def server_live() -> ServerLive:
+async def server_live() -> descriptions.ServerLive:
     """The answer is 200 as long as the process answers at all."""
-    return ServerLive(live=True)
+    return descriptions.ServerLive(live=True)
 
 
 @_server.get(
@@ -106,21 +81,24 @@ async def server_live() -> ServerLive:
     dependencies=[NOT_DRAINING],
     responses=_READINESS,
 )
-async def server_ready(repository: CurrentRepository) -> ServerReady:
+async def server_ready(repository: CurrentRepository) -> descriptions.ServerReady:
     """The answer is 200 when every model is loaded, and 503 when the service is stopping."""
-    return ServerReady(ready=True)
+    return descriptions.ServerReady(ready=True)
 
 
 @_server.get("/models/stats", summary="Read the inference statistics of all models.")
-async def statistics(repository: CurrentRepository) -> Statistics:
+async def statistics(repository: CurrentRepository) -> descriptions.Statistics:
     """The answer counts the requests to `infer` of each model, and says how long they took."""
     return statistics_of(repository)
 
 
-@_server.post("/repository/index", summary="List the served models.", responses=_declared(NotReady, Overloaded))
-async def repository_index(repository: CurrentRepository) -> list[RepositoryEntry]:
+@_server.post(
+    "/repository/index", summary="List the served models.", responses=_declared(errors.NotReady, errors.Overloaded)
+)
+async def repository_index(repository: CurrentRepository) -> list[descriptions.RepositoryEntry]:
     """The answer names each model and its version. Every model in the list is ready."""
-    return [RepositoryEntry(name=each.info.name, version=VERSION, state="READY", reason="") for each in repository]
+    entry = partial(descriptions.RepositoryEntry, version=VERSION, state="READY", reason="")
+    return [entry(name=served.info.name) for served in repository]
 
 
 def router(inference: Inference) -> APIRouter:
@@ -128,38 +106,38 @@ def router(inference: Inference) -> APIRouter:
     model = APIRouter()
 
     @model.get("", summary="Describe the tensors of a model.")
-    async def model_metadata(current: NamedModel) -> ModelMetadata:
+    async def model_metadata(current: NamedModel) -> descriptions.ModelMetadata:
         """The answer holds the names, datatypes and shapes of the model's tensors. The model also accepts an input of
         FP64, and then answers in FP64."""
-        return ModelMetadata(
+        return descriptions.ModelMetadata(
             name=current.info.name,
             versions=[VERSION],
             platform=_PLATFORM,
-            inputs=[TensorMetadata(name=INPUT, datatype="FP32", shape=[_ANY, _ANY])],
-            outputs=[TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
+            inputs=[descriptions.TensorMetadata(name=INPUT, datatype="FP32", shape=[_ANY, _ANY])],
+            outputs=[descriptions.TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
         )
 
     @model.get(
         "/ready", summary="Check that a model accepts requests.", dependencies=[NOT_DRAINING], responses=_READINESS
     )
-    async def model_ready(current: NamedModel) -> ModelReady:
+    async def model_ready(current: NamedModel) -> descriptions.ModelReady:
         """The answer is 200 when the model is loaded, and 503 when the service is stopping."""
-        return ModelReady(name=current.info.name, ready=True)
+        return descriptions.ModelReady(name=current.info.name, ready=True)
 
     @model.get("/config", summary="Read the configuration of a model.")
-    async def model_config(current: NamedModel) -> ModelConfig:
+    async def model_config(current: NamedModel) -> descriptions.ModelConfig:
         """The answer holds the fields of Triton's model configuration that apply here."""
-        return ModelConfig(
+        return descriptions.ModelConfig(
             name=current.info.name,
             platform=_PLATFORM,
             backend="pytorch",
             max_batch_size=inference.limits.max_batch,
-            input=[TensorConfig(name=INPUT, data_type="TYPE_FP32", dims=[_ANY])],
-            output=[TensorConfig(name=OUTPUT, data_type="TYPE_FP32", dims=[_ANY])],
+            input=[descriptions.TensorConfig(name=INPUT, data_type="TYPE_FP32", dims=[_ANY])],
+            output=[descriptions.TensorConfig(name=OUTPUT, data_type="TYPE_FP32", dims=[_ANY])],
         )
 
     @model.get("/stats", summary="Read the inference statistics of a model.")
-    async def model_statistics(current: NamedModel) -> Statistics:
+    async def model_statistics(current: NamedModel) -> descriptions.Statistics:
         """The answer counts the requests to `infer` of this model, and says how long they took."""
         return statistics_of([current])
 
@@ -175,13 +153,15 @@ def router(inference: Inference) -> APIRouter:
         body = await read_body(request.receive)
         return await inference.respond(request.headers, body, current, lambda: disconnected(request.receive))
 
-    routes = APIRouter(tags=["open inference protocol"], responses=_declared(NotReady, BodyTooLarge) | UNDECLARED)
+    routes = APIRouter(
+        tags=["open inference protocol"], responses=_declared(errors.NotReady, errors.BodyTooLarge) | UNDECLARED
+    )
     routes.include_router(_server)
-    routes.include_router(model, prefix="/v2/models/{model}", responses=_declared(UnknownModel))
+    routes.include_router(model, prefix="/v2/models/{model}", responses=_declared(errors.UnknownModel))
     routes.include_router(
         model,
         prefix="/v2/models/{model}/versions/{version}",
         dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is refused before an unknown version
-        responses=_declared(UnknownModel, UnknownVersion),
+        responses=_declared(errors.UnknownModel, errors.UnknownVersion),
     )
     return routes

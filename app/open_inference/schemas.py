@@ -15,6 +15,8 @@ Datatype = Literal["FP32", "FP64"]
 
 INPUT, OUTPUT = "sequence", "values"
 
+BINARY = "application/octet-stream"
+
 VERSION = "1"
 """The model's version in the sense of the protocol: one of those in a repository, which has only one here. To Triton
 and to load generators it is an integer. `GET /model` has the version of the artifact ("0.2.0"), which is not one."""

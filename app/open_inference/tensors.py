@@ -8,6 +8,7 @@ A body is JSON, followed by the raw tensors of the inputs that have no `data`, l
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,17 +18,13 @@ import numpy.typing as npt
 import orjson
 
 from app.api.parsing import invalid, parse
-from app.errors import Diverged, InvalidRequest
+from app.errors import Diverged
 from app.open_inference.schemas import OUTPUT, VERSION, Datatype, InferInput, InferParameters, InferRequest
 from app.schemas import LARGEST_VALUE
 
 LENGTH_HEADER = "inference-header-content-length"
-BINARY = "application/octet-stream"
 
 _DTYPES: dict[Datatype, npt.DTypeLike] = {"FP32": "<f4", "FP64": "<f8"}
-
-Values = npt.NDArray[Any]
-"""An array whose numbers have the type of the tensor."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,11 @@ def parse_request(body: bytes, header_length: str | None, limits: TensorLimits) 
 
     Raises InvalidRequest for any error in it.
     """
-    json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
+    json_bytes = len(body)
+    if header_length is not None:
+        if not re.fullmatch("[0-9]{1,18}", header_length) or not 1 <= int(header_length) <= len(body):
+            raise invalid("", f"{LENGTH_HEADER} is the length of the JSON in bytes, here 1 to {len(body)}")
+        json_bytes = int(header_length)
     if json_bytes > limits.max_json_bytes:
         raise invalid("", f"its JSON has at most {limits.max_json_bytes} bytes; larger tensors have to be binary")
     request = parse(InferRequest, body[:json_bytes])
@@ -82,7 +83,7 @@ def parse_request(body: bytes, header_length: str | None, limits: TensorLimits) 
     )
 
 
-def tensor(chunks: list[npt.NDArray[np.float64]], datatype: Datatype) -> Values:
+def tensor(chunks: list[npt.NDArray[np.float64]], datatype: Datatype) -> npt.NDArray[Any]:
     """Return the values of all rows, flat, as `datatype`. Raises Diverged if a value exceeds its range."""
     with np.errstate(over="ignore"):
         values = np.concatenate(chunks).astype(_DTYPES[datatype], copy=False)
@@ -97,12 +98,6 @@ def response_json(request: Asked, model: str, **values: object) -> bytes:
     output = {"name": OUTPUT, "datatype": request.datatype, "shape": shape, **values}
     name = {} if request.id is None else {"id": request.id}
     return orjson.dumps({"model_name": model, "model_version": VERSION, **name, "outputs": [output]})
-
-
-def _json_bytes(header_length: str, body_bytes: int) -> int:
-    if not re.fullmatch("[0-9]{1,18}", header_length) or not 1 <= int(header_length) <= body_bytes:
-        raise invalid("", f"{LENGTH_HEADER} is the length of the JSON in bytes, here 1 to {body_bytes}")
-    return int(header_length)
 
 
 def _check(parameters: InferParameters, limits: TensorLimits) -> None:
@@ -130,10 +125,13 @@ def _values(given: InferInput, raw: bytes, limits: TensorLimits) -> npt.NDArray[
     if given.data is None and not size == len(raw) == needed:
         allowed = "so must binary_data_size say, and so many be behind the JSON"
         raise invalid("/inputs/0", f"a tensor of this shape has {needed} bytes; {allowed}")
-    values = np.frombuffer(raw, dtype) if given.data is None else _numbers(given.data, given.shape)
-    with np.errstate(invalid="ignore"):  # a NaN may be a signalling one
-        if not np.abs(values).max() <= LARGEST_VALUE:  # also for NaN
-            raise _too_large()
+    in_range = False
+    # A NaN may be a signalling one, and an integer in JSON may have hundreds of digits.
+    with np.errstate(invalid="ignore"), suppress(OverflowError):
+        values = np.frombuffer(raw, dtype) if given.data is None else _numbers(given.data, given.shape)
+        in_range = bool(np.abs(values).max() <= LARGEST_VALUE)  # never for NaN
+    if not in_range:
+        raise invalid("/inputs/0", f"every value has to be finite and at most {LARGEST_VALUE:g} in size")
     # A number in JSON is rounded as in a binary tensor.
     return values.astype(dtype, copy=False).astype(np.float64, copy=False).reshape(batch, length)
 
@@ -151,11 +149,4 @@ def _numbers(data: list[Any], shape: list[int]) -> npt.NDArray[np.float64]:
         raise invalid("/inputs/0/data", f"a tensor of this shape has {math.prod(shape)} values")
     if not set(map(type, flat)) <= {int, float}:  # NumPy would also accept true and "1" as numbers
         raise invalid("/inputs/0/data", "every value should be a valid number")
-    try:
-        return np.array(flat, np.float64)
-    except OverflowError:  # an integer of hundreds of digits
-        raise _too_large() from None
-
-
-def _too_large() -> InvalidRequest:
-    return invalid("/inputs/0", f"every value has to be finite and at most {LARGEST_VALUE:g} in size")
+    return np.array(flat, np.float64)
