@@ -146,7 +146,9 @@ def test_compose_adds_both_for_this_machine_alone() -> None:
         assert "127.0.0.1" in str(port)
         assert str(container_port) in str(port)
         assert re.search(r":v?\d+\.\d+\.\d+$", services[name]["image"])
-    for mount in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]["volumes"]:
+    mounts = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]["volumes"]
+    assert mounts
+    for mount in mounts:
         assert (ROOT / mount.split(":")[0]).exists()
 
 

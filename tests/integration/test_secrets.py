@@ -89,6 +89,7 @@ def talk(server: Server) -> None:
             assert MESSAGE not in str(socket.recv(10))
     with pytest.raises(InvalidStatus) as refused:
         connect(url, additional_headers=given(WRONG), user_agent_header=HEADER)
+    assert refused.value.response.body
     assert not [secret for secret in SECRETS if secret.encode() in refused.value.response.body]
 
 

@@ -78,10 +78,9 @@ def test_the_openapi_document_has_limits_examples_and_every_refusal(server: Serv
         assert {"200", "413", "422", "503"} <= operation["responses"].keys()
         for status, response in operation["responses"].items():
             assert list(response["content"]) == ["application/json" if status == "200" else "application/problem+json"]
-    for reference in re.findall(
-        r'"\$ref": ?"#/components/schemas/(\w+)"', httpx.get(f"{server.url}/openapi.json").text
-    ):
-        assert reference in document["components"]["schemas"]
+    references = re.findall(r'"\$ref": ?"#/components/schemas/(\w+)"', httpx.get(f"{server.url}/openapi.json").text)
+    assert len(references) > 5
+    assert {*references} <= {*document["components"]["schemas"]}
 
 
 def test_limits_are_settings(tmp_path: Path, make_artifact: MakeArtifact) -> None:

@@ -1,6 +1,7 @@
 """Raw connections to one server, what it holds of them, and the client that is honest meanwhile."""
 
 import contextlib
+import json
 import re
 import socket
 import threading
@@ -38,6 +39,13 @@ def assert_others_are_served(server: Server) -> None:
     answer = httpx.post(f"{server.url}/generate", content=BODY, headers={"content-type": "application/json"})
     assert answer.status_code == 200
     assert len(answer.json()["values"]) == 5
+
+
+def assert_no_errors(server: Server) -> None:
+    """Assert that the log has no line of level ERROR, and that it has lines at all."""
+    levels = {json.loads(line)["level"] for line in server.log.read_text().splitlines()}
+    assert "INFO" in levels
+    assert "ERROR" not in levels
 
 
 def resident_mb(server: Server) -> float:

@@ -23,7 +23,7 @@ from tests.artifacts import make_small_artifact
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.keys import AS_ADMIN, admin_keys
 from tests.metrics import metric
-from tests.reliability.clients import RECEIVE_S
+from tests.reliability.clients import RECEIVE_S, assert_no_errors
 from tests.reliability.results import Result, Results
 from tests.server import Server, serve
 from tests.waiting import wait_for
@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     model = make_small_artifact(folder, hidden=64)
     with serve(folder, model=model, workers=1, admin_keys=admin_keys(folder), **limits, **times) as server:
         yield server
-        assert [line for line in server.log.read_text().splitlines() if '"level":"ERROR"' in line] == []
+        assert_no_errors(server)
 
 
 class Document:

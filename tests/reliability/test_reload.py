@@ -213,6 +213,7 @@ async def test_reloads_under_load_lose_nothing_and_leave_nothing(
     right |= await answers_of(server)
     assert len(right) == 2 * len(BODIES)
     workers, wrong = workers_of(server), list[str]()
+    assert len(workers) == WORKERS
 
     async def reloads(count: int) -> Load:
         async with load(server, right) as running:
@@ -269,6 +270,7 @@ async def test_a_bad_artifact_changes_nothing_and_the_log_says_why(
         no_artifact: "cannot be read",
     }
     right, workers = await answers_of(server), workers_of(server)
+    assert len(workers) == WORKERS
     async with load(server, right, 1) as running, httpx.AsyncClient(base_url=server.url, headers=AS_ADMIN) as client:
         for spoil, why in bad.items():
             spoil()

@@ -64,6 +64,7 @@ def test_more_connections_than_descriptors_neither_end_it_nor_keep_it_busy(
             for worker in workers:
                 stack.enter_context(limited(worker, resource.RLIMIT_NOFILE, descriptors(worker)[-1] + 10))
             clients = open_connections(server, 200)
+            assert len(workers) == 2
             busy = {worker: cpu_s(worker) for worker in workers}
             time.sleep(2)
             assert all(cpu_s(worker) - busy[worker] < 1 for worker in workers)

@@ -224,6 +224,7 @@ async def test_every_answer_is_that_of_the_request_alone_and_nothing_is_left(
     await clients.soak(warm_up, seed=0)
     await _at_rest(server)
     before, tasks, objects = left(server), *_inside(server)
+    assert len(before) == 3, "the supervisor and its workers"
     began, sent = time.monotonic(), clients.sent
     await clients.soak(requests - sent, seed=1)
     load = (clients.sent - sent) / (time.monotonic() - began)

@@ -22,6 +22,7 @@ def test_waves_are_broken_down_by_horizon_period_context_and_noise_with_baseline
     assert [table.first for table in tables] == ["step", "period", "values", "SNR", "SNR"]
     for table in tables:
         assert list(table.columns) == ["model", "last value", "seasonal naive", "one sine", "ar2"]
+        assert table.rows
         for errors in table.rows.values():
             assert errors[0] == pytest.approx(errors[-1], rel=1e-6, abs=1e-12), "here the model is a baseline"
             assert errors[1] > 0

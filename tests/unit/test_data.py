@@ -56,8 +56,10 @@ def test_the_loader_gives_the_items_in_batches() -> None:
 def test_no_training_wave_has_a_held_out_period_or_phase_and_every_held_out_wave_has_both() -> None:
     edges = (1 - HELD_OUT) / 2, (1 + HELD_OUT) / 2
     for place_B in places(WaveDataset(WAVES, "training", count=100_000, window=1)):
+        assert len(place_B) == 100_000
         assert not np.any((place_B > edges[0] + 1e-9) & (place_B < edges[1] - 1e-9))
     for place_B in places(WaveDataset(WAVES, "held_out", count=100_000, window=1)):
+        assert len(place_B) == 100_000
         assert np.all((place_B >= edges[0] - 1e-9) & (place_B <= edges[1] + 1e-9))
 
 

@@ -100,6 +100,8 @@ def test_intervals_of_the_shipped_model_hold_as_often_as_they_say() -> None:
     artifact = read_artifact(DEFAULT_ARTIFACT)
     assert artifact.intervals is not None
     assert artifact.metadata.intervals is not None
+    assert artifact.metadata.intervals.coverage
+    assert artifact.intervals.contexts
     for row in artifact.metadata.intervals.coverage:
         assert row.level - 2 <= row.lowest <= row.highest <= row.level + 2, row
     network = open_runtime(artifact, "cpu").runtime

@@ -220,6 +220,7 @@ def test_a_model_cannot_be_written_over_a_directory_and_it_is_said_before_the_tr
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     first, again = weights(SMALL), weights(SMALL)
     other = weights(dataclasses.replace(SMALL, seed=1))
+    assert len(first) > 0
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
 
