@@ -69,6 +69,11 @@ def test_the_endpoints_of_the_readme_are_those_of_the_service(server: Server) ->
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    named = {target for _, target in found_in_pages(r"\bmake ([a-z-]+)(?:`| {2,}|$)")}
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named = {
+        target
+        for page in pages
+        for target in re.findall(r"\bmake ([a-z-]+)(?:`| {2,}|$)", page.read_text(), re.MULTILINE)
+    }
     assert {"serve", "test"} <= named
     assert named <= set(targets)
