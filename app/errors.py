@@ -83,7 +83,7 @@ class InvalidRequest(Problem, status=422, title="Unprocessable Content", sample=
 
 
 class Diverged(Problem, status=422, title="Unprocessable Content"):
-    detail = NO_PREDICTION = "The model has no finite prediction for this sequence."
+    detail = "The model has no finite prediction for this sequence."
 
     @classmethod
     def in_row(cls, row: int, steps: int) -> Self:
@@ -161,7 +161,7 @@ class Failed(Problem, status=500, title="Internal Server Error"):
 
 
 class NotReady(Problem, status=503, title="Service Unavailable"):
-    detail = NO_MODEL = "The service is starting or stopping."
+    detail = "The service is starting or stopping."
     DRAINING = "The service is stopping."
     headers = SOON
 

@@ -95,7 +95,7 @@ async def next_value(
         request.sequence, 1, request.timeout_s, client_gone, origin.state, keeps_state
     )
     if forecast.diverged:
-        raise Diverged(Diverged.NO_PREDICTION)
+        raise Diverged
     response = {
         "prediction": forecast.chunks[0].item(0),
         **await _ends(around, forecast),

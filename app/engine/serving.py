@@ -27,7 +27,7 @@ class Serving:
     def repository(self) -> Repository:
         """Return the models in service. Raises NotReady if there are none."""
         if self.current is None:
-            raise NotReady(NotReady.NO_MODEL)
+            raise NotReady
         return self.current
 
     def start(self, repository: Repository) -> None:
