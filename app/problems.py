@@ -75,11 +75,10 @@ def install(app: FastAPI) -> None:
 
 
 def _response(problem: Problem, path: str) -> Response:
-    status, detail, errors = problem.status, problem.detail, problem.errors
+    status, detail = problem.status, problem.detail
     if is_open_inference(path):
         content = InferenceError(error=detail).model_dump_json()
         return Response(content, _OPEN_INFERENCE_STATUS.get(status, status), problem.headers, "application/json")
-    body = ProblemDetails(
-        title=problem.title, status=status, detail=detail, errors=None if errors is None else [*errors]
-    )
+    errors = None if problem.errors is None else [*problem.errors]
+    body = ProblemDetails(title=problem.title, status=status, detail=detail, errors=errors)
     return Response(body.model_dump_json(exclude_none=True), status, problem.headers, MEDIA_TYPE)

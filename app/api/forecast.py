@@ -29,9 +29,6 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     }
 }
 
-_UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-"""Headers of a stream. They keep browsers and nginx from buffering it."""
-
 _LINKS = {
     f"{operation}_from_state": {
         "operationId": operation,
@@ -108,8 +105,9 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         body = await read_body(request.receive)
         asked, served = generate_endpoint.asked(request.headers.get("content-type", ""), body, repository)
         events = stream(asked, served)
+        unbuffered = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # by browsers and nginx
         # Make the first event before the response begins: a refusal then has its own status.
-        response = _EventStream(_formatted(await anext(events), events), headers=_UNBUFFERED)
+        response = _EventStream(_formatted(await anext(events), events), headers=unbuffered)
         response.raw_headers.append(served.version)
         return response
 

@@ -17,9 +17,6 @@ from app.telemetry.context import note_owner
 
 OPEN = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json"})
 
-_SCRIPTS = "/static-offline-docs/"
-"""The folder of the documentation page's scripts."""
-
 _POLICY = 1008
 """The WebSocket close code for a policy violation."""
 
@@ -57,7 +54,8 @@ class Guard:
     def _wanted(self, path: str) -> Keys | None:
         if self._admin_keys is not None and is_admin(path):
             return self._admin_keys
-        return None if path in self._open or path.startswith(_SCRIPTS) else self._keys
+        is_open = path in self._open or path.startswith("/static-offline-docs/")  # the documentation page's scripts
+        return None if is_open else self._keys
 
 
 def is_admin(path: str) -> bool:

@@ -1,6 +1,6 @@
-"""Messages about the server and its models, in the terms of the Open Inference Protocol and of Triton.
+"""The wire contract of the server's descriptions of itself and its models, by the Open Inference Protocol and Triton.
 
-`app/open_inference/schemas.py` has the other messages: those of inference.
+The contract of inference is in `app/open_inference/schemas.py`.
 """
 
 from app.open_inference.schemas import Message
@@ -20,7 +20,7 @@ class ModelReady(Message):
 
 
 class ServerMetadata(Message):
-    """The name and version of the server, and the extensions of the protocol that it has."""
+    """What the server is, and what it can do beyond the protocol's core."""
 
     name: str
     version: str
@@ -31,7 +31,7 @@ class TensorMetadata(Message):
     name: str
     datatype: str
     shape: list[int]
-    """-1 for a size that may vary. The first size is the batch."""
+    """-1 for what may vary; the first is the batch."""
 
 
 class ModelMetadata(Message):
@@ -48,11 +48,11 @@ class TensorConfig(Message):
     name: str
     data_type: str
     dims: list[int]
-    """The sizes without the batch."""
+    """Without the batch."""
 
 
 class ModelConfig(Message):
-    """The model's configuration in Triton's terms, as far as they apply."""
+    """What Triton calls the model's configuration, as far as it applies."""
 
     name: str
     platform: str
@@ -65,16 +65,16 @@ class ModelConfig(Message):
 class Duration(Message):
     count: int
     ns: int
-    """Nanoseconds of all that are counted together."""
+    """Nanoseconds, over all that are counted."""
 
 
 class InferenceStatistics(Message):
-    """Counts and total durations since the start."""
+    """How often something was done since the start, and how long it took in all."""
 
     success: Duration
     fail: Duration
     queue: Duration
-    """Its time is zero: the time of waiting is in `compute_infer`."""
+    """No time: what is spent waiting is in `compute_infer`."""
 
     compute_input: Duration
     compute_infer: Duration
@@ -87,22 +87,22 @@ class ModelStatistics(Message):
     name: str
     version: str
     inference_count: int
-    """The number of sequences that were continued. Each row of a batch counts."""
+    """Sequences continued, each row of a batch by itself."""
 
     execution_count: int
-    """The number of requests that were answered. A batch counts as one."""
+    """Requests answered, whatever their batch."""
 
     inference_stats: InferenceStatistics
 
 
 class Statistics(Message):
-    """Statistics of the requests to `infer`, over all workers."""
+    """Of the requests to `infer`, over all workers."""
 
     model_stats: list[ModelStatistics]
 
 
 class RepositoryEntry(Message):
-    """A model in service."""
+    """A model that is there."""
 
     name: str
     version: str

@@ -1,9 +1,9 @@
-"""The messages of inference in the Open Inference Protocol, version 2, with Triton's extensions that are supported.
+"""The wire contract of inference in the Open Inference Protocol, version 2, with some of Triton's extensions.
 
-`app/open_inference/descriptions.py` has the messages about the server and its models.
-
+The descriptions of the server and its models are in `app/open_inference/descriptions.py`.
 https://github.com/open-inference/open-inference-protocol has the protocol, and Triton's documentation the extensions.
-As the protocol requires, other fields of a request are ignored. They are refused where ignoring them would change the
+
+The protocol requires that a server ignores unknown fields of a request. This one refuses those that would change the
 meaning of the answer.
 """
 
@@ -18,8 +18,8 @@ INPUT, OUTPUT = "sequence", "values"
 BINARY = "application/octet-stream"
 
 VERSION = "1"
-"""The model's version in the sense of the protocol: one of those in a repository, which has only one here. To Triton
-and to load generators it is an integer. `GET /model` has the version of the artifact ("0.2.0"), which is not one."""
+"""The protocol's version of a model: the number among the versions in a repository, which has only one here. Triton and
+load generators require an integer, which the artifact's version ("0.2.0", at `GET /model`) is not."""
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics", "model_repository"]
 
@@ -29,40 +29,40 @@ class Message(BaseModel):
 
 
 class _NoOthers(Message):
-    """A message whose other fields are kept, so that they can be refused."""
+    """A message that keeps unknown fields, so that they can be refused."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class InferParameters(_NoOthers):
-    """Parameters of the forecast."""
+    """How to continue the sequences."""
 
     steps: int = Field(default=1, strict=True, ge=1, examples=[8])
-    """The number of values to generate for each sequence."""
+    """How many values to generate for each sequence."""
 
     timeout: int = Field(default=0, strict=True, ge=0, lt=2**63, examples=[5_000_000])
-    """Give up after this many microseconds, if the service does not sooner. 0 sets no limit of its own."""
+    """Give up after this many microseconds, if the service does not sooner; 0 is no limit of the request's own."""
 
     priority: int = Field(default=0, strict=True, ge=0)
-    """Accepted and ignored: all requests have the same priority."""
+    """Taken and ignored: all requests have the same."""
 
     binary_data_output: bool = Field(default=False, strict=True)
-    """Whether to answer with binary tensors, unless an output says otherwise."""
+    """Answer with binary tensors, where an output does not say otherwise."""
 
 
 class InputParameters(Message):
-    """Parameters of an input."""
+    """How an input is sent."""
 
     binary_data_size: int | None = Field(default=None, strict=True, ge=0)
-    """The size of the tensor in bytes, if it follows the JSON and is not in `data`."""
+    """Bytes of the tensor, if it is behind the JSON and not in `data`."""
 
 
 class InferInput(Message):
-    """The values of each sequence so far, oldest first."""
+    """The values so far of each sequence, oldest first."""
 
     name: Literal["sequence"]
     shape: list[Annotated[int, Field(strict=True, ge=1)]] = Field(min_length=2, max_length=3, examples=[[1, 4]])
-    """The shape is [batch, time] or [batch, time, 1]."""
+    """[batch, time] or [batch, time, 1]."""
 
     datatype: Datatype
     data: list[Any] | None = Field(default=None, examples=[[0.0, 0.5, 0.86, 1.0]])
@@ -72,28 +72,28 @@ class InferInput(Message):
 
 
 class OutputParameters(_NoOthers):
-    """Parameters of an output."""
+    """How an output is wanted."""
 
     binary_data: bool | None = Field(default=None, strict=True)
 
 
 class InferRequestedOutput(Message):
-    """The only output."""
+    """The one output there is."""
 
     name: Literal["values"]
     parameters: OutputParameters = OutputParameters()
 
 
 class InferRequest(Message):
-    """Sequences to continue. Binary tensors follow it."""
+    """Sequences to continue; binary tensors follow behind it."""
 
     id: str | None = None
-    """The answer has the same id."""
+    """Comes back with the answer."""
 
     parameters: InferParameters = InferParameters()
     inputs: list[InferInput] = Field(min_length=1, max_length=1)
     outputs: list[InferRequestedOutput] | None = Field(default=None, max_length=1)
-    """The outputs that are wanted. By default all of them."""
+    """All there are, unless named."""
 
 
 class InferOutput(Message):
@@ -101,13 +101,13 @@ class InferOutput(Message):
 
     name: Literal["values"]
     datatype: Datatype
-    """The datatype of the input."""
+    """That of the input."""
 
     shape: list[int] = Field(examples=[[1, 2]])
-    """The shape is [batch, steps]."""
+    """[batch, steps]."""
 
     parameters: dict[str, int] | None = Field(default=None, examples=[None])
-    """`binary_data_size` is the size of the tensor in bytes, if it follows the JSON and is not in `data`."""
+    """`binary_data_size`: the bytes of the tensor, if it is behind the JSON and not in `data`."""
 
     data: list[float] | None = Field(default=None, examples=[[0.87, 0.51]])
 
