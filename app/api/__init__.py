@@ -1,1 +1,1 @@
-"""What a request means: the endpoints of the service, and what stands around them."""
+"""The endpoints of the service, and the layers around them."""
