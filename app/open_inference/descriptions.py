@@ -20,7 +20,7 @@ class ModelReady(Message):
 
 
 class ServerMetadata(Message):
-    """What the server is, and what it can do beyond the protocol's core."""
+    """The server, and its extensions of the protocol's core."""
 
     name: str
     version: str
@@ -31,12 +31,10 @@ class TensorMetadata(Message):
     name: str
     datatype: str
     shape: list[int]
-    """-1 for what may vary; the first is the batch."""
+    """The batch is the first dimension. -1 stands for a size that may vary."""
 
 
 class ModelMetadata(Message):
-    """The model's name and tensors."""
-
     name: str
     versions: list[str]
     platform: str
@@ -48,11 +46,11 @@ class TensorConfig(Message):
     name: str
     data_type: str
     dims: list[int]
-    """Without the batch."""
+    """The shape without the batch."""
 
 
 class ModelConfig(Message):
-    """What Triton calls the model's configuration, as far as it applies."""
+    """The fields of Triton's model configuration that apply here."""
 
     name: str
     platform: str
@@ -65,16 +63,16 @@ class ModelConfig(Message):
 class Duration(Message):
     count: int
     ns: int
-    """Nanoseconds, over all that are counted."""
+    """The total time in nanoseconds."""
 
 
 class InferenceStatistics(Message):
-    """How often something was done since the start, and how long it took in all."""
+    """The number of times that each step was done since the start, and the total time it took."""
 
     success: Duration
     fail: Duration
     queue: Duration
-    """No time: what is spent waiting is in `compute_infer`."""
+    """Always without time: `compute_infer` includes the time spent waiting."""
 
     compute_input: Duration
     compute_infer: Duration
@@ -87,23 +85,21 @@ class ModelStatistics(Message):
     name: str
     version: str
     inference_count: int
-    """Sequences continued, each row of a batch by itself."""
+    """The number of sequences answered. Each row of a batch counts."""
 
     execution_count: int
-    """Requests answered, whatever their batch."""
+    """The number of requests answered. A batch counts as one."""
 
     inference_stats: InferenceStatistics
 
 
 class Statistics(Message):
-    """Of the requests to `infer`, over all workers."""
+    """The statistics of the requests to `infer`, over all workers."""
 
     model_stats: list[ModelStatistics]
 
 
 class RepositoryEntry(Message):
-    """A model that is there."""
-
     name: str
     version: str
     state: str

@@ -35,26 +35,24 @@ class _NoOthers(Message):
 
 
 class InferParameters(_NoOthers):
-    """How to continue the sequences."""
+    """The parameters of a request."""
 
     steps: int = Field(default=1, strict=True, ge=1, examples=[8])
-    """How many values to generate for each sequence."""
+    """The number of values to generate for each sequence."""
 
     timeout: int = Field(default=0, strict=True, ge=0, lt=2**63, examples=[5_000_000])
-    """Give up after this many microseconds, if the service does not sooner; 0 is no limit of the request's own."""
+    """Cancel the request after this many microseconds; never for 0. The service's own limit may be shorter."""
 
     priority: int = Field(default=0, strict=True, ge=0)
-    """Taken and ignored: all requests have the same."""
+    """Accepted and ignored: all requests have the same priority."""
 
     binary_data_output: bool = Field(default=False, strict=True)
-    """Answer with binary tensors, where an output does not say otherwise."""
+    """Answer with binary tensors, unless the output's own parameter differs."""
 
 
 class InputParameters(Message):
-    """How an input is sent."""
-
     binary_data_size: int | None = Field(default=None, strict=True, ge=0)
-    """Bytes of the tensor, if it is behind the JSON and not in `data`."""
+    """The size of the tensor in bytes, if it follows the JSON and is not in `data`."""
 
 
 class InferInput(Message):
@@ -72,28 +70,24 @@ class InferInput(Message):
 
 
 class OutputParameters(_NoOthers):
-    """How an output is wanted."""
-
     binary_data: bool | None = Field(default=None, strict=True)
 
 
 class InferRequestedOutput(Message):
-    """The one output there is."""
-
     name: Literal["values"]
     parameters: OutputParameters = OutputParameters()
 
 
 class InferRequest(Message):
-    """Sequences to continue; binary tensors follow behind it."""
+    """A batch of sequences. Binary tensors follow the JSON."""
 
     id: str | None = None
-    """Comes back with the answer."""
+    """The answer repeats it."""
 
     parameters: InferParameters = InferParameters()
     inputs: list[InferInput] = Field(min_length=1, max_length=1)
     outputs: list[InferRequestedOutput] | None = Field(default=None, max_length=1)
-    """All there are, unless named."""
+    """The requested outputs. Without them, the answer holds all outputs."""
 
 
 class InferOutput(Message):
@@ -101,20 +95,18 @@ class InferOutput(Message):
 
     name: Literal["values"]
     datatype: Datatype
-    """That of the input."""
+    """The datatype of the input."""
 
     shape: list[int] = Field(examples=[[1, 2]])
     """[batch, steps]."""
 
     parameters: dict[str, int] | None = Field(default=None, examples=[None])
-    """`binary_data_size`: the bytes of the tensor, if it is behind the JSON and not in `data`."""
+    """`binary_data_size`: the size of the tensor in bytes, if it follows the JSON and is not in `data`."""
 
     data: list[float] | None = Field(default=None, examples=[[0.87, 0.51]])
 
 
 class InferResponse(Message):
-    """The answer to an `InferRequest`."""
-
     model_name: str
     model_version: str
     id: str | None = None
