@@ -5,11 +5,25 @@ from collections.abc import Mapping
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.waiting import wait_for
+
 
 def metric(url: httpx.URL | str, name: str, /, *, headers: Mapping[str, str] | None = None, **labels: str) -> float:
     """What the server at `url` says of all of its workers: see `total`. Any of them may answer."""
     answer = httpx.get(httpx.URL(url).join("/metrics"), headers=headers, timeout=30)
     return total(answer.raise_for_status().text, name, **labels)
+
+
+def steps_after_they_stop_rising(url: httpx.URL | str) -> float:
+    """How many steps the server has executed when it executes no more. It fails where it does so for nobody."""
+    seen = [-1.0]
+
+    def at_rest() -> bool:
+        seen.append(metric(url, "sine_steps_total"))
+        return seen[-1] == seen[-2]
+
+    wait_for("the end of steps for nobody", at_rest, every_s=0.2)
+    return seen[-1]
 
 
 def total(text: str, name: str, /, **labels: str) -> float:

@@ -7,24 +7,20 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LOOK_EVERY_S = 0.02
 
-
-def wait_for(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
+def wait_for(what: str, condition: Callable[[], T], seconds: float = 60, every_s: float = 0.02) -> T:
     """Wait until the condition is true, and return what it then is. The limit is for a machine that is very busy."""
     deadline = time.monotonic() + seconds
     while not (met := condition()):
         assert time.monotonic() < deadline, what
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(every_s)
     return met
 
 
-async def wait_for_async(
-    what: str, condition: Callable[[], T], seconds: float = 60, every_s: float = _LOOK_EVERY_S
-) -> T:
+async def wait_for_async(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
     """Do the same while other tasks of the event loop go on."""
     deadline = time.monotonic() + seconds
     while not (met := condition()):
         assert time.monotonic() < deadline, what
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(0.02)
     return met

@@ -17,7 +17,7 @@ import torch
 from app.engine.admission import OWN_COST_FACTOR
 from tests.artifacts import make_small_artifact
 from tests.gate import Gate
-from tests.metrics import metric
+from tests.metrics import metric, steps_after_they_stop_rising
 from tests.server import Server, serve
 from tests.waiting import wait_for_async
 
@@ -56,18 +56,6 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 
 async def generate(client: httpx.AsyncClient, steps: int, **fields: object) -> httpx.Response:
     return await client.post("/generate", json={"sequence": [0.0, 0.5, 1.0], "steps": steps, **fields})
-
-
-async def steps_after_they_stop_rising(url: httpx.URL | str) -> float:
-    before = -1.0
-
-    def still() -> bool:
-        nonlocal before
-        before, last = metric(url, "sine_steps_total"), before
-        return before == last
-
-    await wait_for_async("no more steps for nobody", still, every_s=0.2)
-    return before
 
 
 async def waiting(client: httpx.AsyncClient, rollouts: int) -> None:
@@ -126,7 +114,7 @@ async def test_work_stops_when_the_client_has_gone(client: httpx.AsyncClient, se
             allow(3)
             await wait_for_async("it to have begun", lambda: metric(server.url, "sine_steps_total") > before)
             await leave(client, task)
-    assert await steps_after_they_stop_rising(server.url) - before < LONG / 2
+    assert steps_after_they_stop_rising(server.url) - before < LONG / 2
     assert metric(server.url, "sine_pending_steps") == 0
     assert metric(server.url, "sine_requests_total", route="/generate", status="499") >= 1
 
@@ -138,7 +126,7 @@ async def test_work_stops_at_the_deadline_of_the_request(client: httpx.AsyncClie
     assert response.status_code == 504
     assert response.headers["content-type"] == "application/problem+json"
     assert "0.1 s" in response.json()["detail"]
-    assert await steps_after_they_stop_rising(server.url) - before < LONG / 2
+    assert steps_after_they_stop_rising(server.url) - before < LONG / 2
     assert metric(server.url, "sine_pending_steps") == 0
 
 

@@ -21,9 +21,8 @@ from app.schemas import StreamedValues, StreamEnd
 from app.settings import Settings
 from model.runtime.base import Runtime, State
 from tests.artifacts import make_small_artifact, some_intervals
-from tests.integration.test_load import steps_after_they_stop_rising
 from tests.integration.wire import post
-from tests.metrics import metric
+from tests.metrics import metric, steps_after_they_stop_rising
 from tests.server import Server, serve
 
 pytestmark = pytest.mark.anyio
@@ -137,7 +136,7 @@ async def test_work_stops_when_the_reader_has_left(client: httpx.AsyncClient, se
     async with AsyncClient(server.url) as leaving, leaving.stream(SEQUENCE, LONG) as rollout:
         async for _ in rollout:
             break
-    assert await steps_after_they_stop_rising(server.url) - before < LONG / 2
+    assert steps_after_they_stop_rising(server.url) - before < LONG / 2
     assert metric(client.base_url, "sine_pending_steps") == 0
 
 
@@ -153,7 +152,7 @@ async def test_a_reader_that_does_not_read_stops_its_own_rollout_alone(
         reader.settimeout(60)
         reader.connect((address.hostname, address.port))
         reader.sendall(post(body, path="/generate/stream"))
-        stopped = await steps_after_they_stop_rising(server.url)
+        stopped = steps_after_they_stop_rising(server.url)
         pages = resident_pages(server)
         assert stopped - before < LONG / 2
         assert (await client.post("/predict", json={"sequence": SEQUENCE})).status_code == 200
@@ -161,7 +160,7 @@ async def test_a_reader_that_does_not_read_stops_its_own_rollout_alone(
         while read < 20_000:  # at 10 kB/s
             read += len(reader.recv(1000))
             await asyncio.sleep(0.1)
-        assert await steps_after_they_stop_rising(server.url) - before < LONG / 2
+        assert steps_after_they_stop_rising(server.url) - before < LONG / 2
         assert resident_pages(server) - pages < 1000, "pages of 4 KiB"
 
 
