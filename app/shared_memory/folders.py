@@ -48,12 +48,4 @@ def _is_abandoned(parent: Path) -> bool:
     A worker may outlive the maker, until it has finished what it has begun.
     """
     metrics = parent / METRICS_FOLDER
-    return metrics.is_dir() and not any(map(_is_locked, [parent, *metrics.iterdir()]))
-
-
-def _is_locked(path: Path) -> bool:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        return is_claimed(file)
-    finally:
-        os.close(file)
+    return metrics.is_dir() and not any(map(is_claimed, [parent, *metrics.iterdir()]))

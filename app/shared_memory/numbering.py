@@ -6,6 +6,7 @@ are in a plain file and not in mapped memory.
 """
 
 import fcntl
+from contextlib import nullcontext
 from pathlib import Path
 
 import orjson
@@ -27,26 +28,21 @@ class Numbering:
     def known(self) -> list[str]:
         """All names, in the order of their numbers."""
         if self._file is not None and self._file.exists():
-            self._known = [orjson.loads(line) for line in self._file.read_bytes().splitlines()]
+            self._known = [*map(orjson.loads, self._file.read_bytes().splitlines())]
         return self._known
 
     def number(self, name: str) -> int:
         """The number of a name. A new name gets the next one. Raises TooManyNames if there is none left."""
-        if self._file is None:
-            self._add(name)
-        else:
-            with self._file.open("ab") as file:
+        with nullcontext() if self._file is None else self._file.open("ab") as file:
+            if file is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
-                if self._add(name):
+            known = self.known()
+            if name not in known:
+                if len(known) == self.most:
+                    raise TooManyNames(
+                        f"there have been {self.most} names of models, which is the most; restart the service"
+                    )
+                known.append(name)
+                if file is not None:
                     file.write(orjson.dumps(name) + b"\n")
-        return self.known().index(name)
-
-    def _add(self, name: str) -> bool:
-        """Add a name. Returns whether it is new."""
-        known = self.known()
-        if name in known:
-            return False
-        if len(known) == self.most:
-            raise TooManyNames(f"there have been {self.most} names of models, which is the most; restart the service")
-        known.append(name)
-        return True
+            return known.index(name)

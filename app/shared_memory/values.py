@@ -8,7 +8,6 @@ once.
 import itertools
 import logging
 import mmap
-import os
 import time
 from array import array
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from app.shared_memory.mapped_file import MappedFile, is_claimed
+from app.shared_memory.mapped_file import MappedFile, claim, is_claimed
 
 log = logging.getLogger(__name__)
 
@@ -42,29 +41,22 @@ class SharedValues:
         """
         self._folder = folder
         file = None if folder is None else _unclaimed_in(folder)
-        self._path = None if file is None else file.path
+        self._path = file and file.path
+        self.is_alone = file is None
+        """Whether no other process can see its numbers."""
         self.own: memoryview[float] = memoryview(array("d", bytes(_BYTES))) if file is None else file.numbers
         self._others: list[memoryview[float]] = []
         self._looked_s = -_AGAIN_S
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other process can see its numbers."""
-        return self._path is None
-
     def sums(self) -> tuple[Numbers, Numbers]:
         """The sums of the numbers of all workers that there ever were, and of those that are alive."""
-        ever, now = np.zeros(PLACES), np.zeros(PLACES)
-        if self.is_alone:
-            ever += np.asarray(self.own)
-            now += np.asarray(self.own)
+        ever = np.array(self.own) if self.is_alone else np.zeros(PLACES)
+        now = ever.copy()
         for path in self._files():
-            with path.open("rb") as file:
-                numbers = np.fromfile(file)
-                if len(numbers) < PLACES:  # a worker that is just starting
-                    continue
+            numbers = np.fromfile(path)
+            if len(numbers) == PLACES:  # not of a worker that is just starting
                 ever += numbers
-                if is_claimed(file.fileno()):
+                if is_claimed(path):
                     now += numbers
         return ever, now
 
@@ -85,7 +77,7 @@ def _unclaimed_in(folder: Path) -> MappedFile | None:
     try:
         for number in itertools.count():
             file = MappedFile(folder / str(number), PLACES)
-            if file.claim():
+            if claim(file.file):
                 return file
     except OSError as error:
         log.warning("The metrics of this worker are not shared: %s", error.strerror)
@@ -94,7 +86,7 @@ def _unclaimed_in(folder: Path) -> MappedFile | None:
 
 def _mapped(path: Path) -> "memoryview[float] | None":
     """The numbers of a living worker. None where it has died, is just starting, or its file cannot be read."""
-    with suppress(OSError), path.open("rb") as file:
-        if is_claimed(file.fileno()) and os.fstat(file.fileno()).st_size == _BYTES:
+    with suppress(OSError, ValueError), path.open("rb") as file:  # `mmap` raises ValueError where the file is too short
+        if is_claimed(path):
             return memoryview(mmap.mmap(file.fileno(), _BYTES, access=mmap.ACCESS_READ)).cast("d")
     return None

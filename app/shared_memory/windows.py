@@ -1,9 +1,9 @@
 """A storage for the `limits` library: counters of sliding windows, shared by all workers.
 
 The library counts by a sliding window: the steps in this window of time, plus a part of those in the previous one. Its
-counters in memory would belong to one worker each, so a client whose connections are all in one worker would get less
-than another. Its shared counters need a server such as Redis. So this is a third storage: files that all workers map
-into their memory. If several machines serve, each has a limit of its own.
+counters in memory belong to one worker each, so a client whose connections are all in one worker would get less than
+another. Its shared counters need a server such as Redis. So these are in files that all workers map into their memory.
+If several machines serve, each has a limit of its own.
 """
 
 import hashlib
@@ -45,13 +45,12 @@ class SharedWindows(MemoryStorage):
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """See `limits.storage.Storage`."""
         file, place, window = self._counter(key)
-        numbers = file.numbers
         with file:
-            if numbers[place] != window:
-                numbers[place + 1] = 0  # first, because `get` takes no lock
-                numbers[place] = window
-            numbers[place + 1] += amount
-            return int(numbers[place + 1])
+            if file.numbers[place] != window:
+                file.numbers[place + 1] = 0  # first, because `get` takes no lock
+                file.numbers[place] = window
+            file.numbers[place + 1] += amount
+            return int(file.numbers[place + 1])
 
     def decr(self, key: str, amount: int = 1) -> int:
         """See `limits.storage.MemoryStorage`."""
@@ -60,9 +59,8 @@ class SharedWindows(MemoryStorage):
     def _counter(self, key: str) -> tuple[MappedFile, int, int]:
         """The file of a key, the place in it for the key's window, and the number of the window."""
         name, _, number = key.rpartition("/")
-        file = self._files.get(name)
-        if file is None:
+        if name not in self._files:
             path = self._folder / hashlib.sha256(name.encode()).hexdigest()
-            file = self._files[name] = MappedFile(path, 2 * _WINDOWS)
+            self._files[name] = MappedFile(path, 2 * _WINDOWS)
         window = int(number)
-        return file, 2 * (window % _WINDOWS), window
+        return self._files[name], 2 * (window % _WINDOWS), window
