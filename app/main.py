@@ -23,9 +23,7 @@ from app.api.dependencies import Service, service_of
 from app.api.endpoints import endpoints
 from app.api.guard import guarded
 from app.api.hotpath import Front, Handler
-from app.engine.loading import load
-from app.engine.reload import Reload
-from app.engine.serving import Serving
+from app.engine.reload import Serving
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.open_inference import routes as open_inference
 from app.open_inference.inference import inference, model_at
@@ -86,9 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.install(app, settings, InferRequest)
     metrics = Metrics(routes=(context.path for context in iter_route_contexts(app.routes) if context.path))
-    recorder, serving = Recorder(metrics, access_log(settings)), Serving(metrics)
-    reload = Reload(serving, settings, metrics)
-    app.state.service = Service(settings, predict, generate, metrics, recorder, serving, reload)
+    recorder, serving = Recorder(metrics, access_log(settings)), Serving(settings, metrics)
+    app.state.service = Service(settings, predict, generate, metrics, recorder, serving)
     return app
 
 
@@ -100,13 +97,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
     provider = start_tracing() if settings.tracing else None
     metrics.started.add()
     metrics.alive.set(1)
-    this.serving.start(load(settings, metrics))
+    this.serving.start()
     # Half a million objects, most of them torch's, will never be garbage. A full collection would look at each of them,
     # for tens of milliseconds in the middle of somebody's request.
     gc.collect()
     gc.freeze()
     gc.collect()  # Python waits for garbage by a quarter of what the last full collection has left
-    with this.reload.on_hangup(), shutdown(this.serving.drain, settings.drain_delay_s):
+    with this.serving.on_hangup(), shutdown(this.serving.drain, settings.drain_delay_s):
         yield {"edge": _edge(this)}
     this.serving.stop()
     if provider is not None:

@@ -92,7 +92,6 @@ def layers(folder: Path) -> dict[str, Ask]:
     from app.api.body_limit import BodyLimitMiddleware
     from app.api.dependencies import service_of
     from app.api.hotpath import Front
-    from app.engine.loading import load
     from app.main import create_app, handler
     from app.settings import Settings
     from app.shared_memory.folders import METRICS_FOLDER
@@ -103,7 +102,7 @@ def layers(folder: Path) -> dict[str, Ask]:
     app = create_app(settings)
     service = service_of(app)
     metrics = service.metrics
-    service.serving.start(load(settings, metrics))
+    service.serving.start()
     served = service.serving.repository().default
     hot = Front(app, partial(handler, service))
     counted = RecordingMiddleware(hot, _SixteenATurn(metrics, None))

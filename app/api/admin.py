@@ -20,7 +20,7 @@ async def reload_models(service: CurrentService, before: CurrentRepository) -> M
     The worker that gets the request reloads first, and then tells the other workers. If an artifact cannot be
     served, its model stays as it was, and the answer is a refusal with the reason.
     """
-    refused = await service.reload.run()
+    refused = await service.serving.reload()
     after = service.serving.repository()
     if after is not before or not refused:
         tell_others()

@@ -7,9 +7,8 @@ from fastapi import Depends, FastAPI
 from starlette.requests import HTTPConnection
 
 from app.api.endpoints import Endpoint
-from app.engine.reload import Reload
+from app.engine.reload import Serving
 from app.engine.repository import Repository
-from app.engine.serving import Serving
 from app.errors import NotReady
 from app.schemas import GenerateRequest, PredictRequest
 from app.settings import Settings
@@ -27,7 +26,6 @@ class Service:
     metrics: Metrics
     recorder: Recorder
     serving: Serving
-    reload: Reload
 
 
 def service_of(app: FastAPI) -> Service:

@@ -1,15 +1,15 @@
 """Loading of artifacts: all of them at the start, and the changed ones on a reload."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from app.engine.admission import Limits
 from app.engine.forecaster import Forecaster
 from app.engine.quotas import quota
-from app.engine.repository import Repository, SameName, ServedModel, version_header
+from app.engine.repository import Repository, ServedModel, version_header
 from app.schemas import ModelInfo
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -20,8 +20,13 @@ from model.runtime.select import DeviceUnavailable, open_runtime
 log = logging.getLogger(__name__)
 
 
-def load(settings: Settings, metrics: Metrics) -> Repository:
-    """Verify, load and warm up all models.
+def load(
+    settings: Settings, metrics: Metrics, before: Iterable[ServedModel] = (), refused: list[str] | None = None
+) -> Repository:
+    """Verify, load and warm up the artifacts that are new or changed since `before`.
+
+    `refused` gets the reason, a sentence, for each artifact that cannot be loaded; the model of its file stays. Without
+    that list, the first such artifact raises its error.
 
     Raises:
         ArtifactError: an artifact cannot be trusted or does not do what it says, or two have one name.
@@ -30,53 +35,27 @@ def load(settings: Settings, metrics: Metrics) -> Repository:
     # A step of a small network takes far less time than handing it to another thread does. And the threads of all
     # workers would compete for the same cores.
     torch.set_num_threads(1)
-    served = []
-    for path in artifact_paths(settings):
-        try:
-            served.append(_opened(_read(path, settings), path, settings, metrics))
-        except Exception as error:
-            error.add_note(f"while loading {path}")
-            raise
-    return Repository(served)
-
-
-class Reloaded(NamedTuple):
-    """The result of a reload."""
-
-    models: Repository
-    """The repository from before, where nothing has changed."""
-
-    refused: list[str]
-    """A sentence for each artifact that was not loaded: the reason."""
-
-
-def load_changes(settings: Settings, metrics: Metrics, before: Repository) -> Reloaded:
-    """Load the artifacts that are new or changed since `before`. The model of a file that cannot be loaded stays."""
+    digests = settings.model_sha256.split(",") if settings.model_sha256 else None
     current = {served.path: served for served in before}
-    after, refused = [], []
-    try:
-        for path in artifact_paths(settings):
-            served = current.get(path)
-            try:
-                artifact = _read(path, settings)
-                if served is None or served.info.digest != artifact.digest:
-                    served = _opened(artifact, path, settings, metrics)
-            except Exception as error:
-                refused.append(_why(error, path))
-            if served is not None:
-                after.append(served)
-        unchanged = after == list(before)
-        return Reloaded(before if unchanged else Repository(after), refused)
-    except (SameName, ArtifactMissing) as error:  # nothing can be replaced then
-        return Reloaded(before, [*refused, str(error)])
+    after = []
+    for path in _paths(settings):
+        served = current.get(path)
+        try:
+            artifact = read_artifact(path, digests)
+            if served is None or served.info.digest != artifact.digest:
+                served = _opened(artifact, path, settings, metrics)
+        except Exception as error:
+            if refused is None:
+                error.add_note(f"while loading {path}")
+                raise
+            refused.append(_why(error, path))
+        if served is not None:
+            after.append(served)
+    return Repository(after)
 
 
-def artifact_paths(settings: Settings) -> list[Path]:
-    """The artifacts to serve, the default first. A default that is also in the folder of models is listed once.
-
-    Raises:
-        ArtifactMissing: the folder cannot be read.
-    """
+def _paths(settings: Settings) -> list[Path]:
+    """The artifacts to serve, the default first. A default that is also in the folder of models is listed once."""
     if settings.models is None:
         return [settings.model]
     try:
@@ -85,11 +64,6 @@ def artifact_paths(settings: Settings) -> list[Path]:
         raise ArtifactMissing(f"{settings.models}: the folder of the models cannot be read: {error}") from error
     default = settings.model.resolve()
     return [settings.model, *(path for path in found if path.resolve() != default)]
-
-
-def _read(path: Path, settings: Settings) -> Artifact:
-    """Read an artifact. Its digest has to be one of those in the settings, where they name any."""
-    return read_artifact(path, settings.model_sha256.split(",") if settings.model_sha256 else None)
 
 
 def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
@@ -102,13 +76,11 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
         runtime_reason=opened.reason,
         device=opened.runtime.device,
     )
-    limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
     charge = None if settings.steps_per_second is None else quota(settings).charge_request
-    span = forecast_span if settings.tracing else None
-    forecaster = Forecaster(opened.runtime, limits, metrics, charge, span)
-    return ServedModel(
-        path, info, forecaster, artifact.intervals, metrics.inference_of(info.name), version_header(info)
-    )
+    limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
+    forecaster = Forecaster(opened.runtime, limits, metrics, charge, forecast_span if settings.tracing else None)
+    inference = metrics.inference_of(info.name)
+    return ServedModel(path, info, forecaster, artifact.intervals, inference, version_header(info))
 
 
 def _why(error: Exception, path: Path) -> str:

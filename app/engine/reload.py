@@ -1,4 +1,4 @@
-"""Reloading: artifacts that have changed are loaded beside those in service, and take their place when they are good.
+"""What a worker serves now, and its reloads: good new artifacts take the place of those in service.
 
 Each worker reloads for itself, on SIGHUP or POST /admin/reload, and answers requests meanwhile. The main process passes
 a SIGHUP on to all of its workers.
@@ -13,43 +13,75 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.engine.loading import load_changes
-from app.engine.serving import Serving
+from app.engine.loading import load
+from app.engine.repository import Repository
+from app.errors import NotReady
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+from model.artifact import ArtifactError
 
 log = logging.getLogger(__name__)
 
+_LABELS = {"name", "version", "digest", "runtime", "device"}
 
-class Reload:
-    """Reloads the models of one worker. Reloads run one after the other."""
 
-    def __init__(self, serving: Serving, settings: Settings, metrics: Metrics) -> None:
-        self._serving = serving
-        self._settings = settings
-        self._metrics = metrics
+class Serving:
+    """The repository in service, and whether the worker is about to stop. Nothing else of a worker changes.
+
+    A reload replaces the repository as a whole. A request, a stream or a connection keeps the model that it began with.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.draining = False
+        """Whether the worker was told to stop. It still answers, but says that it is not ready."""
+
+        self.current: Repository | None = None
+        """The models in service; None before they are loaded, and after `stop`."""
+
+        self._settings, self._metrics = settings, metrics
         self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task[list[str]]] = set()
+        self._reloads: set[asyncio.Task[list[str]]] = set()
 
-    async def run(self) -> list[str]:
+    def repository(self) -> Repository:
+        """Return the models in service. Raises NotReady if there are none."""
+        if self.current is None:
+            raise NotReady
+        return self.current
+
+    def start(self) -> None:
+        """Load the models and begin to serve. `load` has the errors."""
+        self._put(load(self._settings, self._metrics))
+        self._metrics.ready.set(1)
+
+    def drain(self) -> None:
+        """Say from now on that the worker is not ready."""
+        self.draining = True
+        self._metrics.ready.set(0)
+
+    def stop(self) -> None:
+        """Serve nothing any more, and wait for the models' threads."""
+        self.drain()
+        repository, self.current = self.current, None
+        for served in repository or ():
+            served.forecaster.close()
+
+    async def reload(self) -> list[str]:
         """Serve the artifacts that are on disk now. Returns a sentence for each one that is refused."""
+        refused: list[str] = []
         async with self._turn:
-            before = self._serving.repository()
-            # On a thread, so that requests are answered meanwhile. torch.jit.load holds the interpreter for 25 ms.
-            after, refused = await asyncio.to_thread(load_changes, self._settings, self._metrics, before)
-            self._serving.replace(before, after)
+            before = self.repository()
+            try:
+                # On a thread, so that requests are answered meanwhile. torch.jit.load holds the interpreter for 25 ms.
+                after = await asyncio.to_thread(load, self._settings, self._metrics, before, refused)
+                if [*after] != [*before] and self.current is before:  # it has not stopped in the meantime
+                    self._put(after)
+            except ArtifactError as error:  # nothing can be replaced then
+                refused.append(str(error))
         for why in refused:
             log.error("Not reloaded, and what was served still is: %s", why)
-        if after is before and not refused:
+        if self.current is before and not refused:
             log.info("Nothing to reload: every artifact is the one that is served")
         return refused
-
-    def begin(self) -> None:
-        """Start a reload in the background. Its result goes to the log."""
-        if len(self._tasks) < 2:  # a reload that has not begun yet will find the newest files anyway
-            task = asyncio.create_task(self.run())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
 
     @contextmanager
     def on_hangup(self) -> Iterator[None]:
@@ -58,13 +90,32 @@ class Reload:
             yield  # only the main thread can handle signals
             return
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self.begin)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing left to reload
+
+    def _begin_reload(self) -> None:
+        """Start a reload in the background. Its result goes to the log."""
+        if len(self._reloads) < 2:  # a reload that has not begun yet will find the newest files anyway
+            task = asyncio.create_task(self.reload())
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
+
+    def _put(self, after: Repository) -> None:
+        before, self.current = self.current or (), after
+        self._metrics.models.labels = [served.info.model_dump(include=_LABELS) for served in after]
+        for served in after:
+            if served not in before:
+                info = served.info
+                what = (info.name, info.version, info.digest[:12], info.runtime, info.device, info.runtime_reason)
+                log.info("Serving %s %s (%s) with the %s runtime on %s: %s", *what)
+        for served in before:
+            if served not in after:
+                log.info("No longer serving %s %s (%s)", served.info.name, served.info.version, served.info.digest[:12])
 
 
 def tell_others() -> None:

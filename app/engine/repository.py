@@ -20,10 +20,6 @@ from model.intervals import Intervals
 VERSION_HEADER = b"x-model-version"
 
 
-class SameName(ArtifactError):
-    """Two artifacts have the same model name."""
-
-
 @dataclass(frozen=True, eq=False)
 class ServedModel:
     """A model in service."""
@@ -49,13 +45,13 @@ class Repository:
     """The models in service. Immutable."""
 
     def __init__(self, served: Sequence[ServedModel]) -> None:
-        """The first model is the default. Raises SameName where two have the same name."""
+        """The first model is the default. Raises ArtifactError where two have the same name."""
         self.default = served[0]
         self._by_name: dict[str, ServedModel] = {}
         for each in served:
             other = self._by_name.setdefault(each.info.name, each)
             if other is not each:
-                raise SameName(f"{other.path} and {each.path} both hold a model named '{each.info.name}'")
+                raise ArtifactError(f"{other.path} and {each.path} both hold a model named '{each.info.name}'")
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._by_name.values())

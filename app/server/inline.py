@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from app.api.endpoints import Endpoint
-from app.engine.serving import Serving
+from app.engine.reload import Serving
 from app.errors import ClientGone
 from app.problems import problem_of, problem_response
 from app.server.responses import STATUS_LINES, header_lines

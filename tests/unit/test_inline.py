@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.api.endpoints import endpoints
-from app.engine.loading import load
-from app.engine.serving import Serving
+from app.engine.reload import Serving
 from app.server.inline import InlineResponder
 from app.settings import Settings
 from app.telemetry.context import current
@@ -28,7 +27,7 @@ class Inline:
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics(["/predict", "/generate"])
-        self.serving = Serving(self.metrics)
+        self.serving = Serving(settings, self.metrics)
         self.recorder = Recorder(self.metrics, None)
         self.responder = InlineResponder(self.serving, endpoints(settings), self.recorder, max_body_bytes=1000)
         self.sent: list[bytes] = []
@@ -50,7 +49,7 @@ def anyio_backend() -> str:
 async def inline(tmp_path: Path) -> AsyncIterator[Inline]:
     settings = Settings(model=make_small_artifact(tmp_path))
     inline = Inline(settings)
-    inline.serving.start(load(settings, inline.metrics))
+    inline.serving.start()
     yield inline
     inline.serving.stop()
 
