@@ -9,13 +9,13 @@ own cost queued ahead, so many short requests hardly delay a long one.
 """
 
 import math
-import time
+import timeit
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from app.errors import Overloaded
+from app.settings import Settings
 from app.telemetry.instruments import Gauge
 from model.runtime.base import Runtime
 
@@ -28,53 +28,36 @@ OWN_COST_FACTOR = 3
 """Work queued ahead of a request is always accepted up to so many times the request's own cost on an idle machine."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The limits of admission."""
-
-    max_pending_s: float
-    """Seconds of work that may be queued ahead of a request, plus `OWN_COST_FACTOR` times the request's own cost. Where
-    nothing is queued, every request is admitted."""
-
-    timeout_s: float
-    """A request is given up after so many seconds. It may ask for fewer."""
-
-
 class Admission:
     """The work that waits for one runtime, and the duration of a step."""
 
-    def __init__(self, runtime: Runtime, limits: Limits, pending: Gauge) -> None:
-        """`pending` is the metric of the steps that wait."""
+    def __init__(self, runtime: Runtime, settings: Settings, pending: Gauge) -> None:
+        """`settings` hold `max_pending_s` and `timeout_s`; `pending` is the metric of the steps that wait."""
         self.step_s = self._idle_step_s = _price(runtime)
         """Seconds that a step takes: under the present load, and on an idle machine."""
 
         self.chunk_steps = min(max(int(CHUNK_S / self.step_s), _SMALLEST_CHUNK), _LARGEST_CHUNK)
         """Steps that a job makes in one turn on the model's thread, at most."""
 
-        self._limits = limits
+        self._max_pending_s, self._timeout_s = settings.max_pending_s, settings.timeout_s
         self._pending: Counter[int] = Counter()
         """The number of waiting jobs for each number of steps."""
 
-        self._waiting = 0
-        """Steps of all waiting jobs."""
-
         self._shown = pending
 
-    def timeout_s(self, asked_s: float | None) -> float:
-        """Seconds after which a request is given up, where it has asked for `asked_s`."""
-        return min(asked_s or math.inf, self._limits.timeout_s)
+    def check(self, cost: int, asked_s: float | None, jobs: int = 1) -> float:
+        """Return the seconds after which a request for `jobs` of `cost` steps each is given up: at most `asked_s`.
 
-    def is_short(self, cost: int) -> bool:
-        """Whether so many steps fit into one turn on the model's thread."""
-        return cost <= self.chunk_steps
-
-    def check(self, cost: int, timeout_s: float, jobs: int = 1) -> None:
-        """Raise Overloaded if `jobs` of `cost` steps each cannot be done in time beside the work that waits."""
+        Raises Overloaded if they cannot be done in time beside the work that waits. If nothing waits, every request is
+        admitted.
+        """
+        timeout_s = min(asked_s or math.inf, self._timeout_s)
         ahead_s = sum(count * min(steps, cost) for steps, count in self._pending.items()) * self.step_s
-        bearable_s = OWN_COST_FACTOR * jobs * cost * self._idle_step_s + self._limits.max_pending_s
+        bearable_s = OWN_COST_FACTOR * jobs * cost * self._idle_step_s + self._max_pending_s
         if ahead_s > 0 and (ahead_s > bearable_s or ahead_s + jobs * cost * self.step_s > timeout_s):
             # Retry after all of the waiting work: jobs that take turns end late, and together.
-            raise Overloaded(self._waiting * self.step_s)
+            raise Overloaded(sum(steps * count for steps, count in self._pending.items()) * self.step_s)
+        return timeout_s
 
     @contextmanager
     def pending(self, cost: int, jobs: int = 1) -> Iterator[None]:
@@ -93,15 +76,9 @@ class Admission:
         self._pending[cost] += jobs
         if not self._pending[cost]:
             del self._pending[cost]
-        self._waiting += cost * jobs
         self._shown.add(cost * jobs)
 
 
 def _price(runtime: Runtime, steps: int = 512) -> float:
     """Measure the seconds that a step of one sequence takes. This also warms the runtime up."""
-    durations = []
-    for _ in range(5):
-        began = time.perf_counter()
-        runtime.forecast([0.5, 1.0], steps)
-        durations.append(time.perf_counter() - began)
-    return min(durations) / steps
+    return min(timeit.repeat(lambda: runtime.forecast([0.5, 1.0], steps), number=1, repeat=5)) / steps

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.engine.admission import Admission, Limits
+from app.engine.admission import Admission
 from app.engine.model_thread import ModelThread
 from app.engine.scheduler import Job, finite_part
 from app.errors import ClientGone, DeadlineExceeded
+from app.settings import Settings
 from app.telemetry.context import count_work
 from app.telemetry.metrics import Metrics
 from model.runtime.base import Runtime, State
@@ -52,10 +53,10 @@ class Forecast(NamedTuple):
     """Whether the rollout has ended early because its values stopped being finite."""
 
     observed: State | None = None
-    """The state after the sequence, before the rollout. None where no state was asked for."""
+    """The state after the sequence, before the rollout. It holds only where states were asked for."""
 
     reached: State | None = None
-    """The state after the rollout, which takes its predictions for values. None where no state was asked for."""
+    """The state after the rollout, which takes its predictions for values. It holds only where they were asked for."""
 
 
 class Forecaster:
@@ -64,15 +65,16 @@ class Forecaster:
     def __init__(
         self,
         runtime: Runtime,
-        limits: Limits,
+        settings: Settings,
         metrics: Metrics,
         charge: Charge | None = None,
         span: Span | None = None,
     ) -> None:
         """`charge` is called first for each request, within its `span`. None is for no such hook."""
         self.runtime = runtime
-        self._charge, self._span = charge, span
-        self._admission = Admission(runtime, limits, metrics.pending)
+        self._charge: Charge = charge or (lambda steps: None)
+        self._span: Span = span or (lambda rows, length, steps: _NO_SPAN)
+        self._admission = Admission(runtime, settings, metrics.pending)
         self._thread = ModelThread(runtime, self._admission, metrics)
         self._inline, self._ended = metrics.stages["inline"], metrics.ended
         self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._admission.step_s)
@@ -110,15 +112,14 @@ class Forecaster:
             ClientGone: the client no longer waits for it.
         """
         cost = len(sequence) + steps
-        with _NO_SPAN if self._span is None else self._span(1, len(sequence), steps) as ended:
-            if self._charge is not None:
-                self._charge(cost)
+        with self._span(1, len(sequence), steps) as ended:
+            self._charge(cost)
             if cost <= self._inline_steps:
                 forecast = self._at_once(sequence, steps, state, keeps_state)
             else:
-                self._admission.check(cost, self._admission.timeout_s(timeout_s))
-                with self._counting_given_up():
-                    forecast = await self._queued(sequence, steps, timeout_s, client_gone, state, keeps_state)
+                with self._admitted(cost, timeout_s) as limit_s:
+                    job = Job(sequence, steps, state, keeps_state)
+                    (forecast,) = await self._queued([job], cost, limit_s, client_gone)
             self._count_end(forecast)
             ended(forecast.diverged)
             return forecast
@@ -132,18 +133,17 @@ class Forecaster:
         `forecast` has the other arguments and the errors.
         """
         cost = len(sequence) + steps
-        with _NO_SPAN if self._span is None else self._span(1, len(sequence), steps) as ended:
-            if self._charge is not None:
-                self._charge(cost)
-            self._admission.check(cost, self._admission.timeout_s(timeout_s))
+        with self._span(1, len(sequence), steps) as ended:
+            self._charge(cost)
             size = self._first_part_steps
-            with self._counting_given_up():
+            with self._admitted(cost, timeout_s) as limit_s:
                 while steps > 0:
                     wanted = min(steps, size)
-                    if len(sequence) + wanted <= self._inline_steps:
+                    cost = len(sequence) + wanted
+                    if cost <= self._inline_steps:
                         part = self._at_once(sequence, wanted, state, keeps_state=True)
                     else:
-                        part = await self._queued(sequence, wanted, timeout_s, None, state, keeps_state=True)
+                        (part,) = await self._queued([Job(sequence, wanted, state, keeps_state=True)], cost, limit_s)
                     yield part
                     sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
                     size = min(2 * size, self._part_steps)
@@ -165,37 +165,23 @@ class Forecaster:
             return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
         longest = max(map(len, rows))
         cost = longest + steps
-        with _NO_SPAN if self._span is None else self._span(len(rows), longest, steps) as ended:
-            if self._charge is not None:
-                self._charge(sum(map(len, rows)) + len(rows) * steps)
+        with self._span(len(rows), longest, steps) as ended:
+            self._charge(sum(map(len, rows)) + len(rows) * steps)
             if cost * len(rows) <= self._inline_steps:
                 forecasts = [self._at_once(row, steps) for row in rows]
             else:
-                timeout_s = self._admission.timeout_s(timeout_s)
-                self._admission.check(cost, timeout_s, len(rows))
-                with self._counting_given_up(len(rows)), self._admission.pending(cost, len(rows)):
-                    forecasts = await self._admitted_batch(rows, steps, cost, timeout_s, client_gone)
+                with self._admitted(cost, timeout_s, len(rows)) as limit_s:
+                    if cost <= self._inline_steps:
+                        with self._admission.pending(cost, len(rows)):
+                            turns = self._in_turns(rows, steps, self._inline_steps // cost)
+                            forecasts = await _first(turns, client_gone, limit_s)
+                    else:
+                        jobs = [Job(row, steps) for row in rows]
+                        forecasts = await self._queued(jobs, cost, limit_s, client_gone)
             for forecast in forecasts:
                 self._count_end(forecast)
             ended(any(forecast.diverged for forecast in forecasts))
             return forecasts
-
-    async def _admitted_batch(
-        self, rows: Sequence[Sequence[float]], steps: int, cost: int, timeout_s: float, client_gone: Gone | None
-    ) -> list[Forecast]:
-        if cost <= self._inline_steps:
-            turns = asyncio.ensure_future(self._in_turns(rows, steps, self._inline_steps // cost))
-            try:
-                await _first(turns, client_gone, timeout_s)
-            finally:
-                turns.cancel()
-            return turns.result()
-        jobs = [Job(row, steps, queued_s=time.perf_counter()) for row in rows]
-        # A long batch goes last: otherwise the first turns of all its rows would go before short work.
-        last = not self._admission.is_short(cost * len(rows))
-        with self._thread.working(jobs, last) as work:
-            await _first(work, client_gone, timeout_s)
-        return [Forecast(job.chunks, job.diverged) for job in jobs]
 
     async def _in_turns(self, rows: Sequence[Sequence[float]], steps: int, rows_a_turn: int) -> list[Forecast]:
         """Rows of little work, on the event loop: to hand over each of them would cost more.
@@ -205,8 +191,7 @@ class Forecaster:
         forecasts: list[Forecast] = []
         while len(forecasts) < len(rows):
             async with self._turn:
-                for row in rows[len(forecasts) :][:rows_a_turn]:
-                    forecasts.append(self._at_once(row, steps))
+                forecasts += [self._at_once(row, steps) for row in rows[len(forecasts) :][:rows_a_turn]]
                 await asyncio.sleep(0)
         return forecasts
 
@@ -230,28 +215,27 @@ class Forecaster:
         return forecast
 
     async def _queued(
-        self,
-        sequence: Sequence[float],
-        steps: int,
-        timeout_s: float | None,
-        client_gone: Gone | None,
-        state: State | None,
-        keeps_state: bool,
-    ) -> Forecast:
-        """A forecast that has been admitted, on the model's thread."""
-        job = Job(sequence, steps, state, keeps_state, queued_s=time.perf_counter())
-        with self._admission.pending(len(sequence) + steps), self._thread.working([job]) as work:
-            await _first(work, client_gone, self._admission.timeout_s(timeout_s))
-        return Forecast(job.chunks, job.diverged, job.observed, job.state)
+        self, jobs: Sequence[Job], cost: int, timeout_s: float, client_gone: Gone | None = None
+    ) -> list[Forecast]:
+        """Admitted forecasts, on the model's thread. The longest one has `cost` steps."""
+        # A long batch goes last: otherwise the first turns of all its rows would go before short work.
+        last = len(jobs) > 1 and cost * len(jobs) > self._admission.chunk_steps
+        with self._admission.pending(cost, len(jobs)), self._thread.working(jobs, last) as work:
+            await _first(work, client_gone, timeout_s)
+        return [Forecast(job.chunks, job.diverged, job.observed, job.state) for job in jobs]
 
     def _count_end(self, forecast: Forecast) -> None:
         self._ended["diverged" if forecast.diverged else "length"].add()
 
     @contextmanager
-    def _counting_given_up(self, rollouts: int = 1) -> Iterator[None]:
-        """Count so many admitted forecasts that have no end of their own, by the reason."""
+    def _admitted(self, cost: int, asked_s: float | None, rollouts: int = 1) -> Iterator[float]:
+        """Admit so many rollouts, and give the seconds after which they are given up. `Admission.check` has the error.
+
+        Rollouts that have no end of their own are counted by the reason.
+        """
+        timeout_s = self._admission.check(cost, asked_s, rollouts)
         try:
-            yield
+            yield timeout_s
         except BaseException as error:
             reason = "failed"
             if isinstance(error, DeadlineExceeded):
@@ -266,18 +250,16 @@ class Forecaster:
         self._thread.close()
 
 
-async def _first(answer: asyncio.Future[Any], client_gone: Gone | None, timeout_s: float) -> None:
-    """Wait for the answer. Raise ClientGone or DeadlineExceeded if the one or the other comes first."""
-    gone = asyncio.ensure_future(client_gone()) if client_gone is not None else None
+async def _first(work: Awaitable[Any], client_gone: Gone | None, timeout_s: float) -> Any:
+    """Return the result of the work. Raises ClientGone or DeadlineExceeded if the one or the other comes first."""
+    awaited = [asyncio.ensure_future(work)]
+    if client_gone is not None:
+        awaited.append(asyncio.ensure_future(client_gone()))
     try:
-        awaited: set[asyncio.Future[Any]] = {answer} if gone is None else {answer, gone}
-        await asyncio.wait(awaited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(awaited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        if gone is not None:
-            gone.cancel()
-    if answer.done():
-        answer.result()
-    elif gone is not None and gone.done():
-        raise ClientGone
-    else:
-        raise DeadlineExceeded(timeout_s)
+        for future in awaited:
+            future.cancel()
+    if awaited[0] in done:
+        return awaited[0].result()
+    raise ClientGone if done else DeadlineExceeded(timeout_s)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 
-from app.engine.admission import Limits
 from app.engine.forecaster import Forecaster
 from app.engine.quotas import quota
-from app.engine.repository import Repository, ServedModel, version_header
+from app.engine.repository import Repository, ServedModel
 from app.schemas import ModelInfo
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -77,10 +76,8 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
         device=opened.runtime.device,
     )
     charge = None if settings.steps_per_second is None else quota(settings).charge_request
-    limits = Limits(max_pending_s=settings.max_pending_s, timeout_s=settings.timeout_s)
-    forecaster = Forecaster(opened.runtime, limits, metrics, charge, forecast_span if settings.tracing else None)
-    inference = metrics.inference_of(info.name)
-    return ServedModel(path, info, forecaster, artifact.intervals, inference, version_header(info))
+    forecaster = Forecaster(opened.runtime, settings, metrics, charge, forecast_span if settings.tracing else None)
+    return ServedModel(path, info, forecaster, artifact.intervals, metrics.inference_of(info.name))
 
 
 def _why(error: Exception, path: Path) -> str:

@@ -33,21 +33,19 @@ class ModelThread:
 
     @contextmanager
     def working(self, jobs: Sequence[Job], last: bool = False) -> Iterator[asyncio.Future[Any]]:
-        """Queue jobs, and drop at the end those that are not done. The future is done when all of them are.
+        """Queue jobs, behind all others where `last` says so, and drop at the end those that are not done.
 
-        `last` queues them behind all other jobs, as if they had had a turn.
+        The future is done when all of them are.
         """
         answers = [asyncio.get_running_loop().create_future() for _ in jobs]
         self._answers.update(zip(jobs, answers, strict=True))
         for job in jobs:
-            (self._scheduler.add_last if last else self._scheduler.add)(job)
+            self._scheduler.add(job, last)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        work = answers[0] if len(answers) == 1 else asyncio.gather(*answers)
         try:
-            yield work
+            yield answers[0] if len(answers) == 1 else asyncio.gather(*answers)
         finally:
-            work.cancel()
             for job in jobs:
                 job.cancelled = True  # the scheduler drops it at its next turn; a finished one has left already
                 del self._answers[job]
@@ -60,7 +58,7 @@ class ModelThread:
             began = time.perf_counter()
             self._metrics.rows.observe(len(batch))
             for job in batch:
-                if job.untouched:
+                if job.encoded == job.produced == 0:  # this is its first turn
                     self._metrics.waited.observe(began - job.queued_s)
             try:
                 turn = await loop.run_in_executor(self._thread, advance, self.runtime, batch, chunk_steps)
@@ -71,7 +69,7 @@ class ModelThread:
                 continue
             stages["encode"].ran(turn.encoded, turn.encode_s)
             stages["rollout"].ran(turn.rolled_out, turn.rollout_s)
-            self._admission.measured(turn.executed, time.perf_counter() - began)
+            self._admission.measured(turn.encoded + turn.rolled_out, time.perf_counter() - began)
             for job in self._scheduler.put_back(batch):
                 if job in self._answers:
                     self._answers[job].set_result(None)

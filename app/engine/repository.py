@@ -7,6 +7,7 @@ refers to a model that is no longer in service, and its thread and its memory ar
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,8 +17,6 @@ from app.schemas import ModelInfo
 from app.telemetry.inference import InferenceCounters
 from model.artifact import ArtifactError
 from model.intervals import Intervals
-
-VERSION_HEADER = b"x-model-version"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +36,13 @@ class ServedModel:
     inference: InferenceCounters
     """Counts its requests of the Open Inference Protocol."""
 
-    version: tuple[bytes, bytes]
-    """The header of its answers, such as `x-model-version: 1+f42d5008781f`."""
+    @cached_property
+    def version(self) -> tuple[bytes, bytes]:
+        """The header of its answers, such as `x-model-version: 1+f42d5008781f`.
+
+        It has the model's version and the first digits of its digest, %-encoded where it has to be.
+        """
+        return b"x-model-version", f"{quote(self.info.version)}+{self.info.digest[:12]}".encode()
 
 
 class Repository:
@@ -58,18 +62,11 @@ class Repository:
 
     def named(self, name: str | None) -> ServedModel:
         """The model of this name, or the default for None. Raises UnknownModel if there is no such model."""
-        if name is None:
-            return self.default
-        found = self.find(name)
-        if found is None:
+        served = self.default if name is None else self.find(name)
+        if served is None:
             raise UnknownModel(self._by_name)
-        return found
+        return served
 
     def find(self, name: str) -> ServedModel | None:
         """The model of this name; None if there is none."""
         return self._by_name.get(name)
-
-
-def version_header(info: ModelInfo) -> tuple[bytes, bytes]:
-    """The header with the model's version and the first digits of its digest, %-encoded where it has to be."""
-    return VERSION_HEADER, f"{quote(info.version)}+{info.digest[:12]}".encode()

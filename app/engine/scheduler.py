@@ -37,7 +37,7 @@ class Job:
     keeps_state: bool = False
     """Whether the state after the last step is wanted. Otherwise the state may end up at a later step."""
 
-    queued_s: float = 0.0
+    queued_s: float = field(default_factory=time.perf_counter)
     """The time of queuing, on the clock of `time.perf_counter`."""
 
     observed: State | None = None
@@ -57,11 +57,6 @@ class Job:
     @property
     def finished(self) -> bool:
         return self.diverged or self.produced == self.steps
-
-    @property
-    def untouched(self) -> bool:
-        """Whether it has not had a turn."""
-        return self.encoded == self.produced == 0
 
     def take(self, values_S: npt.NDArray[np.float64]) -> None:
         """Append the next values of the rollout, as far as they are wanted and finite."""
@@ -90,13 +85,9 @@ class Scheduler:
         self._passed_over = 0
         """The number of iterations in a row that ran only new jobs while begun jobs waited."""
 
-    def add(self, job: Job) -> None:
-        """Queue a job for the next iteration that has room for it."""
-        self._new.append(job)
-
-    def add_last(self, job: Job) -> None:
-        """Queue a job behind all others, like a job that has had a turn."""
-        self._begun.append(job)
+    def add(self, job: Job, last: bool = False) -> None:
+        """Queue a job for the next iteration that has room for it, or `last` behind all others, as if it had begun."""
+        (self._begun if last else self._new).append(job)
 
     def next_batch(self) -> list[Job]:
         """Take the jobs of the next iteration out of the queue. There are none when it is empty."""
@@ -117,21 +108,12 @@ class Scheduler:
 
 
 class Turn(NamedTuple):
-    """The work of one iteration over all jobs, and its duration."""
+    """The steps of one iteration over all jobs, those of encoding and those of rollouts, and the seconds of each."""
 
     encoded: int
-    """Steps of encoding."""
-
     encode_s: float
     rolled_out: int
-    """Steps of rollouts."""
-
     rollout_s: float
-
-    @property
-    def executed(self) -> int:
-        """The number of all steps."""
-        return self.encoded + self.rolled_out
 
 
 def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:

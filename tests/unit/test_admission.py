@@ -4,8 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.engine.admission import OWN_COST_FACTOR, Admission, Limits
+from app.engine.admission import OWN_COST_FACTOR, Admission
 from app.errors import Overloaded
+from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
 from model.runtime.select import open_runtime
@@ -18,7 +19,7 @@ def admission(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setattr("app.engine.admission._price", lambda runtime: 1e-3)
     folder = tmp_path_factory.mktemp("model")
     runtime = open_runtime(read_artifact(make_small_artifact(folder)), "cpu", "fused").runtime
-    return Admission(runtime, Limits(max_pending_s=0.1, timeout_s=30), Metrics(()).pending)
+    return Admission(runtime, Settings(max_pending_s=0.1, timeout_s=30), Metrics(()).pending)
 
 
 def admitted(admission: Admission, cost: int, jobs: int = 1, timeout_s: float = 30) -> bool:
@@ -74,7 +75,7 @@ def test_what_comes_too_late_is_refused_for_as_long_as_all_takes(admission: Admi
     with admission.pending(3000):
         assert admitted(admission, 3000)
         with pytest.raises(Overloaded) as refused:
-            admission.check(3000, timeout_s=5)
+            admission.check(3000, asked_s=5)
     assert refused.value.headers["Retry-After"] == "3"
 
 

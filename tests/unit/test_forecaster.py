@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engine.admission import Limits
 from app.engine.forecaster import Forecaster
 from app.errors import ClientGone, DeadlineExceeded, Overloaded
+from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
 from model.runtime.base import Runtime, State
@@ -69,7 +69,7 @@ def _price(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def forecaster(runtime: Runtime, metrics: Metrics) -> Iterator[Forecaster]:
-    made = Forecaster(runtime, Limits(max_pending_s=60, timeout_s=600), metrics)
+    made = Forecaster(runtime, Settings(max_pending_s=60, timeout_s=600), metrics)
     yield made
     made.close()
 
@@ -82,7 +82,7 @@ def gated(runtime: Runtime) -> Gated:
 @pytest.fixture
 def held(gated: Gated, metrics: Metrics) -> Iterator[Forecaster]:
     """A forecaster whose model's thread makes no turn but those that `gated` allows."""
-    made = Forecaster(gated, Limits(max_pending_s=60, timeout_s=600), metrics)  # type: ignore[arg-type]
+    made = Forecaster(gated, Settings(max_pending_s=60, timeout_s=600), metrics)  # type: ignore[arg-type]
     yield made
     gated.allow(64)  # more than its thread has begun, which ends now
     made.close()

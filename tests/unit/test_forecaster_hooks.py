@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.engine.admission import Limits
 from app.engine.forecaster import Forecaster
 from app.errors import RateExceeded
+from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from model.artifact import read_artifact
 from model.runtime.base import Runtime
@@ -48,8 +48,8 @@ def hooks() -> Hooks:
 
 @pytest.fixture
 def forecaster(runtime: Runtime, hooks: Hooks) -> Iterator[Forecaster]:
-    limits = Limits(max_pending_s=5, timeout_s=30)
-    made = Forecaster(runtime, limits, Metrics(()), hooks.charge, hooks.span)
+    settings = Settings(max_pending_s=5, timeout_s=30)
+    made = Forecaster(runtime, settings, Metrics(()), hooks.charge, hooks.span)
     yield made
     made.close()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.repository import Repository, version_header
+from app.engine.repository import Repository, ServedModel
 from app.open_inference.inference import model_at
 from app.schemas import ModelInfo
 from model.metadata import Architecture
@@ -24,7 +24,11 @@ def test_whatever_a_version_is_a_header_can_hold_it(version: str, shown: str) ->
     }
     about: dict[str, Any] = {"data": {}, "training": {}, "errors": {}, "torch_version": ""}
     info = ModelInfo(name="sine", version=version, architecture=Architecture(), **about, **served)
-    assert version_header(info) == (b"x-model-version", f"{shown}+0123456789ab".encode())
+    unused: Any = None
+    assert ServedModel(unused, info, unused, unused, unused).version == (
+        b"x-model-version",
+        f"{shown}+0123456789ab".encode(),
+    )
 
 
 def served(name: str) -> Any:
