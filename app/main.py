@@ -112,14 +112,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
 
 def _edge(this: Service) -> Edge:
     settings, metrics = this.settings, this.metrics
-    inline = None
     # An inline answer passes by whatever stands between the records and the front.
-    if settings.hot_path and not (settings.tracing or settings.api_keys or settings.cors_origins):
-        inline = InlineResponder(this.serving, (this.predict, this.generate), this.recorder, settings.max_body_bytes)
+    can_answer = settings.hot_path and not (settings.tracing or settings.api_keys or settings.cors_origins)
+    inline = (this.predict, this.generate) if can_answer else ()
     return Edge(
         shedder=LoadShedder(asyncio.get_running_loop(), 2 * settings.max_pending_s),
         balancer=ConnectionBalancer(metrics.connections.set, partial(metrics.other_workers, metrics.connections)),
-        inline=inline,
+        inline=InlineResponder(this.serving, inline, this.recorder, settings.max_body_bytes),
         record_shed=metrics.turned_away,
         receive_timeout_s=settings.receive_timeout_s,
     )

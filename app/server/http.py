@@ -46,9 +46,7 @@ class Edge:
 
     shedder: LoadShedder
     balancer: ConnectionBalancer
-    inline: InlineResponder | None
-    """None if every request goes to the application."""
-
+    inline: InlineResponder
     record_shed: Callable[[str], object]
     """Takes the path of each request that was shed."""
 
@@ -78,7 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol.connection_lost`."""
-        if self._held and self._edge.inline is not None:
+        if self._held:
             self._held = False
             self._edge.inline.record_gone(self.url, self.headers, self._head_s)
         super().connection_lost(exc)
@@ -147,7 +145,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """See `HttpToolsProtocol`."""
-        if self._held and self._edge.inline is not None:
+        if self._held:
             defaults, send = self.server_state.default_headers, self.transport.write_answer
             if self._edge.inline.answer(self.url, self.headers, self._held_body, self._head_s, defaults, send):
                 self._held, self._held_body = False, b""
@@ -185,8 +183,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_answered_inline(self) -> bool:
         return (
-            self._edge.inline is not None
-            and self._edge.inline.takes(self.url, self.headers)
+            self._edge.inline.takes(self.url, self.headers)
             and self.parser.should_keep_alive()
             and not (self.expect_100_continue or self._draining)
             and not (self.flow.write_paused or self.transport.is_closing())
