@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="The next value of a sequence, and its continuation, from a recurrent network.",
         version="1",  # of the HTTP contract; CONTRIBUTING.md says which version is which
         redoc_url=None,
-        # What is answered in front of the routes, whichever it is that was asked for
+        # Refusals in front of the routes, which every endpoint can answer
         responses=openapi.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=_lifespan,
@@ -125,7 +125,7 @@ def _edge(this: Service) -> Edge:
 
 
 def handler(this: Service, path: str) -> Handler | None:
-    """What answers a POST request to `path` in front of FastAPI's routing; None where nothing does."""
+    """Return the handler of POST requests to `path` in front of FastAPI's routing, or None."""
     for endpoint in (this.predict, this.generate):
         if path == endpoint.path:
             return lambda headers, body, gone: endpoint.respond(headers, body, this.serving.repository(), gone)

@@ -1,4 +1,4 @@
-"""Where the microseconds of a request go inside a worker, without a socket: /predict of 50 values, /generate of 1,000.
+"""Profile of a request inside a worker, without a socket: /predict of 50 values, and /generate of 1,000.
 
 The ASGI application is called in this process with a request that is there at once. Each line adds one layer to the
 line before it, from the hot path alone to the whole application as uvicorn calls it; below them stands what the hot
@@ -64,7 +64,7 @@ def _asker(app: Any, path: str, body: bytes, finish: Callable[[Coroutine[Any, An
 
 
 def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Without an event loop, whose turns would be measured too."""
+    """Drive a coroutine without an event loop, whose turns would be measured too."""
     try:
         coroutine.send(None)
     except StopIteration:
@@ -88,7 +88,7 @@ def _at_once(flush: Callable[[], None]) -> None:
 
 
 def layers(folder: Path) -> dict[str, Ask]:
-    """What is timed, by name."""
+    """Return the functions to time, by name."""
     from app.api.body_limit import BodyLimitMiddleware
     from app.api.dependencies import service_of
     from app.api.hotpath import Front

@@ -1,4 +1,4 @@
-"""Golden rollouts: what a model answers, computed once in double precision, so that every runtime can be held to it.
+"""Golden rollouts: the answers of a model in double precision. Every runtime has to reproduce them.
 
 They are made by `model/cell.py`, step by step and without the fold, so that they share no code with what they check.
 """
@@ -13,7 +13,7 @@ from model.network import Network
 
 
 def make_golden(network: Network, sequences: Iterable[Sequence[float]], steps: int) -> Golden:
-    """The rollouts of `steps` values that follow `sequences`, in the caller's units."""
+    """Return the rollouts of `steps` values that follow `sequences`, in the caller's units."""
     cells, readout = reference_cells(network)
     return Golden(
         cases=[
@@ -24,7 +24,7 @@ def make_golden(network: Network, sequences: Iterable[Sequence[float]], steps: i
 
 
 def reference_cells(network: Network) -> tuple[list[Cell], Readout]:
-    """The network's weights as cells of `model/cell.py`, in double precision."""
+    """Return the network's weights as cells of `model/cell.py`, in double precision."""
     cells = [
         CELLS[network.cell](*(weight.detach().cpu().double() for weight in network.weights(layer)))
         for layer in range(network.layers)

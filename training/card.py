@@ -81,7 +81,7 @@ def _errors(about: Metadata) -> str:
 
 
 def _coverage(about: Metadata) -> str:
-    """What is known of the intervals."""
+    """Describe the prediction intervals and their measured coverage."""
     made = about.intervals
     if made is None:
         return "The model has no prediction intervals."

@@ -42,7 +42,7 @@ They are read until then, because a client may send all of its request before it
 
 @dataclass(frozen=True)
 class Edge:
-    """What all connections of a worker share. It is the entry `edge` in the state of the application's lifespan."""
+    """The parts that all connections of a worker share: the entry `edge` in the state of the lifespan."""
 
     shedder: LoadShedder
     balancer: ConnectionBalancer
@@ -168,7 +168,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Refuse what is not HTTP. Uvicorn would write the refusal into an answer that has begun, too."""
         self._refuse(self._malformed)
 
-    # What becomes of a request
+    # The ways of a request
 
     def _shed(self) -> None:
         """Refuse a request without doing anything for it."""
@@ -216,7 +216,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.write(refusal(problem))
         self.transport.close_now()
 
-    # What the connection waits for
+    # The deadline of the connection
 
     def check_deadline(self, now_s: float) -> None:
         """See `app.server.timeouts.Connection`."""
@@ -229,7 +229,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _waiting_for(self) -> object:
-        """What the client has to do now: send the rest of a request, take its answer, or begin. None for nothing."""
+        """Return what the client has to do: send the rest of a request, take its answer, or begin. None for nothing."""
         if self.flow.write_paused:
             return self.transport.get_write_buffer_size()
         answering = not self._has_answered()
@@ -269,7 +269,7 @@ class _Nowhere(list[tuple[bytes, bytes]]):
 _NOWHERE = _Nowhere()
 
 _FIRST_REQUEST = object()
-"""What a new connection waits for. The connection itself would keep itself alive, with all that it was sent."""
+"""A new connection waits for this. A reference to the connection would keep it alive, with all that it was sent."""
 
 
 @cache

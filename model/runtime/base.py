@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 
 class State(NamedTuple):
-    """What a runtime remembers of a sequence."""
+    """The memory of a sequence: a rollout needs nothing else of it."""
 
     memory_LM: npt.NDArray[np.float32]
-    """What each layer remembers after the last value: its hidden state, and behind it an LSTM's cell state."""
+    """Memory of each layer after the last value, [L, M]: its hidden state, followed by an LSTM's cell state."""
 
     scale: float
-    """What the sequence was divided by, in the caller's units."""
+    """Divisor of the sequence, in the caller's units."""
 
 
 class Runtime(Protocol):
@@ -26,27 +26,27 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """For logs and `GET /model`."""
+        """Name for logs and `GET /model`."""
 
     @property
     def device(self) -> str:
-        """`cpu` or `cuda`."""
+        """Device that executes the artifact: `cpu` or `cuda`."""
 
     @property
     def batches(self) -> bool:
-        """Whether a batch costs less than its rows one by one."""
+        """True if a batch costs less than its rows one by one."""
 
     def start(self, sequence: Sequence[float]) -> State:
-        """The state before the first value of a sequence that will be encoded in parts: zero, at its scale."""
+        """Return the state before the first value of a sequence that is encoded in parts: zero, at its scale."""
 
     def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
-        """The state after each sequence, from the start or from `states`, whose scale then holds.
+        """Return the state after each sequence, from the start or from `states`. The scale of a given state stays.
 
         Each sequence has at least one value, all finite; lengths may differ.
         """
 
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
-        """The next `steps` values of each, [B, S] in the caller's units, and the states after them."""
+        """Return the next `steps` values of each, [B, S] in the caller's units, and the states after them."""
 
     def forecast(self, sequence: Sequence[float], steps: int) -> npt.NDArray[np.float64]:
-        """The next `steps` values [S] of one sequence: `encode` and `rollout` where nobody asks for the state."""
+        """Return the next `steps` values of one sequence, [S]: `encode` and `rollout` without the states."""

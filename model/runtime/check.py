@@ -9,17 +9,18 @@ from model.runtime.base import Runtime
 
 
 class GoldenMismatch(ArtifactError):
-    """A runtime does not reproduce the rollouts that the artifact carries."""
+    """A runtime does not reproduce the golden rollouts of an artifact."""
 
 
 def tolerance(steps: int) -> npt.NDArray[np.float64]:
-    """How far value k of a rollout may be from the double-precision reference, as fractions of the scale, [S].
+    """Return the tolerance of each value of a rollout, [S]: its largest distance from the reference, over the scale.
 
-    1e-5 for the next value. Rounding errors of single precision (6e-8) then travel along the closed loop; on a stable
-    oscillation they add up along its phase, so the bound grows in proportion to k.
+    The reference is computed in double precision. The next value is within 1e-5. Rounding errors of single precision
+    (6e-8) then travel along the closed loop. On a stable oscillation they add up along its phase, so the tolerance of
+    value k is 1e-5 times k.
 
-    Two runtimes agree within the same bound up to 1,000 steps. Beyond, it is no promise: over 10,000 steps of the model
-    that ships, one wave in sixty exceeded it by half, because its phase had drifted (0.15 of the scale).
+    Two runtimes agree within the same tolerance up to 1,000 steps. Nothing is promised beyond: over 10,000 steps of the
+    model that ships, one wave in sixty exceeded it by half, because its phase had drifted (0.15 of the scale).
     """
     return 1e-5 * np.arange(1, steps + 1, dtype=np.float64)
 

@@ -28,16 +28,16 @@ class Opened:
 
     runtime: Runtime
     reason: str
-    """Why it is this one, for logs and `GET /model`."""
+    """Reason for the choice, for logs and `GET /model`."""
 
 
 def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "auto") -> Opened:
-    """The runtime for an artifact, checked against its golden rollouts.
+    """Return the runtime for an artifact, checked against its golden rollouts.
 
     `auto` takes CUDA where there is one, and on a CPU the fused kernel where it compiles.
 
     Raises:
-        DeviceUnavailable: `cuda` or `fused` was asked for and cannot be had.
+        DeviceUnavailable: `cuda` or `fused` was asked for and is not available.
         ArtifactError: torch cannot load the artifact, or the runtime does not reproduce its golden rollouts.
     """
     if device == "cuda" and not torch.cuda.is_available():
@@ -63,7 +63,7 @@ def _open(artifact: Artifact, device: torch.device, engine: Engine) -> Opened:
         return Opened(
             fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}"
         )
-    except Exception as error:  # whatever a compiler may raise; slow is better than not at all, but never in silence
+    except Exception as error:  # a compiler may raise anything; slow beats not at all, but never in silence
         reason = f"the fused kernel failed to compile: {type(error).__name__}: {error}"
         if engine == "fused":
             raise DeviceUnavailable(reason) from error
