@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import httpx
 
@@ -35,22 +36,26 @@ class Server:
     """From the start of the process to the first 200 of /readyz."""
 
 
-def start(folder: Path, *, cold: bool = False, gate: Gate | None = None, **settings: object) -> tuple[Process, Path]:
+Way = Gate | Literal["cold"] | None
+"""How a server starts: with a gate before its model's thread, as a command of its own, or in the quickest way."""
+
+
+def start(folder: Path, way: Way = None, /, **settings: object) -> tuple[Process, Path]:
     """Start `python -m app` on a free port, with `settings` as SINE_* variables and its log in `folder`.
 
-    A server of one worker is forked from a process that has imported everything, unless it shall start `cold`. A server
-    of several workers always starts cold: it has such a process of its own. Its model's thread passes the `gate`.
+    The quickest way is to fork it from a process that has imported everything. A server of several workers has such a
+    process of its own, so it always starts cold.
     """
     kept = {"SINE_HTTP"}  # `SINE_HTTP=uvicorn make test` tests all servers without the HTTP edge
     environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("SINE_")}
     environment |= {"SINE_PORT": "0"} | {f"SINE_{name.upper()}": str(value) for name, value in settings.items()}
     command, planted = ["-m", "app"], None
-    if gate is not None:
-        environment[VARIABLE], planted = str(gate.path), "tests.gate:plant"
+    if isinstance(way, Gate):
+        environment[VARIABLE], planted = str(way.path), "tests.gate:plant"
         command = ["-c", f"from tests.warm import become; become({planted!r})"]
     log = folder / "server.log"
     with log.open("wb") as output:
-        if settings.get("workers") == 1 and not cold and sys.platform == "linux":
+        if settings.get("workers") == 1 and way != "cold" and sys.platform == "linux":
             return _warm().fork(environment, output.fileno(), planted), log
         command = [sys.executable, *command]
         return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT), log
@@ -81,10 +86,10 @@ def serve_both_ways(folder: Path, **settings: object) -> AbstractContextManager[
 
 
 @contextmanager
-def serve(folder: Path, *, cold: bool = False, gate: Gate | None = None, **settings: object) -> Iterator[Server]:
+def serve(folder: Path, way: Way = None, /, **settings: object) -> Iterator[Server]:
     """A ready server, stopped at the end whatever happens. Arguments are those of `start`."""
     began = time.monotonic()
-    process, log = start(folder, cold=cold, gate=gate, **settings)
+    process, log = start(folder, way, **settings)
     try:
         url = _wait_until_ready(process, log, began + _STARTUP_LIMIT_S)
         yield Server(url, process, log, time.monotonic() - began)

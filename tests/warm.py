@@ -112,7 +112,7 @@ def _main(control: socket.socket) -> None:
     for module in ("app.__main__", "app.main", "model.runtime.kernel", "model.runtime.torchscript"):
         import_module(module)
     del sys.modules["app.__main__"]  # which each fork runs
-    numba.njit(lambda: 0)()  # what Numba loads when it is first used
+    numba.njit(lambda x: x)(0)  # what Numba loads when it is first used
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then closes the socket
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
@@ -129,7 +129,8 @@ def _main(control: socket.socket) -> None:
             output, report = descriptors[0], socket.socket(fileno=descriptors[1])
             pid = os.fork()
             if pid == 0:
-                for end in (selector, control, report, *(other for _, other in forks.values())):
+                selector.close()
+                for end in (control, report, *(other for _, other in forks.values())):
                     end.close()
                 for process in forks:
                     os.close(process)

@@ -15,7 +15,7 @@ from tests.server import Server, serve
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """As the shared server, with one worker: whoever asks meets the same process. It starts as it does for a user."""
-    with serve(tmp_path_factory.mktemp("alone"), workers=1, cold=True) as running:
+    with serve(tmp_path_factory.mktemp("alone"), "cold", workers=1) as running:
         yield running
 
 

@@ -38,7 +38,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
 def slow_server(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("slow")
     limits = {"workers": 1, "max_steps": LONG, "max_pending_s": 1e-6, "timeout_s": 1e9}
-    with serve(folder, model=make_small_artifact(folder), gate=gate, **limits) as server:
+    with serve(folder, gate, model=make_small_artifact(folder), **limits) as server:
         yield server
 
 

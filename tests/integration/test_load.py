@@ -44,7 +44,7 @@ def server(request: pytest.FixtureRequest, gate: Gate, tmp_path_factory: pytest.
     folder = tmp_path_factory.mktemp("slow")
     device, engine = request.param
     limits = {"workers": 1, "max_steps": LONG, "max_pending_s": 1e9, "timeout_s": 1e9}
-    with serve(folder, model=make_small_artifact(folder), device=device, engine=engine, gate=gate, **limits) as server:
+    with serve(folder, gate, model=make_small_artifact(folder), device=device, engine=engine, **limits) as server:
         yield server
 
 
@@ -151,7 +151,7 @@ async def test_the_work_that_is_admitted_is_bounded_and_the_time_to_retry_is_tru
 ) -> None:
     model, gate = make_small_artifact(tmp_path), Gate(tmp_path)
     limits = {"max_steps": LONG, "max_pending_s": 1e-6, "timeout_s": 1e9}
-    with serve(tmp_path, model=model, engine=engine, workers=1, gate=gate, **limits) as server:
+    with serve(tmp_path, gate, model=model, engine=engine, workers=1, **limits) as server:
         refused = partial(metric, server.url, "sine_requests_total", route="/generate", status="503")
         admitted = OWN_COST_FACTOR + 1
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:

@@ -358,7 +358,7 @@ def test_a_batch_with_a_row_that_stops_being_finite_is_refused(explosive: Server
 def test_overload_deadline_and_a_client_that_leaves(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("slow")
     model, gate, most = make_small_artifact(folder), Gate(folder), 1_000_000
-    with serve(folder, model=model, workers=1, gate=gate, max_steps=most, max_pending_s=1e-6) as server:
+    with serve(folder, gate, model=model, workers=1, max_steps=most, max_pending_s=1e-6) as server:
         x_BT, url = np.ones((4, 3)), f"{server.url}/v2/models/small/infer"
         with gate.closed():
             timeout = a_request(x_BT, parameters={"steps": most, "timeout": 100_000})

@@ -84,7 +84,7 @@ def enduring(tmp_path_factory: pytest.TempPathFactory, artifact: Path, clock: Pa
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One worker, which waits for a client no longer than `RECEIVE_S`: for the checks of slow and hostile clients."""
     folder = tmp_path_factory.mktemp("patient")
-    with serve(folder, model=make_small_artifact(folder), workers=1, cold=True, receive_timeout_s=RECEIVE_S) as server:
+    with serve(folder, "cold", model=make_small_artifact(folder), workers=1, receive_timeout_s=RECEIVE_S) as server:
         yield server
 
 

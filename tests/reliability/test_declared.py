@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ import schemathesis
 from app.server.http import HEAD_BYTES
 from app.server.shedding import MAX_TAKEN
 from tests.artifacts import make_small_artifact
+from tests.gate import Gate
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.keys import AS_ADMIN, admin_keys
 from tests.metrics import metric
@@ -33,13 +35,18 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    return Gate(tmp_path_factory.mktemp("gate"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> Iterator[Server]:
     """One worker, which refuses almost anything beside four long rollouts, and takes seconds to leave."""
     folder = tmp_path_factory.mktemp("declared")
     limits = {"max_sequence": MAX_SEQUENCE, "max_steps": MAX_STEPS, "max_pending_s": 1e-6, "timeout_s": 3600}
     times = {"receive_timeout_s": RECEIVE_S, "drain_delay_s": 20}
     model = make_small_artifact(folder, hidden=64)
-    with serve(folder, model=model, workers=1, admin_keys=admin_keys(folder), **limits, **times) as server:
+    with serve(folder, gate, model=model, workers=1, admin_keys=admin_keys(folder), **limits, **times) as server:
         yield server
         assert_no_errors(server)
 
@@ -167,29 +174,26 @@ def test_these_are_all_routes_that_declare_503(document: Document) -> None:
 
 
 @contextmanager
-def too_much_work(server: Server) -> Iterator[Any]:
-    """A function that adds one more long rollout, whose client waits until the end of the block."""
-    with ExitStack() as stack:
-
-        def more() -> None:
+def too_much_work(server: Server, gate: Gate) -> Iterator[None]:
+    """In the block, the gate is closed, and so many long rollouts wait that one more is refused."""
+    refused = partial(metric, server.url, "sine_refusals_total", headers=AS_ADMIN)
+    before = refused()
+    with gate.closed(), ExitStack() as stack:
+        for _ in range(40):  # five do, but for what a step costs on a busy machine
             client = stack.enter_context(socket.create_connection(address_of(server)))
             client.sendall(post(b'{"sequence": [1], "steps": %d}' % MAX_STEPS))
-
-        yield more
+        wait_for("a refusal", lambda: refused() > before)
+        yield
 
 
 @pytest.mark.parametrize("path", WORK)
-def test_too_much_work_is_refused_as_declared(server: Server, document: Document, path: str) -> None:
+def test_too_much_work_is_refused_as_declared(server: Server, gate: Gate, document: Document, path: str) -> None:
     body = json.dumps(WORK[path]).encode()
     assert ask(server, "POST", path, body)[0] == 200
-    with too_much_work(server) as more:
-        for _ in range(40):  # five do, but for what a step costs on a busy machine
-            more()
-            answer = ask(server, "POST", path, body)
-            if answer[0] != 200:
-                break
-        document.hold_503(answer, "POST", path)
-        assert b"Too much work is waiting" in answer[2]
+    with too_much_work(server, gate):
+        answer = ask(server, "POST", path, body)
+    document.hold_503(answer, "POST", path)
+    assert b"Too much work is waiting" in answer[2]
     wait_for("the end of all work", lambda: metric(server.url, "sine_pending_steps", headers=AS_ADMIN) == 0)
 
 
