@@ -28,7 +28,7 @@ train: $(VENV)/dev.stamp ## train the default model and write model/artifacts/si
 	$(BIN)/python -m training
 
 test: $(VENV)/dev.stamp ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
 	$(BIN)/python -m pytest tests/container
