@@ -36,16 +36,13 @@ def shared_folders() -> Iterator[None]:
 
 
 def _remove_abandoned() -> None:
-    for parent in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # it may be another user's
-            if parent.lstat().st_uid == os.geteuid() and _is_abandoned(parent):
-                shutil.rmtree(parent, ignore_errors=True)
-
-
-def _is_abandoned(parent: Path) -> bool:
-    """Whether no living process has a lock in it. Its maker has locked the folder, and each worker its metrics.
+    """Remove each folder without a lock of a living process. Its maker locks the folder, and each worker its metrics.
 
     A worker may outlive the maker, until it has finished what it has begun.
     """
-    metrics = parent / METRICS_FOLDER
-    return metrics.is_dir() and not any(map(is_claimed, [parent, *metrics.iterdir()]))
+    for parent in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        metrics = parent / METRICS_FOLDER
+        with suppress(OSError):  # it may be another user's
+            is_service = parent.lstat().st_uid == os.geteuid() and metrics.is_dir()
+            if is_service and not any(map(is_claimed, [parent, *metrics.iterdir()])):
+                shutil.rmtree(parent, ignore_errors=True)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import orjson
 
+MOST = 64
+"""The most names in the life of the service."""
+
 
 class TooManyNames(Exception):
     """No number is left for another name."""
@@ -19,9 +22,8 @@ class TooManyNames(Exception):
 class Numbering:
     """The known names, in a file that all workers share."""
 
-    def __init__(self, file: Path | None, most: int) -> None:
-        """There are at most `most` names. `file` need not exist; it is None for a process that is alone."""
-        self.most = most
+    def __init__(self, file: Path | None) -> None:
+        """`file` need not exist; it is None for a process that is alone."""
         self._file = file
         self._known: list[str] = []
 
@@ -38,9 +40,9 @@ class Numbering:
                 fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
             known = self.known()
             if name not in known:
-                if len(known) == self.most:
+                if len(known) == MOST:
                     raise TooManyNames(
-                        f"there have been {self.most} names of models, which is the most; restart the service"
+                        f"there have been {MOST} names of models, which is the most; restart the service"
                     )
                 known.append(name)
                 if file is not None:

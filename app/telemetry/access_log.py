@@ -33,7 +33,6 @@ _FORMS = {
     "text": (b"%b INFO     app.access: request %b: %b %d in %.6f s, %d steps%b%b\n", b", trace %b", b", key of %b"),
 }
 
-
 Flush = Callable[[], None]
 
 
@@ -46,9 +45,9 @@ class AccessLog:
     """Writes the lines of the access log."""
 
     def __init__(
-        self, form: Literal["json", "text"], file: int = STDERR, later: Callable[[Flush], object] | None = None
+        self, form: Literal["json", "text"], file: int = STDERR, later: Callable[[Flush], object] = in_a_moment
     ) -> None:
-        """`file` is a descriptor. `later` arranges that `flush` is called; without it, the caller has to."""
+        """`file` is a descriptor. `later` arranges that `flush` is called."""
         self._line, self._trace, self._owner = _FORMS[form]
         self._file = file
         self._is_pipe = stat.S_ISFIFO(os.fstat(file).st_mode)
@@ -60,7 +59,7 @@ class AccessLog:
         """Append the lines of requests that have just ended to the waiting ones."""
         line, trace, owner = self._line, self._trace, self._owner
         now = timestamp(time.time()).encode()
-        if self._later is not None and not self._waiting:
+        if not self._waiting:
             self._later(self.flush)
         self._waiting += b"".join(
             [

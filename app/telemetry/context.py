@@ -9,12 +9,10 @@ import secrets
 import time
 from collections.abc import Awaitable, Iterable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from starlette.types import Message, Send
 
-if TYPE_CHECKING:
-    from app.telemetry.metrics import Route
+from app.telemetry.metrics import Route
 
 _acceptable_id = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}").fullmatch
 """Accepts an id from a client that is short enough, and harmless in a header, a log and a shell."""
@@ -25,8 +23,7 @@ _traceparent = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})
 
 def _new_ids() -> Iterator[bytes]:
     prefix = secrets.token_hex(8).encode()  # of this process: random once, not for each request
-    for first in itertools.count(0, 64):
-        yield from [b"%b-%x" % (prefix, first + n) for n in range(64)]  # 64 at a time cost less than one by one
+    yield from map((prefix + b"-%x").__mod__, itertools.count())
 
 
 _new_id = _new_ids().__next__
@@ -37,7 +34,7 @@ class RequestContext:
 
     __slots__ = ("_send", "began_s", "duration_s", "id", "owner", "reason", "route", "status", "trace_id", "work")
 
-    def __init__(self, route: "Route", headers: Iterable[tuple[bytes, bytes]], send: Send | None = None) -> None:
+    def __init__(self, route: Route, headers: Iterable[tuple[bytes, bytes]], send: Send | None = None) -> None:
         """The id is the client's where that is acceptable, and a new one otherwise. `send` takes the messages of an
         application."""
         self.began_s = time.perf_counter()

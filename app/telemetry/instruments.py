@@ -14,17 +14,11 @@ class Counter:
         self._numbers[self.place] += amount
 
 
-class Gauge:
-    """A number that is set. `/metrics` shows the sum over the workers that are alive."""
-
-    def __init__(self, numbers: "memoryview[float]", place: int) -> None:
-        self._numbers, self.place = numbers, place
+class Gauge(Counter):
+    """A number that is set, and may shrink. `/metrics` shows the sum over the workers that are alive."""
 
     def set(self, value: float) -> None:
         self._numbers[self.place] = value
-
-    def add(self, amount: float) -> None:
-        self._numbers[self.place] += amount
 
 
 class Histogram:

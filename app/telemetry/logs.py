@@ -13,24 +13,19 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from app.settings import Settings
-from app.telemetry.access_log import AccessLog, in_a_moment, timestamp
+from app.telemetry.access_log import AccessLog, timestamp
 from app.telemetry.context import current
 
 
-class _Times(logging.Formatter):
+class Text(logging.Formatter):
+    """Lines of the form `fmt`, for people."""
+
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """See `logging.Formatter.formatTime`."""
         return timestamp(record.created)
 
 
-class Text(_Times):
-    """Lines for people."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
-
-
-class Json(_Times, OrjsonFormatter):
+class Json(Text, OrjsonFormatter):
     """Lines for machines: one JSON object each, with the id of the current request, if there is one."""
 
     def __init__(self) -> None:
@@ -42,27 +37,22 @@ class Json(_Times, OrjsonFormatter):
 
 
 def with_request(record: logging.LogRecord) -> bool:
-    """Add the ids of the current request and its trace to a record. Keeps every record."""
+    """Add the ids of the current request and its trace to a record. Drop two lines of uvicorn about WebSockets."""
+    message, answered = str(record.msg), False
     if (context := current()) is not None:
+        answered = context.status != HTTPStatus.INTERNAL_SERVER_ERROR
         record.request_id = context.id.decode()
         if context.trace_id:
             record.trace_id = context.trace_id.decode()
-    return True
-
-
-def without_queries(record: logging.LogRecord) -> bool:
-    """Drop uvicorn's access lines of WebSockets, which hold the whole query."""
-    return '"WebSocket %s"' not in str(record.msg)
-
-
-def without_false_alarms(record: logging.LogRecord) -> bool:
-    """Drop uvicorn's complaint about a WebSocket that was refused with a response: it expects an acceptance."""
-    answered = (context := current()) is not None and context.status != HTTPStatus.INTERNAL_SERVER_ERROR
-    return not (answered and "without completing handshake" in str(record.msg))
+    holds_query = '"WebSocket %s"' in message  # an access line with the whole query
+    # uvicorn complains about a WebSocket that was refused with a response: it expects an acceptance.
+    is_false_alarm = answered and "without completing handshake" in message
+    return not (holds_query or is_false_alarm)
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
     """The configuration for `logging.config.dictConfig`."""
+    text = {"()": Text, "fmt": "%(asctime)s %(levelname)-8s %(name)s: %(message)s"}
     level = settings.log_level.upper()
     # At level debug, uvicorn would log the head and the messages of a WebSocket: keys, queries and values.
     uvicorns = "INFO" if level == "DEBUG" else level
@@ -70,13 +60,9 @@ def log_config(settings: Settings) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": Json if _in_json(settings) else Text}},
+        "formatters": {"line": {"()": Json} if _in_json(settings) else text},
         "handlers": {
-            "stderr": {
-                "class": "logging.StreamHandler",
-                "formatter": "line",
-                "filters": [with_request, without_queries, without_false_alarms],
-            }
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": [with_request]},
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {name: {"level": level} for name, level in levels.items()},
@@ -87,7 +73,7 @@ def access_log(settings: Settings) -> AccessLog | None:
     """The access log, or None where the settings want none."""
     if not settings.access_log or settings.log_level not in ("debug", "info"):
         return None
-    log = AccessLog("json" if _in_json(settings) else "text", later=in_a_moment)
+    log = AccessLog("json" if _in_json(settings) else "text")
     atexit.register(log.flush)  # the loop may end while lines wait
     return log
 

@@ -16,9 +16,7 @@ from app.telemetry.registry import Registry
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
-OTHER = "other"
-"""The route that stands for all paths without a route."""
-
+_OTHER = "other"  # the route that stands for all paths without a route
 _CLIENT_GONE = 499  # proxies log this status for a client that did not wait
 _STATUSES = sorted({*map(int, HTTPStatus), _CLIENT_GONE})
 _LATENCIES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -58,7 +56,7 @@ class Metrics:
         made = Registry(Path(folder) if folder is not None else None)
         self.expose = made.expose
         self.other_workers = made.other_workers
-        route, status = [*dict.fromkeys(routes), OTHER], [*map(str, _STATUSES)]
+        route, status = [*dict.fromkeys(routes), _OTHER], [*map(str, _STATUSES)]
 
         # Requests, by the route's template
         requests = made.counter("sine_requests", "Requests answered.", route=route, status=status)
@@ -79,17 +77,12 @@ class Metrics:
         rollouts = made.counter("sine_rollouts", "Forecasts admitted that ended.", finish_reason=ends)
 
         # The Open Inference Protocol, by model
-        asked = made.counter_by_model(
-            "sine_inference_requests", "Requests of the Open Inference Protocol.", outcome=OUTCOMES
-        )
-        spent = made.counter_by_model(
-            "sine_inference_seconds",
-            "Seconds from a request's body to its answer, and those of the answered ones by part.",
-            part=(*OUTCOMES, *PARTS),
-        )
-        sequences = made.counter_by_model(
-            "sine_inference_sequences", "Sequences continued by requests of the Open Inference Protocol."
-        )
+        by_model, asked_for = made.counter_by_model, "Requests of the Open Inference Protocol."
+        asked = by_model("sine_inference_requests", asked_for, outcome=OUTCOMES)
+        took = "Seconds from a request's body to its answer, and those of the answered ones by part."
+        spent = by_model("sine_inference_seconds", took, part=(*OUTCOMES, *PARTS))
+        continued = "Sequences continued by requests of the Open Inference Protocol."
+        sequences = by_model("sine_inference_sequences", continued)
 
         # Workers
         self.started = made.counter("sine_workers_started", "Workers started: more than live, where some died.")[()]
@@ -101,7 +94,7 @@ class Metrics:
         self.routes = {
             path: Route(path.encode(), latency[path,], {int(s): requests[path, s] for s in status}) for path in route
         }
-        self.other = self.routes[OTHER]
+        self.other = self.routes[_OTHER]
         self.refused = {reason: refusals[reason,] for reason in REASONS}
         self.received, self.sent = messages["received",], messages["sent",]
         self.stages = {stage: Stage(steps[stage,], busy[stage,]) for stage in _STAGES}

@@ -27,9 +27,9 @@ class Recorder:
         self._ended: list[RequestContext] = []
 
     def begin(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
-        """Begin the record of a request that is answered without an application. Its route has no parameters.
+        """Begin the record of a request to a route without parameters that no application answers. `finish` ends it.
 
-        `finish` ends the record. Before anything else is done, `clear` has to be called.
+        Before anything else is done, `clear` has to be called.
         """
         return RequestContext(self.metrics.routes[path], headers)
 
@@ -64,25 +64,24 @@ class RecordingMiddleware:
     def __init__(self, app: ASGIApp, recorder: Recorder) -> None:
         self.app = app
         self._recorder = recorder
-        self._metrics = metrics = recorder.metrics
-        self._routes = metrics.routes
-        self._templates = [(compile_path(path)[0], route) for path, route in metrics.routes.items() if "{" in path]
-        self._sockets = 0
+        self._metrics, self._routes = recorder.metrics, recorder.metrics.routes
+        self._templates = [(compile_path(path)[0], route) for path, route in self._routes.items() if "{" in path]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await (self._connection if scope["type"] == "websocket" else self.app)(scope, receive, send)
+        if (kind := scope["type"]) == "lifespan":
+            return await self.app(scope, receive, send)
         path = scope["path"]
         context = RequestContext(self._routes.get(path) or self._template(path), scope["headers"], send)
         try:
-            await self.app(scope, receive, context.send)
+            if kind == "http":
+                await self.app(scope, receive, context.send)
+            else:
+                await self._connection(context, scope, receive, send)
         finally:
             self._recorder.finish(context)
 
-    async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _connection(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         """Observe a WebSocket. Its messages are counted. The time that it stays open is no latency."""
-        path = scope["path"]
-        context = RequestContext(self._routes.get(path) or self._template(path), scope["headers"], send)
 
         async def counted_receive() -> Message:
             message = await receive()
@@ -102,16 +101,11 @@ class RecordingMiddleware:
                 context.status = HTTPStatus.FORBIDDEN  # the server answers so where a WebSocket is not accepted
             return send(message)
 
-        self._open(1)
+        self._metrics.sockets.add(1)
         try:
             await self.app(scope, counted_receive, observed_send)
         finally:
-            self._open(-1)
-            self._recorder.finish(context)
-
-    def _open(self, more: int) -> None:
-        self._sockets += more
-        self._metrics.sockets.set(self._sockets)
+            self._metrics.sockets.add(-1)
 
     def _template(self, path: str) -> Route:
         return next((route for pattern, route in self._templates if pattern.match(path)), self._metrics.other)

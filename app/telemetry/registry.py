@@ -12,27 +12,17 @@ this one.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from app.shared_memory.numbering import Numbering
+from app.shared_memory.numbering import MOST, Numbering
 from app.shared_memory.values import PLACES, Numbers, SharedValues
 from app.telemetry.instruments import Counter, Gauge, Histogram, Info
-
-_MODELS = 64
-"""How many names models may have in the life of the service."""
 
 Labels = tuple[str, ...]
 
@@ -47,41 +37,41 @@ class Registry(Collector):
     def __init__(self, folder: Path | None) -> None:
         """`folder` is shared by the workers; None is for a process that is alone."""
         self._shared = SharedValues(folder)
-        self._models = Numbering(None if folder is None or self._shared.is_alone else folder / "models", _MODELS)
+        self._models = Numbering(None if folder is None or self._shared.is_alone else folder / "models")
         self._taken = 0
-        self._families: list[tuple[Callable[[], Any], Samples]] = []
-        self._exposed = CollectorRegistry()
-        self._exposed.register(self)
+        self._families: list[tuple[Any, str, str, list[str], Samples]] = []
+        """The class of each metric's family, its name, text and labels, and its samples."""
 
     def counter(self, name: str, text: str, **labels: Iterable[str]) -> dict[Labels, Counter]:
         """A counter for each combination of the labels' values. Those that are still 0 are not shown."""
         places = self._places(1, labels)
-        self._show(
-            partial(CounterMetricFamily, name, text, labels=[*labels]),
-            lambda ever, now: ((v, ever[place]) for v, place in places.items() if ever[place] or not labels),
-        )
-        return self._counters(places)
+
+        def samples(ever: Numbers, _: Numbers) -> Iterator[tuple[Any, ...]]:
+            return ((v, ever[place]) for v, place in places.items() if ever[place] or not labels)
+
+        self._families.append((CounterMetricFamily, name, text, [*labels], samples))
+        return {values: Counter(self._shared.own, place) for values, place in places.items()}
 
     def counter_by_model(self, name: str, text: str, **labels: Iterable[str]) -> Callable[[str], dict[Labels, Counter]]:
         """The same for each model: a function of the model's name. The label `model` comes first."""
-        labels = {label: [*values] for label, values in labels.items()}
-        places_of = [self._places(1, labels) for _ in range(_MODELS)]
-        self._show(
-            partial(CounterMetricFamily, name, text, labels=["model", *labels]),
-            lambda ever, now: (
-                ((model, *v), ever[place])
-                for model, places in zip(self._models.known(), places_of, strict=False)
-                for v, place in places.items()
-                if ever[place]
-            ),
-        )
-        return lambda model: self._counters(places_of[self._models.number(model)])
+        places = self._places(MOST, labels)
+
+        def samples(ever: Numbers, _: Numbers) -> Iterator[tuple[Any, ...]]:
+            for number, model in enumerate(self._models.known()):
+                yield from (((model, *v), ever[place + number]) for v, place in places.items() if ever[place + number])
+
+        def of(model: str) -> dict[Labels, Counter]:
+            number = self._models.number(model)
+            return {values: Counter(self._shared.own, place + number) for values, place in places.items()}
+
+        self._families.append((CounterMetricFamily, name, text, ["model", *labels], samples))
+        return of
 
     def gauge(self, name: str, text: str) -> Gauge:
         """A gauge without labels."""
         place = self._places(1, {})[()]
         self._shared.own[place] = 0.0  # a worker that died may have left its value in this file
-        self._show(partial(GaugeMetricFamily, name, text, labels=()), lambda ever, now: [((), now[place])])
+        self._families.append((GaugeMetricFamily, name, text, [], lambda _, now: [((), now[place])]))
         return Gauge(self._shared.own, place)
 
     def histogram(
@@ -91,21 +81,19 @@ class Registry(Collector):
         places = self._places(len(bounds) + 2, labels)
         les = [*map(floatToGoString, (*bounds, math.inf))]
 
-        def samples(ever: Numbers, now: Numbers) -> Iterator[tuple[Any, ...]]:
+        def samples(ever: Numbers, _: Numbers) -> Iterator[tuple[Any, ...]]:
             for values, place in places.items():
                 counts = ever[place : place + len(les)].cumsum()
                 if counts[-1] or not labels:
                     yield values, [*zip(les, counts, strict=True)], ever[place + len(les)]
 
-        self._show(partial(HistogramMetricFamily, name, text, labels=[*labels]), samples)
+        self._families.append((HistogramMetricFamily, name, text, [*labels], samples))
         return {values: Histogram(self._shared.own, place, bounds) for values, place in places.items()}
 
     def info(self, name: str, text: str) -> Info:
         """Labels that are set later."""
         info = Info()
-        self._show(
-            partial(InfoMetricFamily, name, text, labels=()), lambda ever, now: [((), each) for each in info.labels]
-        )
+        self._families.append((InfoMetricFamily, name, text, [], lambda *_: [((), each) for each in info.labels]))
         return info
 
     def totals(self) -> Callable[[Counter], float]:
@@ -119,23 +107,16 @@ class Registry(Collector):
 
     def expose(self) -> bytes:
         """The metrics of all workers in the Prometheus text format."""
-        return generate_latest(self._exposed)
+        return generate_latest(self)
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Any]:
         """See `prometheus_client.registry.Collector`."""
         ever, now = self._shared.sums()
-        for new, samples in self._families:
-            family = new()
+        for kind, name, text, labels, samples in self._families:
+            family = kind(name, text, labels=labels)
             for sample in samples(ever, now):
                 family.add_metric(*sample)
             yield family
-
-    def _show(self, new: Callable[[], Any], samples: Samples) -> None:
-        """Expose a metric: `new` makes its family, without samples."""
-        self._families.append((new, samples))
-
-    def _counters(self, places: dict[Labels, int]) -> dict[Labels, Counter]:
-        return {values: Counter(self._shared.own, place) for values, place in places.items()}
 
     def _places(self, size: int, labels: dict[str, Iterable[str]]) -> dict[Labels, int]:
         """The first of `size` places for each combination of the labels' values."""

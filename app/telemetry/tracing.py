@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _tracer = trace.get_tracer("app")
 
-
 _NOT_TRACED = {"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 """Paths that machines ask for every few seconds."""
 
@@ -56,14 +55,13 @@ def start_tracing() -> "TracerProvider":
 
     class Discretion(SpanProcessor):
         def on_start(self, span: Span, parent_context: Any = None) -> None:
-            if "url.query" in (span.attributes or {}):
+            attributes = span.attributes or {}
+            if "url.query" in attributes:
                 span.set_attribute("url.query", "REDACTED")  # FastAPI adds it, and it may hold a token
             if (context := current()) is not None:
                 context.trace_id = b"%032x" % span.context.trace_id
-                if "url.path" in (span.attributes or {}):
-                    span.set_attribute(
-                        "url.path", context.route.path.decode()
-                    )  # its template: a path may hold anything
+                if "url.path" in attributes:  # a path may hold anything, and its template may not
+                    span.set_attribute("url.path", context.route.path.decode())
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "sine-rnn-server")
     provider = TracerProvider(shutdown_on_exit=False)

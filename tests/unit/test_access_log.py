@@ -31,10 +31,14 @@ def request() -> RequestContext:
     return context
 
 
+def never(flush: object) -> None:
+    """Leaves the flushing to the test."""
+
+
 def test_no_piece_is_larger_than_what_a_pipe_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
     reading, writing = os.pipe()
-    log = AccessLog("json", writing)
+    log = AccessLog("json", writing, never)
     monkeypatch.setattr(os, "write", lambda _, piece: pieces.append(piece))
     for _ in range(10):
         log.add([request() for _ in range(10)])
@@ -50,7 +54,7 @@ def test_no_piece_is_larger_than_what_a_pipe_takes_at_once(monkeypatch: pytest.M
 
 def test_a_log_that_cannot_be_written_fails_nothing() -> None:
     reading, writing = os.pipe()
-    log = AccessLog("text", writing)
+    log = AccessLog("text", writing, never)
     os.close(reading)
     log.add([request()])
     log.flush()  # nobody reads
@@ -61,7 +65,7 @@ def test_a_log_that_cannot_be_written_fails_nothing() -> None:
 
 def test_an_access_line_has_the_form_of_all_others() -> None:
     reading, writing = os.pipe()
-    log = AccessLog("json", writing)
+    log = AccessLog("json", writing, never)
     log.add([request()])
     log.flush()
     line = json.loads(os.read(reading, PIPE_BUF))
