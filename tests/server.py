@@ -3,6 +3,7 @@
 import atexit
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -34,6 +36,25 @@ class Server:
     log: Path
     startup_s: float
     """From the start of the process to the first 200 of /readyz."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return address(self.url)
+
+
+def address(url: str) -> tuple[str, int]:
+    """Host and port of a server."""
+    parts = urlsplit(url)
+    return str(parts.hostname), parts.port or 80
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 Way = Gate | Literal["cold"] | None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.container.engine import Compose, free_port, works
+from tests.container.engine import Compose, works
+from tests.server import free_port
 
 
 @pytest.fixture(scope="session")

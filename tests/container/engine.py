@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -80,11 +79,3 @@ def output(*command: str, environment: dict[str, str] | None = None) -> str:
 def works(*command: str) -> bool:
     """Whether a command is there, and ends well."""
     return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -2,15 +2,14 @@
 
 import json
 import math
-import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.integration.wire import connected
 from tests.server import Server
 
 pytestmark = pytest.mark.anyio
@@ -164,8 +163,7 @@ def test_a_body_of_two_lengths_is_refused_by_the_http_parser(server: Server, fir
     """So that a body that announces an acceptable size has it, which is what the limit on bodies builds on."""
     lengths = {"content-length: 2", "transfer-encoding: chunked"}
     head = ["POST /predict HTTP/1.1", "host: x", "content-type: application/json", first, *(lengths - {first}), "", ""]
-    address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with connected(server) as connection:
         connection.sendall("\r\n".join(head).encode() + b"6\r\n{}    \r\n0\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from app.settings import Settings
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.gate import Gate
 from tests.metrics import metric
-from tests.server import ROOT, Server, serve, start
+from tests.server import ROOT, Server, free_port, serve, start
 from tests.waiting import wait_for_async
 
 WAVE = [0.0, 0.5, 1.0, 0.5, 0.0, -0.5, -1.0, -0.5] * 8
@@ -149,9 +148,7 @@ async def test_refused_for_load_is_asked_again_when_the_service_says(slow_server
 
 
 def test_a_service_that_only_starts_is_waited_for(tmp_path: Path, make_artifact: MakeArtifact) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with Client(f"http://127.0.0.1:{port}", patience_s=0) as client, pytest.raises(httpx.ConnectError):
         client.predict(WAVE)
     process, _ = start(tmp_path, model=make_artifact(), workers=1, port=port)

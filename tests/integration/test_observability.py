@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 import yaml
 from websockets.asyncio.client import connect
 
-from tests.server import ROOT, Server, serve
+from tests.server import ROOT, Server, free_port, serve
 
 CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 RULES = CONFIG.with_name("rules.yml")
@@ -43,9 +42,7 @@ def prometheus(observed: Server, tmp_path_factory: pytest.TempPathFactory) -> It
     config["rule_files"] = [str(RULES)]
     config["scrape_configs"][0]["static_configs"] = [{"targets": [observed.url.removeprefix("http://")]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [

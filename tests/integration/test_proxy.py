@@ -21,7 +21,7 @@ from app.settings import Settings
 from tests.artifacts import make_small_artifact
 from tests.integration.wire import answers, until_closed
 from tests.metrics import metric
-from tests.server import ROOT, Server, serve
+from tests.server import ROOT, Server, address, free_port, serve
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
@@ -63,9 +63,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     if NGINX is None:
         pytest.skip("there is no nginx here (apt-get install nginx)")
     folder = tmp_path_factory.mktemp("proxy")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with serve(folder, model=make_small_artifact(folder), workers=1) as server:
         file = folder / "nginx.conf"
         file.write_text(config(folder, port, server))
@@ -96,11 +94,8 @@ def client_from(address: str, url: str) -> httpx.Client:
 
 
 @contextlib.contextmanager
-def connection(proxy: Proxy, address: str) -> Iterator[socket.socket]:
-    at = urlsplit(proxy.url)
-    assert at.hostname is not None
-    assert at.port is not None
-    with socket.create_connection((at.hostname, at.port), timeout=20, source_address=(address, 0)) as client:
+def connection(proxy: Proxy, source: str) -> Iterator[socket.socket]:
+    with socket.create_connection(address(proxy.url), timeout=20, source_address=(source, 0)) as client:
         yield client
 
 

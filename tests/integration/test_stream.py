@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -146,11 +145,10 @@ async def test_a_reader_that_does_not_read_stops_its_own_rollout_alone(
     """What the kernel's buffers do not take is not computed, and memory stays flat."""
     before = metric(client.base_url, "sine_steps_total")
     body = json.dumps({"sequence": SEQUENCE, "steps": LONG}).encode()
-    address = urlsplit(server.url)
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         reader.settimeout(60)
-        reader.connect((address.hostname, address.port))
+        reader.connect(server.address)
         reader.sendall(post(body, path="/generate/stream"))
         stopped = steps_after_they_stop_rising(server.url)
         pages = resident_pages(server)

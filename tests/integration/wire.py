@@ -2,13 +2,12 @@
 
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tests.server import Server
+from tests.waiting import wait_for
 
 Answer = tuple[int, dict[str, str], bytes]
 """Status, headers by their names in lower case, body."""
@@ -16,8 +15,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 def connected(server: Server) -> socket.socket:
     """A new connection, which sends whatever it is given at once."""
-    address = urlsplit(server.url)
-    connection = socket.create_connection((address.hostname, address.port), timeout=60)
+    connection = socket.create_connection(server.address, timeout=60)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
@@ -37,8 +35,7 @@ def accepted(server: Server, count: int) -> Iterator[list[socket.socket]]:
 def stopped(server: Server) -> Iterator[None]:
     """In the block, the server's process stands still: what it is sent meanwhile, it finds in one turn."""
     server.process.send_signal(signal.SIGSTOP)
-    while " T " not in Path(f"/proc/{server.process.pid}/stat").read_text():
-        time.sleep(0.001)
+    wait_for("it to stand still", lambda: " T " in Path(f"/proc/{server.process.pid}/stat").read_text(), every_s=0.001)
     try:
         yield
     finally:

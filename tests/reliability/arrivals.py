@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import urlsplit
+
+from tests.server import address
 
 _TIMEOUT_S, _CONNECTIONS = 30, 1_000
 _length = re.compile(rb"content-length: *(\d+)", re.IGNORECASE).search
@@ -120,8 +121,7 @@ class _Connection:
 
 class _Load:
     def __init__(self, url: str, arrivals: deque[tuple[float, Kind]], ahead: int) -> None:
-        address = urlsplit(url)
-        self._address = (str(address.hostname), address.port or 80)
+        self._address = address(url)
         self._arrivals = arrivals
         self._epoll = select.epoll()
         self._idle, self._busy = [self._connect() for _ in range(ahead)], dict[int, _Connection]()

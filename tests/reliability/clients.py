@@ -3,12 +3,10 @@
 import contextlib
 import json
 import re
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -21,13 +19,6 @@ RECEIVE_S = 0.9
 BODY = b'{"sequence": [1, 2, 3], "steps": 5}'
 HEAD = b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 REQUEST = HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
-
-
-@contextlib.contextmanager
-def connection(server: Server) -> Iterator[socket.socket]:
-    address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=20) as client:
-        yield client
 
 
 def statuses(answer: bytes) -> list[int]:

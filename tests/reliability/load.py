@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from urllib.parse import urlsplit
+
+from tests.server import address
 
 
 class _Connection(asyncio.Protocol):
@@ -54,8 +55,7 @@ class Connections:
     """Idle connections to one server, as many as were needed at once."""
 
     def __init__(self, url: str) -> None:
-        address = urlsplit(url)
-        self._address = (str(address.hostname), address.port or 80)
+        self._address = address(url)
         self._idle: list[_Connection] = []
 
     async def post(self, path: str, body: bytes) -> tuple[int, dict[bytes, bytes], bytes]:

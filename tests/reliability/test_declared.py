@@ -12,7 +12,6 @@ from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -92,19 +91,12 @@ def document(server: Server) -> Document:
 
 def ask(server: Server, method: str, path: str, body: bytes, headers: Mapping[str, str] = JSON) -> Answer:
     """The answer to one request. Unlike httpx, it sends a body that is not what its headers say."""
-    connection = HTTPConnection(*address_of(server), timeout=30)
+    connection = HTTPConnection(*server.address, timeout=30)
     connection.request(method, path, body, {**JSON, **headers})
     answer = connection.getresponse()
     content = answer.read()
     connection.close()
     return answer.status, {name.lower(): text for name, text in answer.getheaders()}, content
-
-
-def address_of(server: Server) -> tuple[str, int]:
-    address = urlsplit(server.url)
-    assert address.hostname is not None
-    assert address.port is not None
-    return address.hostname, address.port
 
 
 @pytest.mark.parametrize(
@@ -133,7 +125,7 @@ def test_what_is_refused_for_other_reasons_than_its_content_is_declared_too(
 
 @pytest.mark.parametrize("path", ["/predict", "/v2/models/small/infer"])
 def test_a_head_without_an_end_is_refused_as_declared(server: Server, document: Document, path: str) -> None:
-    with socket.create_connection(address_of(server), timeout=30) as client:
+    with socket.create_connection(server.address, timeout=30) as client:
         client.sendall(b"POST %b HTTP/1.1\r\nhost: x\r\nx: " % path.encode() + b"x" * HEAD_BYTES)
         answer = answers(client, 1)[0]
     assert answer[0] == 431, answer
@@ -180,7 +172,7 @@ def too_much_work(server: Server, gate: Gate) -> Iterator[None]:
     before = refused()
     with gate.closed(), ExitStack() as stack:
         for _ in range(40):  # five do, but for what a step costs on a busy machine
-            client = stack.enter_context(socket.create_connection(address_of(server)))
+            client = stack.enter_context(socket.create_connection(server.address))
             client.sendall(post(b'{"sequence": [1], "steps": %d}' % MAX_STEPS))
         wait_for("a refusal", lambda: refused() > before)
         yield

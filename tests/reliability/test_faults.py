@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -149,13 +148,12 @@ async def test_clients_that_vanish_stop_the_work_and_leave_nothing(
 ) -> None:
     clients, steps = 500 if full else 30, MAX_STEPS
     body = json.dumps({"sequence": [0.1], "steps": steps}).encode()
-    address = urlsplit(server.url)
     executed = metric(server.url, "sine_steps_total", stage="rollout")
     before = [len(descriptors(worker)) for worker in workers_of(server)]
     async with load(server) as running:
         for number in range(clients):
             path, sent = [(b"/generate/stream", len(body)), (b"/generate", len(body)), (b"/generate", 7)][number % 3]
-            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            reader, writer = await asyncio.open_connection(*server.address)
             writer.write(HEAD % (path, len(body)) + body[:sent])
             if path == b"/generate/stream":
                 await reader.readuntil(b"event: values")
@@ -177,11 +175,10 @@ async def test_clients_that_vanish_stop_the_work_and_leave_nothing(
 async def a_slow_stream(server: Server, seconds: float) -> str:
     """Read a stream with pauses, for at least so long, and give its last event's name."""
     body = json.dumps({"sequence": [0.1], "steps": MAX_STEPS}).encode()
-    address = urlsplit(server.url)
     with socket.socket() as client:
         # With room for little, so that most of it is neither computed nor sent before it is read.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect((address.hostname, address.port))
+        client.connect(server.address)
         reader, writer = await asyncio.open_connection(sock=client.dup())
     writer.write(HEAD % (b"/generate/stream", len(body)) + body)
     last, ends_s = b"", time.monotonic() + seconds
@@ -195,8 +192,7 @@ async def a_slow_stream(server: Server, seconds: float) -> str:
 
 async def a_slow_body(server: Server, seconds: float) -> bytes:
     """Send half of a body, and the rest after a while; the status line of the answer."""
-    address = urlsplit(server.url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    reader, writer = await asyncio.open_connection(*server.address)
     writer.write(HEAD % (b"/generate", len(BODY)) + BODY[:10])
     await asyncio.sleep(seconds)
     writer.write(BODY[10:])

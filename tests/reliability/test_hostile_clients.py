@@ -9,14 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.integration.wire import until_closed
+from tests.integration.wire import connected, until_closed
 from tests.metrics import metric
 from tests.reliability.clients import (
     BODY,
     HEAD,
     REQUEST,
     assert_others_are_served,
-    connection,
     honest,
     resident_mb,
     statuses,
@@ -65,7 +64,7 @@ ENDLESS = {
 
 def answers(server: Server, request: bytes) -> bytes:
     """All that comes until the server closes the connection."""
-    with connection(server) as client:
+    with connected(server) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(request)
         return until_closed(client)
@@ -78,7 +77,7 @@ def poured(server: Server, endless: tuple[bytes, bytes], most: int) -> tuple[int
     """
     start, part = endless
     sent = 0
-    with connection(server) as client:
+    with connected(server) as client:
         client.sendall(start)
         with contextlib.suppress(ConnectionError, TimeoutError):
             client.settimeout(5)
@@ -142,7 +141,7 @@ def test_pipelined_garbage_ends_the_connection(patient: Server) -> None:
 def test_garbage_behind_a_request_is_not_answered_in_the_middle_of_its_answer(patient: Server) -> None:
     body = json.dumps({"sequence": [1.0], "steps": 10_000}).encode()
     request = HEAD.replace(b"/generate", b"/generate/stream") + b"content-length: %d\r\n\r\n" % len(body) + body
-    with connection(patient) as client:
+    with connected(patient) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(request)
         received = client.recv(100)
@@ -213,7 +212,7 @@ def test_a_head_that_does_not_end_is_answered_if_its_client_stops(patient: Serve
 def test_a_client_that_vanishes_in_its_body_leaves_nothing(patient: Server) -> None:
     for place in (5, 60, len(REQUEST) - len(BODY) + 3, len(REQUEST)):
         for _ in range(25):
-            with connection(patient) as client:
+            with connected(patient) as client:
                 client.sendall(REQUEST[:place])
     wait_for("the end of all work", lambda: metric(patient.url, "sine_pending_steps") == 0)
     assert_others_are_served(patient)

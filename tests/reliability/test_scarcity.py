@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -22,7 +21,7 @@ from tests.integration.test_workers import workers_of
 from tests.metrics import metric
 from tests.reliability.processes import cpu_s, descriptors, limited, size_bytes, variable
 from tests.reliability.results import Result, Results
-from tests.server import ROOT, Server
+from tests.server import ROOT, Server, free_port
 from tests.waiting import wait_for
 
 REQUEST: dict[str, object] = {"sequence": [0.1, 0.2, 0.3], "steps": 20}
@@ -50,8 +49,7 @@ def ask_often(server: Server, times: int) -> int:
 
 
 def open_connections(server: Server, number: int) -> list[socket.socket]:
-    address = urlsplit(server.url)
-    return [socket.create_connection((address.hostname, address.port), timeout=10) for _ in range(number)]
+    return [socket.create_connection(server.address, timeout=10) for _ in range(number)]
 
 
 def test_more_connections_than_descriptors_neither_end_it_nor_keep_it_busy(
@@ -179,9 +177,7 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(
 
 
 def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path, artifact: Path, results: Results) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SINE_")}
     environment |= {"SINE_PORT": str(port), "SINE_WORKERS": "1", "SINE_MODEL": str(artifact)}
     with Path("/dev/full").open("wb") as full_disk:

@@ -6,19 +6,17 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 import pytest
 from websockets.frames import Frame, Opcode
 
-from tests.integration.wire import stopped, until_closed
+from tests.integration.wire import connected, stopped, until_closed
 from tests.reliability.clients import (
     BODY,
     HEAD,
     RECEIVE_S,
     REQUEST,
     assert_others_are_served,
-    connection,
     descriptors,
     honest,
     resident_mb,
@@ -41,7 +39,7 @@ MOST_MB = 150
 
 @pytest.mark.parametrize("sent", [REQUEST[:20], REQUEST[: -len(BODY) - 2], REQUEST[:-1]], ids=["line", "head", "body"])
 def test_a_request_that_does_not_come_to_its_end_is_answered_408(patient: Server, sent: bytes) -> None:
-    with connection(patient) as client:
+    with connected(patient) as client:
         client.sendall(sent)
         answer = until_closed(client)
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -52,7 +50,7 @@ def test_a_request_that_does_not_come_to_its_end_is_answered_408(patient: Server
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n", REQUEST + b"\r\n"], ids=["nothing", "blank", "blank after a request"])
 def test_a_connection_without_a_request_is_closed(patient: Server, sent: bytes) -> None:
-    with connection(patient) as client:
+    with connected(patient) as client:
         client.sendall(sent)
         answer = until_closed(client)
     assert b"408" not in answer
@@ -60,7 +58,7 @@ def test_a_connection_without_a_request_is_closed(patient: Server, sent: bytes) 
 
 
 def test_a_server_that_was_kept_from_running_reads_before_it_looks_at_the_clock(patient: Server) -> None:
-    with connection(patient) as client:
+    with connected(patient) as client:
         client.sendall(REQUEST)
         assert client.recv(65_536).startswith(b"HTTP/1.1 200")
         time.sleep(1.1 * RECEIVE_S)
@@ -77,8 +75,7 @@ class Slow:
         """`at_once` is sent at the start, `bytewise` a byte a second; with `reads`, so is what is read."""
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        address = urlsplit(server.url)
-        self._socket.connect((address.hostname, address.port))
+        self._socket.connect(server.address)
         self._socket.setblocking(False)
         self._now, self._later, self._reads = at_once, bytewise, reads
 
@@ -149,8 +146,7 @@ def test_an_answer_that_nobody_takes_is_dropped(patient: Server, path: str, full
     before = descriptors(patient)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        address = urlsplit(patient.url)
-        client.connect((address.hostname, address.port))
+        client.connect(patient.address)
         client.settimeout(2)
         client.sendall(start)
         if start:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -87,8 +86,7 @@ class Clients:
     def __init__(self, server: Server, catalogue: Catalogue) -> None:
         self._server = server
         self._catalogue = catalogue
-        address = urlsplit(server.url)
-        self._address = (address.hostname, address.port)
+        self._address = server.address
         self.sent = self.answered = self.cancelled = self.lost = 0
         self.wrong: Counter[str] = Counter()
 
@@ -258,13 +256,12 @@ async def test_every_answer_is_that_of_the_request_alone_and_nothing_is_left(
 async def test_work_that_nobody_waits_for_ends(server: Server, full: bool, results: Results) -> None:
     """Rollouts of a million steps, by clients that leave."""
     times, kinds = 5 if full else 1, ("/generate", "/generate/stream")
-    address = urlsplit(server.url)
     body = json.dumps({"sequence": [0.1, 0.2, 0.3], "steps": MAX_STEPS}).encode()
     await _at_rest(server)
     tasks, _ = _inside(server)
     for _ in range(times):
         _, _, before = _metrics(server)
-        opened = [await asyncio.open_connection(address.hostname, address.port) for _ in range(16)]
+        opened = [await asyncio.open_connection(*server.address) for _ in range(16)]
         for number, (_, writer) in enumerate(opened):
             writer.write(wire("POST", kinds[number % 2], body))
         await asyncio.sleep(0.05)
