@@ -9,7 +9,6 @@ import itertools
 import logging
 import mmap
 import time
-from array import array
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class SharedValues:
         self._path = file and file.path
         self.is_alone = file is None
         """Whether no other process can see its numbers."""
-        self.own: memoryview[float] = memoryview(array("d", bytes(_BYTES))) if file is None else file.numbers
+        self.own: memoryview[float] = memoryview(bytearray(_BYTES)).cast("d") if file is None else file.numbers
         self._others: list[memoryview[float]] = []
         self._looked_s = -_AGAIN_S
 

@@ -81,7 +81,7 @@ class RecordingMiddleware:
             self._recorder.finish(context)
 
     async def _connection(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
-        """Observe a WebSocket. Its messages are counted. The time that it stays open is no latency."""
+        """Observe a WebSocket, and count its messages."""
 
         async def counted_receive() -> Message:
             message = await receive()

@@ -60,7 +60,7 @@ def start_tracing() -> "TracerProvider":
                 span.set_attribute("url.query", "REDACTED")  # FastAPI adds it, and it may hold a token
             if (context := current()) is not None:
                 context.trace_id = b"%032x" % span.context.trace_id
-                if "url.path" in attributes:  # a path may hold anything, and its template may not
+                if "url.path" in attributes:  # a path may hold anything, so its template goes in its place
                     span.set_attribute("url.path", context.route.path.decode())
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "sine-rnn-server")
