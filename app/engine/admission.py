@@ -22,8 +22,6 @@ from model.runtime.base import Runtime
 CHUNK_S = 1e-3
 """Seconds that the model's thread works on one batch before it looks for new and cancelled work."""
 
-_SMALLEST_CHUNK, _LARGEST_CHUNK = 16, 4096
-
 OWN_COST_FACTOR = 3
 """Work queued ahead of a request is always accepted up to so many times the request's own cost on an idle machine."""
 
@@ -36,8 +34,8 @@ class Admission:
         self.step_s = self._idle_step_s = _price(runtime)
         """Seconds that a step takes: under the present load, and on an idle machine."""
 
-        self.chunk_steps = min(max(int(CHUNK_S / self.step_s), _SMALLEST_CHUNK), _LARGEST_CHUNK)
-        """Steps that a job makes in one turn on the model's thread, at most."""
+        self.chunk_steps = min(max(int(CHUNK_S / self.step_s), 16), 4096)
+        """Steps that a job makes in one turn on the model's thread, at most: between 16 and 4,096."""
 
         self._max_pending_s, self._timeout_s = settings.max_pending_s, settings.timeout_s
         self._pending: Counter[int] = Counter()

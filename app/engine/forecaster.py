@@ -76,7 +76,8 @@ class Forecaster:
         self._span: Span = span or (lambda rows, length, steps: _NO_SPAN)
         self._admission = Admission(runtime, settings, metrics.pending)
         self._thread = ModelThread(runtime, self._admission, metrics)
-        self._inline, self._ended = metrics.stages["inline"], metrics.ended
+        self._inline, self._given_up = metrics.stages["inline"], metrics.ended
+        self._ended = {False: metrics.ended["length"], True: metrics.ended["diverged"]}
         self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._admission.step_s)
         self._part_steps = min(self._admission.chunk_steps, PART)
         # A batch rounds differently where its chunks begin at other steps than those of `forecast`.
@@ -120,7 +121,7 @@ class Forecaster:
                 with self._admitted(cost, timeout_s) as limit_s:
                     job = Job(sequence, steps, state, keeps_state)
                     (forecast,) = await self._queued([job], cost, limit_s, client_gone)
-            self._count_end(forecast)
+            self._ended[forecast.diverged].add()
             ended(forecast.diverged)
             return forecast
 
@@ -147,7 +148,7 @@ class Forecaster:
                     yield part
                     sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
                     size = min(2 * size, self._part_steps)
-            self._count_end(part)
+            self._ended[part.diverged].add()
             ended(part.diverged)
 
     async def forecast_batch(
@@ -179,7 +180,7 @@ class Forecaster:
                         jobs = [Job(row, steps) for row in rows]
                         forecasts = await self._queued(jobs, cost, limit_s, client_gone)
             for forecast in forecasts:
-                self._count_end(forecast)
+                self._ended[forecast.diverged].add()
             ended(any(forecast.diverged for forecast in forecasts))
             return forecasts
 
@@ -224,9 +225,6 @@ class Forecaster:
             await _first(work, client_gone, timeout_s)
         return [Forecast(job.chunks, job.diverged, job.observed, job.state) for job in jobs]
 
-    def _count_end(self, forecast: Forecast) -> None:
-        self._ended["diverged" if forecast.diverged else "length"].add()
-
     @contextmanager
     def _admitted(self, cost: int, asked_s: float | None, rollouts: int = 1) -> Iterator[float]:
         """Admit so many rollouts, and give the seconds after which they are given up. `Admission.check` has the error.
@@ -242,7 +240,7 @@ class Forecaster:
                 reason = "deadline"
             elif isinstance(error, ClientGone | GeneratorExit | asyncio.CancelledError):
                 reason = "client_gone"
-            self._ended[reason].add(rollouts)
+            self._given_up[reason].add(rollouts)
             raise
 
     def close(self) -> None:

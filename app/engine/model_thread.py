@@ -13,9 +13,6 @@ from app.telemetry.context import count_work
 from app.telemetry.metrics import Metrics
 from model.runtime.base import Runtime
 
-_MAX_BATCH = 64
-"""The most rows in a batch, for a runtime that gains from batches."""
-
 
 class ModelThread:
     """Runs jobs. A thread belongs to one event loop."""
@@ -25,7 +22,7 @@ class ModelThread:
         self._admission = admission
         self._metrics = metrics
         # Where batching gains nothing, the jobs of a batch would only wait for each other.
-        self._scheduler = Scheduler(_MAX_BATCH if runtime.batches else 1)
+        self._scheduler = Scheduler(max_batch=64 if runtime.batches else 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._thread.submit(int)  # starts the thread now: later the system may refuse one
         self._answers: dict[Job, asyncio.Future[None]] = {}

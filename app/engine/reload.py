@@ -22,8 +22,6 @@ from model.artifact import ArtifactError
 
 log = logging.getLogger(__name__)
 
-_LABELS = {"name", "version", "digest", "runtime", "device"}
-
 
 class Serving:
     """The repository in service, and whether the worker is about to stop. Nothing else of a worker changes.
@@ -107,7 +105,8 @@ class Serving:
 
     def _put(self, after: Repository) -> None:
         before, self.current = self.current or (), after
-        self._metrics.models.labels = [served.info.model_dump(include=_LABELS) for served in after]
+        labels = {"name", "version", "digest", "runtime", "device"}
+        self._metrics.models.labels = [served.info.model_dump(include=labels) for served in after]
         for served in after:
             if served not in before:
                 info = served.info
