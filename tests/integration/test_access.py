@@ -129,7 +129,9 @@ async def test_both_ways_answer_alike(
         ],
     ],
 )
-@pytest.mark.parametrize("key", [None, KEYS.wrong, KEYS.alice[:-1], "", "\u00ff"])
+@pytest.mark.parametrize(
+    "key", [None, KEYS.wrong, KEYS.alice[:-1], "", "\u00ff"], ids=["none", "wrong", "short", "empty", "not ASCII"]
+)
 def test_without_a_right_key_nothing_is_answered(keyed: Server, method: str, path: str, key: str | None) -> None:
     headers = [] if key is None else [(b"authorization", f"Bearer {key}".strip().encode("latin-1"))]
     answer = httpx.request(method, keyed.url + path, json=PREDICT, headers=headers)
@@ -166,7 +168,7 @@ def test_the_page_and_all_of_its_files_are_open(keyed: Server) -> None:
         assert httpx.get(f"{keyed.url}/{file.relative_to(static).as_posix()}").status_code == 200
 
 
-@pytest.mark.parametrize("key", [KEYS.alice, KEYS.second])
+@pytest.mark.parametrize("key", [KEYS.alice, KEYS.second], ids=["first", "second"])
 def test_each_key_opens_everything_but_the_admins(keyed: Server, key: str) -> None:
     with httpx.Client(base_url=keyed.url, headers=bearer(key)) as client:
         assert client.post("/predict", json=PREDICT).status_code == 200
