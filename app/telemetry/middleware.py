@@ -68,20 +68,19 @@ class RecordingMiddleware:
         self._templates = [(compile_path(path)[0], route) for path, route in self._routes.items() if "{" in path]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (kind := scope["type"]) == "lifespan":
-            return await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            return await (self._connection if scope["type"] == "websocket" else self.app)(scope, receive, send)
         path = scope["path"]
         context = RequestContext(self._routes.get(path) or self._template(path), scope["headers"], send)
         try:
-            if kind == "http":
-                await self.app(scope, receive, context.send)
-            else:
-                await self._connection(context, scope, receive, send)
+            await self.app(scope, receive, context.send)
         finally:
             self._recorder.finish(context)
 
-    async def _connection(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Observe a WebSocket, and count its messages."""
+        path = scope["path"]
+        context = RequestContext(self._routes.get(path) or self._template(path), scope["headers"], send)
 
         async def counted_receive() -> Message:
             message = await receive()
@@ -106,6 +105,7 @@ class RecordingMiddleware:
             await self.app(scope, counted_receive, observed_send)
         finally:
             self._metrics.sockets.add(-1)
+            self._recorder.finish(context)
 
     def _template(self, path: str) -> Route:
         return next((route for pattern, route in self._templates if pattern.match(path)), self._metrics.other)
