@@ -61,7 +61,6 @@ class CoalescingTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """See `asyncio.WriteTransport.write`."""
         if not self._kept:
             self._queue.add(self)
         self._kept += data

@@ -62,7 +62,6 @@ class HttpProtocol(HttpToolsProtocol):
     # The life of a connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See `asyncio.Protocol.connection_made`."""
         super().connection_made(coalescing(transport, self.loop))  # type: ignore[arg-type]
         self._edge: Edge = self.app_state["edge"]
         self._malformed = Malformed()
@@ -75,7 +74,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._edge.balancer.opened(len(self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol.connection_lost`."""
         if self._held:
             self._held = False
             self._edge.inline.record_gone(self.url, self.headers, self._head_s)
@@ -135,7 +133,6 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers = _NOWHERE
 
     def on_body(self, body: bytes) -> None:
-        """See `HttpToolsProtocol`."""
         if self._held:
             self._held_body += body
             return
@@ -144,7 +141,6 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """See `HttpToolsProtocol`."""
         if self._held:
             defaults, send = self.server_state.default_headers, self.transport.write_answer
             if self._edge.inline.answer(self.url, self.headers, self._held_body, self._head_s, defaults, send):
@@ -219,7 +215,6 @@ class HttpProtocol(HttpToolsProtocol):
     # The deadline of the connection
 
     def check_deadline(self, now_s: float) -> None:
-        """See `app.server.timeouts.Connection`."""
         awaited = self._waiting_for()
         if not self._deadline.has_passed(awaited, now_s):
             return

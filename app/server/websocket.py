@@ -29,13 +29,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection. `app/server/timeouts.py` checks its deadline like that of every connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.Protocol.connection_made`."""
         super().connection_made(transport)
         self._edge: Edge = self.app_state["edge"]
         self._deadline = Deadline(self._edge.receive_timeout_s, None, self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol.connection_lost`."""
         super().connection_lost(exc)
         self._edge.balancer.publish(len(self.connections))
 

@@ -79,7 +79,6 @@ class Server(uvicorn.Server):
     _LAST_TURNS = 4
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """See `uvicorn.Server.shutdown`."""
         for _ in range(self._LAST_TURNS):  # each accepts `_ACCEPTED`, and there may have been no turn for a while
             await asyncio.sleep(0)
         await super().shutdown(sockets)

@@ -38,12 +38,10 @@ class SharedWindows(MemoryStorage):
         self._files: dict[str, MappedFile] = {}
 
     def get(self, key: str) -> int:
-        """See `limits.storage.Storage`."""
         file, place, window = self._counter(key)
         return int(file.numbers[place + 1]) if file.numbers[place] == window else 0
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """See `limits.storage.Storage`."""
         file, place, window = self._counter(key)
         with file:
             if file.numbers[place] != window:
@@ -53,7 +51,6 @@ class SharedWindows(MemoryStorage):
             return int(file.numbers[place + 1])
 
     def decr(self, key: str, amount: int = 1) -> int:
-        """See `limits.storage.MemoryStorage`."""
         return self.incr(key, 0, -amount)
 
     def _counter(self, key: str) -> tuple[MappedFile, int, int]:

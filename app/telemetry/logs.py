@@ -21,7 +21,6 @@ class Text(logging.Formatter):
     """Lines of the form `fmt`, for people."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """See `logging.Formatter.formatTime`."""
         return timestamp(record.created)
 
 
