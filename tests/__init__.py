@@ -1,2 +1,5 @@
-"""Five tiers: `unit` (functions and the model), `integration` (a real server), `e2e` (what the README promises),
-`container` (the images; `make test-container`), `reliability` (what breaks servers; `make reliability`)."""
+"""The tests have five tiers, a folder each.
+
+`unit` tests functions and the model, `integration` a real server, and `e2e` what the README promises. `container` tests
+the images (`make test-container`), and `reliability` breaks servers (`make reliability`).
+"""

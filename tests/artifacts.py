@@ -1,4 +1,4 @@
-"""Small artifacts of random weights: what they predict is worthless, how they are handled is not."""
+"""Make small artifacts with random weights. Their predictions are worthless, but they are handled like others."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,10 +33,10 @@ def make_small_artifact(
     called: str = "small",
     version: str = "1",
 ) -> Path:
-    """An artifact of an untrained network.
+    """Write an artifact of an untrained network and return its path.
 
-    `name` is that of the file, `called` that in it. Its weights may be changed, by `prepare` before its golden rollouts
-    are made, by `spoil` after it.
+    `name` is the file's name, and `called` is the model's name in its metadata. `prepare` may change the weights before
+    the golden rollouts are made, `spoil` after it.
     """
     architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     torch.manual_seed(0)
@@ -60,14 +60,14 @@ def make_small_artifact(
 
 
 def some_intervals(contexts: tuple[int, ...] = (4, 8), horizon: int = 10, rollouts: int = 200) -> Intervals:
-    """Radii that no model has earned, growing with the horizon."""
+    """Return radii that grow with the horizon. No model was calibrated for them."""
     error_BS = np.random.default_rng(0).normal(0, np.arange(1, horizon + 1), (rollouts, horizon))
     radius_VS = conformal_radius(error_BS)
     return Intervals(contexts, np.stack([radius_VS / (number + 1) for number in range(len(contexts))]))
 
 
 def described(intervals: Intervals | None) -> Calibration | None:
-    """What the metadata say of `intervals`."""
+    """Return the description of `intervals` in an artifact's metadata."""
     if intervals is None:
         return None
     return Calibration(contexts=list(intervals.contexts), horizon=intervals.horizon, rollouts=200, coverage=[])

@@ -1,6 +1,6 @@
 """A gate that a server's model thread passes at each turn, so that a test decides how long work lasts.
 
-With an open gate the server is what it always is. With a closed one no rollout ends on any machine, however fast.
+With an open gate the server behaves as usual. With a closed one no rollout ends on any machine, however fast.
 """
 
 import os
@@ -27,7 +27,7 @@ class Gate:
 
     @contextmanager
     def closed(self) -> Iterator[Callable[[int], object]]:
-        """In the block, the model's thread makes no turns but as many as the yielded function is told to allow."""
+        """Close the gate in the block. The yielded function allows the model's thread a number of turns."""
         pipe = os.open(self.path, os.O_WRONLY)
         try:
             yield lambda turns: os.write(pipe, bytes(turns))
@@ -36,7 +36,7 @@ class Gate:
 
 
 def plant() -> None:
-    """Put the gate before the rollouts of both runtimes of this process, except on the event loop's thread."""
+    """Put the gate before the rollouts of both runtimes in this process, except on the event loop's thread."""
     pipe = os.open(os.environ[VARIABLE], os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(pipe, True)
     for runtime in (FusedRuntime, ScriptedRuntime):
@@ -48,7 +48,7 @@ def _gate(runtime: type[FusedRuntime] | type[ScriptedRuntime], pipe: int) -> Non
 
     def rollout(self: FusedRuntime | ScriptedRuntime, states: Sequence[State], steps: int) -> object:
         if threading.current_thread() is not threading.main_thread():
-            os.read(pipe, 1)  # waits for a byte while the pipe has a writer, and for nothing while it has none
+            os.read(pipe, 1)  # waits for a byte while the pipe has a writer, and returns at once while it has none
         return ungated(self, states, steps)  # type: ignore[arg-type]
 
     runtime.rollout = rollout  # type: ignore[assignment, method-assign]

@@ -1,4 +1,4 @@
-"""Reads a server's metrics."""
+"""Read a server's metrics."""
 
 from collections.abc import Mapping
 
@@ -9,13 +9,13 @@ from tests.waiting import wait_for
 
 
 def metric(url: httpx.URL | str, name: str, /, *, headers: Mapping[str, str] | None = None, **labels: str) -> float:
-    """What the server at `url` says of all of its workers: see `total`. Any of them may answer."""
+    """Return a metric's total over all workers of the server at `url`; see `total`. Any of them may answer."""
     answer = httpx.get(httpx.URL(url).join("/metrics"), headers=headers, timeout=30)
     return total(answer.raise_for_status().text, name, **labels)
 
 
 def steps_after_they_stop_rising(url: httpx.URL | str) -> float:
-    """How many steps the server has executed when it executes no more. It fails where it does so for nobody."""
+    """Return the number of executed steps once it stops rising. Fail if it never stops."""
     seen = [-1.0]
 
     def at_rest() -> bool:
@@ -27,6 +27,6 @@ def steps_after_they_stop_rising(url: httpx.URL | str) -> float:
 
 
 def total(text: str, name: str, /, **labels: str) -> float:
-    """The sum of the samples called `name` that have at least these labels; 0 where there is none."""
+    """Return the sum of the samples called `name` that have at least these labels; 0 if there are none."""
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())

@@ -1,7 +1,7 @@
-"""A pytest plugin that bounds how many tests skip, and for what: `pytest -p tests.skips --skips-at-most 20`.
+"""A pytest plugin that bounds the number of skips and their reasons: `pytest -p tests.skips --skips-at-most 20`.
 
-It is for a machine that has everything but a CUDA device. There a test that skips for any other reason fails the run,
-for then something is missing that the tests need.
+It is for a machine that has everything but a CUDA device. A test that skips there for any other reason fails the run,
+because something that the tests need is missing.
 """
 
 import re
@@ -13,7 +13,7 @@ _NO_CUDA = re.compile("torch finds no CUDA device|the engine has no NVIDIA runti
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the bound, without which the plugin does nothing."""
+    """Add the option for the bound. Without the option the plugin does nothing."""
     help_ = "fail if more tests skip, or if one skips for another reason than a missing CUDA device"
     parser.addoption("--skips-at-most", type=int, metavar="N", help=help_)
 

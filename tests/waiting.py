@@ -1,4 +1,4 @@
-"""Waits for what another process does."""
+"""Wait for a condition that another process or task brings about."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def wait_for(what: str, condition: Callable[[], T], seconds: float = 60, every_s: float = 0.02) -> T:
-    """Wait until the condition is true, and return what it then is. The limit is for a machine that is very busy."""
+    """Wait until the condition is true, and return its value. The default limit allows for a very busy machine."""
     deadline = time.monotonic() + seconds
     while not (met := condition()):
         assert time.monotonic() < deadline, what
@@ -18,7 +18,7 @@ def wait_for(what: str, condition: Callable[[], T], seconds: float = 60, every_s
 
 
 async def wait_for_async(what: str, condition: Callable[[], T], seconds: float = 60) -> T:
-    """Do the same while other tasks of the event loop go on."""
+    """Wait in the same way while other tasks of the event loop go on."""
     deadline = time.monotonic() + seconds
     while not (met := condition()):
         assert time.monotonic() < deadline, what

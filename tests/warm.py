@@ -1,8 +1,8 @@
 """A process that has imported the service and forks servers from itself.
 
 Each fork goes on as `python -m app` does, with an environment, an output, signals and an exit status of its own. It
-starts without the seconds that importing torch, Numba and the application takes. `python -m tests.warm FD` reads
-requests from the socket FD, and ends when the other side closes it.
+saves the seconds that an import of torch, Numba and the application takes. `python -m tests.warm FD` reads requests
+from the socket FD, and ends when the other side closes the socket.
 """
 
 import json
@@ -25,16 +25,16 @@ _LARGEST_REQUEST = 200_000
 
 
 class Forked:
-    """A process that was forked from the warm one, with the part of `subprocess.Popen` that tests use."""
+    """A process that the warm one has forked, with the part of `subprocess.Popen` that tests use."""
 
     def __init__(self, report: socket.socket) -> None:
-        """`report` receives the process's number, and at its end its status."""
+        """Read the process's number from `report`, which receives its exit status at the end."""
         self._report = report
         self.pid = int(report.recv(64))
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """The exit status, negative for a signal; None while the process runs."""
+        """Return the exit status, negative for a signal, or None while the process runs."""
         try:
             return self.wait(0)
         except subprocess.TimeoutExpired:
@@ -72,10 +72,10 @@ class Forked:
 
 
 class Warm:
-    """The warm process, as the tests' process sees it."""
+    """The warm process, as seen by the tests' process."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it in `folder`, where it finds the service."""
+        """Start the warm process in `folder`, where it finds the service."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -86,7 +86,7 @@ class Warm:
             )
 
     def fork(self, environment: dict[str, str], output: int, planted: str | None) -> Forked:
-        """A process that prints to the descriptor `output`. See `become` for `planted`."""
+        """Fork a process that prints to the descriptor `output`. See `become` for `planted`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             request = json.dumps([environment, planted]).encode()
@@ -94,13 +94,13 @@ class Warm:
         return Forked(ours)
 
     def close(self) -> None:
-        """End it. What it has forked goes on."""
+        """End the warm process. Its forks go on."""
         self._control.close()
         self._process.wait(60)
 
 
 def become(planted: str | None) -> None:
-    """Go on as `python -m app`, after a call of the function `planted`, as in "tests.gate:plant"."""
+    """Go on as `python -m app`, after a call of the function `planted`, for example "tests.gate:plant"."""
     sys.argv[1:] = []
     if planted is not None:
         pkgutil.resolve_name(planted)()
@@ -145,7 +145,7 @@ def _main(control: socket.socket) -> None:
 def _report_end(pid: int, report: socket.socket, process: int) -> None:
     os.close(process)
     _, status = os.waitpid(pid, 0)
-    with report, suppress(OSError):  # whoever asked for the process may have gone
+    with report, suppress(OSError):  # the process that asked for the fork may be gone
         report.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
@@ -155,7 +155,7 @@ def _serve(output: int, environment: dict[str, str], planted: str | None) -> Non
     os.close(output)
     os.environ.clear()
     os.environ.update(environment)
-    tempfile.tempdir = None  # read anew from the environment
+    tempfile.tempdir = None  # Python reads it again from the environment
     signal.signal(signal.SIGINT, signal.default_int_handler)
     become(planted)
 

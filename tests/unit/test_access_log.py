@@ -1,4 +1,4 @@
-"""The access log, without a server: the form of its lines, and how they are written."""
+"""Unit tests of the access log: the form of its lines, and the way it writes them."""
 
 import json
 import logging
@@ -57,10 +57,10 @@ def test_a_log_that_cannot_be_written_fails_nothing() -> None:
     log = AccessLog("text", writing, never)
     os.close(reading)
     log.add([request()])
-    log.flush()  # nobody reads
+    log.flush()  # nobody reads the pipe
     os.close(writing)
     log.add([request()])
-    log.flush()  # nor can it be written to
+    log.flush()  # the pipe has no reader left
 
 
 def test_an_access_line_has_the_form_of_all_others() -> None:

@@ -1,4 +1,4 @@
-"""What is admitted beside what is waiting. The price of a step is set here, so that no machine's speed counts."""
+"""Tests of admission next to waiting work. The tests set the price of a step, so no machine's speed counts."""
 
 from contextlib import ExitStack
 
@@ -15,7 +15,7 @@ from tests.artifacts import make_small_artifact
 
 @pytest.fixture
 def admission(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Admission:
-    """A step takes a millisecond, and 100 may stand before a request."""
+    """Return an admission with a step price of 1 ms. 100 steps may be queued ahead of a request."""
     monkeypatch.setattr("app.engine.admission._price", lambda runtime: 1e-3)
     folder = tmp_path_factory.mktemp("model")
     runtime = open_runtime(read_artifact(make_small_artifact(folder)), "cpu", "fused").runtime
@@ -31,7 +31,7 @@ def admitted(admission: Admission, cost: int, jobs: int = 1, timeout_s: float = 
 
 
 def fill(admission: Admission, waiting: ExitStack, cost: int, jobs: int = 1) -> int:
-    """How many requests that are alike are admitted, of a hundred and more."""
+    """Admit equal requests until one is refused, at most 150, and return their number."""
     count = 0
     while count < 150 and admitted(admission, cost, jobs):
         waiting.enter_context(admission.pending(cost, jobs))
@@ -39,7 +39,7 @@ def fill(admission: Admission, waiting: ExitStack, cost: int, jobs: int = 1) -> 
     return count
 
 
-def test_on_an_idle_service_any_work_is_admitted(admission: Admission) -> None:
+def test_an_idle_service_admits_any_work(admission: Admission) -> None:
     assert admitted(admission, 10**9, timeout_s=1e-3)
     with admission.pending(5):
         pass
@@ -49,12 +49,14 @@ def test_on_an_idle_service_any_work_is_admitted(admission: Admission) -> None:
 @pytest.mark.parametrize(
     ("cost", "others"), [(10, 10 + OWN_COST_FACTOR), (1000, OWN_COST_FACTOR), (30, 3 + OWN_COST_FACTOR)]
 )
-def test_so_much_stands_before_a_request_and_some_of_its_own_size(admission: Admission, cost: int, others: int) -> None:
+def test_the_work_ahead_is_limited_by_seconds_and_by_the_requests_own_cost(
+    admission: Admission, cost: int, others: int
+) -> None:
     with ExitStack() as waiting:
         assert fill(admission, waiting, cost) == others + 1
 
 
-def test_long_rollouts_refuse_nothing_short_and_the_other_way_round(admission: Admission) -> None:
+def test_long_rollouts_do_not_shut_out_short_ones_or_the_reverse(admission: Admission) -> None:
     with ExitStack() as waiting:
         long = fill(admission, waiting, 3000)
         assert long == OWN_COST_FACTOR + 1
@@ -65,13 +67,13 @@ def test_long_rollouts_refuse_nothing_short_and_the_other_way_round(admission: A
         assert fill(admission, waiting, 3000) >= OWN_COST_FACTOR
 
 
-def test_each_row_of_a_batch_stands_before_others(admission: Admission) -> None:
+def test_each_row_of_a_waiting_batch_counts(admission: Admission) -> None:
     with ExitStack() as waiting:
         assert fill(admission, waiting, 100, jobs=10) == OWN_COST_FACTOR + 1
         assert not admitted(admission, 100)
 
 
-def test_what_comes_too_late_is_refused_for_as_long_as_all_takes(admission: Admission) -> None:
+def test_an_answer_after_the_deadline_is_refused_with_the_time_of_all_work(admission: Admission) -> None:
     with admission.pending(3000):
         assert admitted(admission, 3000)
         with pytest.raises(Overloaded) as refused:

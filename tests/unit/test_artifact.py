@@ -1,4 +1,4 @@
-"""An artifact is what was saved, or an error that says what has happened to it."""
+"""Tests that reading an artifact gives what was saved, or an error that explains the damage."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""Connections are shared out: who has more than another gives way, and only then."""
+"""Tests that a worker waits before it accepts more connections only if it has more than another worker."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from app.server.balancing import ConnectionBalancer
         (1000, [900.0], True),
     ],
 )
-def test_who_has_more_than_another_gives_way(
+def test_a_worker_with_more_connections_than_another_waits(
     monkeypatch: pytest.MonkeyPatch, connections: int, other_workers: list[float], gives_way: bool
 ) -> None:
     told, slept = list[int](), list[float]()

@@ -1,4 +1,4 @@
-"""The baselines forecast what they say they do."""
+"""Tests of the baseline forecasts against results that are known."""
 
 import math
 
@@ -42,7 +42,7 @@ def test_the_season_of_a_wave_is_its_period_whatever_its_level(period: int) -> N
     torch.testing.assert_close(seasonal_naive()(wave_BT[:, :60], 4), wave_BT[:, 60:])
 
 
-def test_what_has_no_season_has_season_one() -> None:
+def test_a_series_without_a_season_has_season_one() -> None:
     assert season_of(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0] * 6])).tolist() == [1, 1]
     assert season_of(torch.tensor([[1.0, 2.0]])).tolist() == [1]
 
@@ -79,14 +79,17 @@ def test_a_series_gets_its_baselines_from_what_comes_before_the_held_out_part() 
     torch.testing.assert_close(one["seasonal_naive"][0], torch.from_numpy(seen_T[30:36]))
 
 
-def test_nobody_repeats_a_season_that_is_longer_than_what_was_given() -> None:
+def test_a_season_longer_than_the_context_is_not_repeated() -> None:
     source = Series({"y": np.sin(math.tau * np.arange(240) / 12)}, horizon=6)
     assert "seasonal_naive" not in baselines(source, context=11)
     assert "seasonal_naive" in baselines(source, context=11, season=11)
 
 
 def test_the_best_sine_is_exact_without_noise_and_as_good_as_can_be_with_it() -> None:
-    """The bound of Cramér and Rao for the frequency: 12 σ² / (A²/2 · T (T² - 1)) / 2, which holds far from 0 and π."""
+    """Check the error against Cramér and Rao's bound for the frequency.
+
+    The bound is 12 σ² / (A²/2 · T (T² - 1)) / 2, and it holds far from 0 and π.
+    """
     random, length, noise = np.random.default_rng(0), 64, 0.05
     omega_B = torch.from_numpy(random.uniform(0.3, 2.8, 2000))
     phase_B = torch.from_numpy(random.uniform(0, math.tau, 2000))

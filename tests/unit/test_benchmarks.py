@@ -1,4 +1,4 @@
-"""What the benchmarks compute, never how long anything takes."""
+"""Tests of the benchmarks' computations. They measure no time."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The tables that show where a model is good, and the pages that tables are copied into."""
+"""Tests of the tables that show where a model is good, and of the pages that the tables are copied into."""
 
 import math
 
@@ -24,16 +24,20 @@ def test_waves_are_broken_down_by_horizon_period_context_and_noise_with_baseline
         assert list(table.columns) == ["model", "last value", "seasonal naive", "one sine", "ar2"]
         assert table.rows
         for errors in table.rows.values():
-            assert errors[0] == pytest.approx(errors[-1], rel=1e-6, abs=1e-12), "here the model is a baseline"
+            assert errors[0] == pytest.approx(errors[-1], rel=1e-6, abs=1e-12), (
+                "the model under test is itself a baseline"
+            )
             assert errors[1] > 0
     steps, periods, values, noise, _ = (table.rows for table in tables)
     assert list(steps)[:4] == ["1", "2", "5", "10"]
     assert list(steps)[-1] == "1000"
     assert len(periods) == 6
     assert {"8", "64", "256"} <= values.keys()
-    assert all(errors[-1] < 1e-9 for rows in (steps, periods, values) for errors in rows.values()), "a clean sine"
+    assert all(errors[-1] < 1e-9 for rows in (steps, periods, values) for errors in rows.values()), (
+        "the model continues a clean sine exactly"
+    )
     assert noise["none"][-1] < 1e-9 < noise["40 dB"][-1] < noise["20 dB"][-1]
-    assert noise["40 dB"][-2] < 0.3 * noise["40 dB"][-1], "it knows that it is one sine"
+    assert noise["40 dB"][-2] < 0.3 * noise["40 dB"][-1], "the fit uses the fact that the series is one sine"
 
 
 def test_a_single_period_has_no_table_by_period() -> None:
@@ -47,7 +51,7 @@ def test_series_are_broken_down_as_far_as_they_reach() -> None:
     assert list(steps.rows) == ["1", "2", "5", "6"]
     assert list(values.rows) == ["8", "16", "20"]
     season = list(values.columns).index("seasonal naive")
-    assert math.isnan(values.rows["8"][season]), "eight values hold no season of twelve"
+    assert math.isnan(values.rows["8"][season]), "eight values do not contain a season of twelve"
     assert values.rows["16"][season] < 1e-9
     assert len(noise) == 2
 

@@ -1,4 +1,4 @@
-"""The cells from their equations are those of PyTorch, forwards and, for the tanh cell, backwards."""
+"""Tests of the cells against PyTorch's: the forward pass, and for the tanh cell the backward pass by hand."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def random_cell(inputs: int, kind: CellKind = "rnn", *, two_biases: bool = True)
 
 
 def copy_into(cell: Cell, weights: Sequence[Tensor]) -> None:
-    """Give W_ih, W_hh, b_ih, b_hh of torch the weights of `cell`."""
+    """Copy the cell's weights into torch's W_ih, W_hh, b_ih and b_hh."""
     second = torch.zeros_like(cell.b_x_G) if cell.b_h_G is None else cell.b_h_G
     with torch.no_grad():
         for target, source in zip(weights, (cell.W_x_GI, cell.W_h_GH, cell.b_x_G, second), strict=True):
@@ -39,7 +39,7 @@ def copy_into(cell: Cell, weights: Sequence[Tensor]) -> None:
 
 
 def in_two(kind: CellKind, state: Tensor | None) -> Tensor | tuple[Tensor, ...] | None:
-    """A state as PyTorch wants it: h, or for an LSTM h and c."""
+    """Split a state into PyTorch's form: h, or h and c for an LSTM."""
     return tuple(state.chunk(2, dim=-1)) if kind == "lstm" and state is not None else state
 
 
@@ -102,7 +102,7 @@ def test_back_propagation_by_hand_equals_autograd_through_a_stack_and_a_loss_on_
     (error_B1**2).mean().backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         g_BTH = torch.zeros_like(upper_BTH)
-        g_BTH[:, -1] = (2 / B) * error_B1 @ readout.W_y_OH  # only the last step meets the loss
+        g_BTH[:, -1] = (2 / B) * error_B1 @ readout.W_y_OH  # only the last step contributes to the loss
         ours = {"upper": backward(upper, lower_BTH, upper_BTH, g_BTH)}
         ours["lower"] = backward(lower, x_BTI, lower_BTH, ours["upper"].x_BTI)
     for name, cell in (("upper", upper), ("lower", lower)):

@@ -1,4 +1,4 @@
-"""The client without a service: values from text, when to ask again, what a stream says wherever it is cut."""
+"""Unit tests of the client: values from text, retries, and streams that arrive in arbitrary pieces."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ def test_any_iterable_of_numbers_is_a_sequence() -> None:
 
 
 @pytest.mark.parametrize(("sequence", "steps"), [([float("nan")], 1), ([1e7], 1), ([1.0], 0)])
-def test_what_no_service_would_take_is_not_sent(sequence: list[float], steps: int) -> None:
+def test_invalid_requests_are_not_sent(sequence: list[float], steps: int) -> None:
     with (
         Client("http://127.0.0.1:9") as client,
         pytest.raises(ValueError, match="validation error for GenerateRequest"),
@@ -115,7 +115,7 @@ def test_a_request_is_sent_again_when_that_is_of_use(
     assert pause_s(error, attempts) == expected
 
 
-def test_nobody_waits_longer_than_their_patience() -> None:
+def test_the_client_waits_no_longer_than_its_patience() -> None:
     asked = 0
 
     def in_an_hour(request: httpx.Request) -> httpx.Response:
@@ -135,7 +135,7 @@ def test_nobody_waits_longer_than_their_patience() -> None:
 
 
 def streamed(*events: tuple[str, BaseModel | str], cuts: Sequence[int] = ()) -> httpx.Response:
-    """The response with these events, arriving in pieces that end at `cuts`."""
+    """Return the response with these events. It arrives in pieces that end at the offsets `cuts`."""
     written = [(name, data if isinstance(data, str) else data.model_dump_json()) for name, data in events]
     content = ": keep-alive\n\n".join(f"event: {name}\ndata: {data}\n\n" for name, data in written).encode()
     ends = sorted({0, len(content), *(cut % (len(content) + 1) for cut in cuts)})

@@ -1,4 +1,4 @@
-"""What is written in a turn of the event loop goes out at its end, in one piece."""
+"""Tests that all writes of one turn of the event loop leave in one piece when the turn ends."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Recorder:
-    """What a transport was told to do."""
+    """A transport that records its calls."""
 
     def __init__(self) -> None:
         self.done: list[Any] = []
@@ -63,10 +63,10 @@ async def test_a_large_answer_does_not_wait(queue: WriteQueue) -> None:
     assert did.done[1:] == [b"more"]
 
 
-async def test_what_was_written_before_a_close_is_sent(queue: WriteQueue) -> None:
+async def test_writes_before_a_close_are_sent(queue: WriteQueue) -> None:
     transport, did = joining(queue)
     transport.write(b"last words")
-    assert not transport.is_closing()  # asked of the real one
+    assert not transport.is_closing()  # the wrapper asks the real transport
     transport.close()
     assert did.done == [b"last words", "closed"]
     assert transport.is_closing()
@@ -75,9 +75,7 @@ async def test_what_was_written_before_a_close_is_sent(queue: WriteQueue) -> Non
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), MemoryError()])
-async def test_a_client_that_cannot_be_written_to_costs_nobody_else_an_answer(
-    queue: WriteQueue, error: Exception
-) -> None:
+async def test_a_failed_write_does_not_affect_other_clients(queue: WriteQueue, error: Exception) -> None:
     class Gone(Recorder):
         def write(self, data: bytes) -> None:
             raise error

@@ -1,4 +1,4 @@
-"""gzip and deflate: what was sent comes out, nothing grows beyond the limit, and damage is refused."""
+"""Tests of gzip and deflate: content is restored, output stays within the limit, and damaged input is refused."""
 
 import gzip
 import tracemalloc
@@ -16,14 +16,14 @@ codings = st.sampled_from(["gzip", "deflate"])
 
 
 @given(codings, st.binary(max_size=2000))
-def test_what_was_compressed_comes_back(coding: str, content: bytes) -> None:
+def test_compressed_content_is_restored(coding: str, content: bytes) -> None:
     compressed = deflate(coding, content)
     assert inflate(coding, compressed, len(content)) == content
     assert (gzip if coding == "gzip" else zlib).decompress(compressed) == content
 
 
 @given(codings, st.binary(min_size=1, max_size=500), st.data())
-def test_what_is_cut_off_or_goes_on_is_refused(coding: str, content: bytes, data: st.DataObject) -> None:
+def test_truncated_or_overlong_content_is_refused(coding: str, content: bytes, data: st.DataObject) -> None:
     compressed = deflate(coding, content)
     cut = data.draw(st.integers(0, len(compressed) - 1))
     for damaged in (compressed[:cut], compressed + b"\0", compressed * 2):
@@ -32,13 +32,13 @@ def test_what_is_cut_off_or_goes_on_is_refused(coding: str, content: bytes, data
 
 
 @given(codings, st.binary(max_size=200))
-def test_whatever_is_sent_is_read_or_refused(coding: str, body: bytes) -> None:
+def test_any_body_is_read_or_refused(coding: str, body: bytes) -> None:
     with suppress(InvalidRequest, BodyTooLarge):
         assert len(inflate(coding, body, 1000)) <= 1000
 
 
 @given(codings, st.integers(0, 100))
-def test_the_limit_is_what_may_come_out(coding: str, excess: int) -> None:
+def test_the_limit_applies_to_the_decompressed_size(coding: str, excess: int) -> None:
     compressed = deflate(coding, bytes(1000 + excess))
     if excess == 0:
         assert len(inflate(coding, compressed, 1000)) == 1000

@@ -1,4 +1,4 @@
-"""The settings of a training run and the command line that is made from them."""
+"""Tests of a training run's settings, and of the command line that is generated from them."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from training.data import Waves
 
 
 def options() -> list[str]:
-    """The command line's options, from the fields of the dataclasses."""
+    """Return the command line's options, read from the fields of the dataclasses."""
     flat = [field.name for field in dataclasses.fields(Config) if field.name != "waves"]
     nested = [f"waves.{field.name}" for field in dataclasses.fields(Waves)]
     return [f"--{name.replace('_', '-')}" for name in flat + nested]
@@ -24,7 +24,7 @@ def test_help_lists_every_option_with_its_default_and_a_description(
     with pytest.raises(SystemExit) as stopped:
         parse(["--help"])
     assert stopped.value.code == 0
-    # From one option to the next, without the frame.
+    # Each part runs from one option to the next, without the characters of the frame.
     shown = re.split(r"\s(?=--[a-z])", re.sub(r"[│\s]+", " ", capsys.readouterr().out))
     described = {entry.split(" ", 1)[0]: entry for entry in shown}
     for option in options():
@@ -32,12 +32,12 @@ def test_help_lists_every_option_with_its_default_and_a_description(
         assert len(described[option].split()) > 6, option
 
 
-def test_without_options_it_is_the_default_preset() -> None:
+def test_the_default_preset_is_used_without_options() -> None:
     assert parse([]) == PRESETS["default"] == Config()
 
 
 @pytest.mark.parametrize("arguments", [["--preset", "article"], ["--preset=article"]])
-def test_a_preset_is_what_the_other_options_start_from(arguments: list[str]) -> None:
+def test_other_options_override_a_preset(arguments: list[str]) -> None:
     config = parse([*arguments, "--epochs", "7"])
     assert config == dataclasses.replace(PRESETS["article"], epochs=7)
     assert config.output != Config().output, "the article's model must not overwrite the one that ships"

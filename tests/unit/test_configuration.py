@@ -1,4 +1,4 @@
-"""The page of settings is generated from the settings, and is current."""
+"""Tests that the page of settings is generated from the settings, and is current."""
 
 import re
 
@@ -8,7 +8,7 @@ from benchmarks.configuration import PAGE, configuration_page
 
 def test_the_page_of_settings_is_current() -> None:
     page = PAGE.read_text("utf-8")
-    assert page == configuration_page(), "`python -m benchmarks.configuration` writes it anew"
+    assert page == configuration_page(), "`python -m benchmarks.configuration` updates it"
 
 
 def test_the_page_has_a_row_for_each_setting() -> None:

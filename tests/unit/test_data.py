@@ -1,4 +1,4 @@
-"""Waves, windows, and the split that keeps some of them unseen."""
+"""Tests of waves, of windows, and of the split that holds some waves out of training."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ SPLITS: list[Split] = ["training", "held_out"]
 
 
 def places(dataset: WaveDataset) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Where in its band each period and phase lies, from 0 to 1: worked out from the waves, not from how they came."""
+    """Return the place of each period and phase in its band, from 0 to 1, computed from the waves themselves."""
     period_B = np.log(dataset.period_B / 10) / math.log(5)
     return period_B * BANDS % 1, dataset.phase_B / math.tau * BANDS % 1
 

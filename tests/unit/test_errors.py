@@ -1,4 +1,4 @@
-"""Kinds of refusals."""
+"""Tests of the kinds of refusals."""
 
 import pytest
 

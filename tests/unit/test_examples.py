@@ -1,4 +1,4 @@
-"""The examples on real series, where the extra `examples` is installed."""
+"""Tests of the examples on real series. They run if the extra `examples` is installed."""
 
 import numpy as np
 import pytest

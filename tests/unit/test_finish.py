@@ -1,4 +1,4 @@
-"""The finish: its Jacobian against autograd's, its method on a known problem, its rows against the split."""
+"""Tests of the finish: its Jacobian against autograd, its method on a known problem, its rows against the split."""
 
 import dataclasses
 import math
@@ -46,11 +46,11 @@ def test_levenberg_marquardt_follows_a_bent_valley_to_its_end() -> None:
     losses = [loss for _, loss, _ in steps]
     assert losses == sorted(losses, reverse=True)
     torch.testing.assert_close(steps[-1][0], torch.ones(2, dtype=torch.float64))
-    assert len(steps) < 40, "it ends by itself where nothing lowers the loss"
+    assert len(steps) < 40, "it stops when no step lowers the loss"
 
 
-def test_a_step_into_nothing_is_not_taken() -> None:
-    """A rollout that explodes is a loss that is not a number."""
+def test_a_step_to_a_loss_that_is_not_finite_is_not_taken() -> None:
+    """A rollout that explodes has a loss that is not a number."""
 
     def residuals(theta_P: Tensor) -> Tensor:
         return torch.log(theta_P)
@@ -69,13 +69,13 @@ def test_rows_are_training_waves_of_any_step_of_the_horizon() -> None:
     assert int(rows.step_B.min()) == 0
     assert 45 < int(rows.step_B.max()) < 50
     assert float((rows.step_B == 0).double().mean()) > 0.2
-    # The phase of a window's first value, and then the truth, from its first two values and the period.
+    # A window's first two values and its period give the phase of the first value, and then the true wave.
     omega = math.tau / 40
     x_BT = rows.x_BT.numpy()
     cosine_B = (x_BT[:, 1] - x_BT[:, 0] * math.cos(omega)) / math.sin(omega)
     phase_B, amplitude_B = np.arctan2(x_BT[:, 0], cosine_B), np.hypot(x_BT[:, 0], cosine_B)
     band_B = (phase_B / math.tau % 1) * BANDS % 1
-    assert np.all(np.abs(band_B - 0.5) > HELD_OUT / 2 - 1e-9), "no phase from what is held out"
+    assert np.all(np.abs(band_B - 0.5) > HELD_OUT / 2 - 1e-9), "no row has a held-out phase"
     assert np.all((amplitude_B > 1 - 1e-9) & (amplitude_B < 1 / math.cos(omega / 2) + 1e-9))
     np.testing.assert_allclose(rows.y_B, amplitude_B * np.sin(phase_B + omega * (50 + rows.step_B.numpy())), atol=1e-9)
 
@@ -90,14 +90,16 @@ def test_short_contexts_weigh_less_and_every_stage_has_rows_of_its_own() -> None
         assert not torch.equal(one.x_BT, three.x_BT)
 
 
-def test_what_follows_a_noisy_wave_is_the_sine_that_fits_it_best_and_weighs_less() -> None:
+def test_the_target_of_a_noisy_wave_is_its_best_sine_and_weighs_less() -> None:
     config = dataclasses.replace(Config(), finish_contexts=(64,), finish_rows=400)
     (clean,), (noisy,) = (make_rows(dataclasses.replace(config, finish_noisy=part), 20, 0) for part in (0.0, 0.5))
     changed_B = (clean.x_BT != noisy.x_BT).any(dim=1)
-    assert 0.4 < float(changed_B.double().mean()) <= 0.5, "less those whose fit is lost in the noise"
+    assert 0.4 < float(changed_B.double().mean()) <= 0.5, "half of the rows, minus those whose fit is lost in the noise"
     assert torch.equal(noisy.y_B[~changed_B], clean.y_B[~changed_B])
     assert torch.equal(noisy.weight_B[~changed_B], clean.weight_B[~changed_B])
     assert bool((noisy.weight_B[changed_B] < 0.6 * clean.weight_B[changed_B]).all())
     best_BS = one_sine(noisy.x_BT, 20)
     torch.testing.assert_close(noisy.y_B, best_BS.gather(1, noisy.step_B[:, None])[:, 0], rtol=0, atol=1e-7)
-    assert float(noisy.x_BT[changed_B].abs().amax(dim=1).max()) <= 1 + 1e-12, "scaled as it will be in use"
+    assert float(noisy.x_BT[changed_B].abs().amax(dim=1).max()) <= 1 + 1e-12, (
+        "inputs are scaled as the service scales them"
+    )

@@ -1,4 +1,4 @@
-"""The folders that workers share: gone with the service, or with the next one where it was killed."""
+"""Tests of the workers' shared folders. A service removes its own at its end, and dead services' at its start."""
 
 import fcntl
 import gc
@@ -23,7 +23,7 @@ with shared_folders():
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of temporary files that no other service has anything in."""
+    """Use a folder of temporary files in which no other service has anything."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for variable in (METRICS_FOLDER, RATES_FOLDER):
         monkeypatch.setenv(variable, "")
@@ -31,27 +31,27 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def killed(temporary: Path) -> Path:
-    """The folder that a killed process has left."""
+    """Return the folder that a killed process has left."""
     subprocess.run([sys.executable, "-c", _KILLED], env=os.environ | {"TMPDIR": str(temporary)}, check=False)
     (left,) = temporary.iterdir()
     return left
 
 
-def test_they_are_there_for_as_long_as_the_service_is(temporary: Path) -> None:
+def test_the_folders_exist_as_long_as_the_service(temporary: Path) -> None:
     with shared_folders():
         assert all(Path(os.environ[variable]).is_dir() for variable in (METRICS_FOLDER, RATES_FOLDER))
     assert [*temporary.iterdir()] == []
 
 
-def test_what_a_killed_service_has_left_goes_with_the_next_start(temporary: Path) -> None:
+def test_the_next_start_removes_the_folder_of_a_killed_service(temporary: Path) -> None:
     left = killed(temporary)
     with shared_folders():
         assert not left.exists()
         assert len([*temporary.iterdir()]) == 1
 
 
-def test_what_somebody_uses_stays(temporary: Path) -> None:
-    """Another service, or a worker that has outlived the process that started it."""
+def test_a_folder_in_use_stays(temporary: Path) -> None:
+    """The user is another service, or a worker that has outlived the process that started it."""
     left = killed(temporary)
     worker = Registry(left / METRICS_FOLDER)
     with shared_folders():
@@ -60,16 +60,16 @@ def test_what_somebody_uses_stays(temporary: Path) -> None:
             assert left.exists()
             assert used.exists()
     del worker
-    gc.collect()  # it dies
+    gc.collect()  # the worker ends
     with shared_folders():
         assert not left.exists()
 
 
-def test_what_is_not_a_services_stays(temporary: Path) -> None:
+def test_other_files_stay(temporary: Path) -> None:
     others = [temporary / "sine-curves", temporary / "sine-new", temporary / "sine-file", temporary / "sine-link"]
     others[0].mkdir()
     (others[0] / "drawing").touch()
-    others[1].mkdir()  # of one that is just starting
+    others[1].mkdir()  # a service that is just starting has an empty folder
     others[2].touch()
     others[3].symlink_to(others[0])
     with shared_folders():

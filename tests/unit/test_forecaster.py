@@ -1,4 +1,4 @@
-"""Batches in the forecaster: the same answers as one by one, all of it or nothing, and nobody is held up by them."""
+"""Tests of batches in the forecaster: answers equal those of single rows, and a batch runs whole or not at all."""
 
 import asyncio
 import threading
@@ -21,10 +21,10 @@ from tests.metrics import total
 pytestmark = pytest.mark.anyio
 
 LONG = 10**9
-"""Steps of a rollout that ends when its test lets it: more than can be done in time, at the price of `STEP_S`."""
+"""The steps of a rollout that only the test can end: at the price of `STEP_S` they outlast each deadline."""
 
 STEP_S = 1e-6
-"""What a step costs here, so that no machine's speed counts: 250 steps fit into a turn of the event loop."""
+"""The price of a step in seconds, fixed so that no machine's speed counts. A turn of the event loop fits 250 steps."""
 
 
 class Gated:
@@ -81,10 +81,10 @@ def gated(runtime: Runtime) -> Gated:
 
 @pytest.fixture
 def held(gated: Gated, metrics: Metrics) -> Iterator[Forecaster]:
-    """A forecaster whose model's thread makes no turn but those that `gated` allows."""
+    """Make a forecaster whose model's thread waits at each turn until `gated` allows it."""
     made = Forecaster(gated, Settings(max_pending_s=60, timeout_s=600), metrics)  # type: ignore[arg-type]
     yield made
-    gated.allow(64)  # more than its thread has begun, which ends now
+    gated.allow(64)  # more turns than the thread has begun, so that it ends now
     made.close()
 
 
@@ -92,7 +92,8 @@ def rows(count: int, length: int = 5) -> Sequence[Sequence[float]]:
     return [*np.random.default_rng(count).normal(size=(count, length))]
 
 
-# The total runs at once; each row fits into a turn of the loop, the total does not; no row does, twice.
+# The first two batches run at once. In the third each row fits into a turn of the loop, but the batch does not. In
+# the others no row fits.
 @pytest.mark.parametrize(
     ("count", "length", "steps"), [(1, 5, 1), (3, 5, 2), (64, 5, 200), (2, 20_000, 3), (1, 5, 20_000), (5, 5, 20_000)]
 )
@@ -124,7 +125,7 @@ async def test_batches_together_are_what_they_are_alone(forecaster: Forecaster) 
 
 async def test_a_batch_is_admitted_whole_or_not_at_all(held: Forecaster, metrics: Metrics) -> None:
     first = asyncio.ensure_future(held.forecast_batch(rows(4), LONG))
-    await asyncio.sleep(0)  # it begins
+    await asyncio.sleep(0)  # the batch begins
     waiting = shown(metrics, "sine_pending_steps")
     assert waiting == 4 * (5 + LONG)
     with pytest.raises(Overloaded):
@@ -135,20 +136,20 @@ async def test_a_batch_is_admitted_whole_or_not_at_all(held: Forecaster, metrics
     assert shown(metrics, "sine_pending_steps") == 0
 
 
-async def test_what_is_short_goes_before_the_rows_of_a_long_batch(held: Forecaster, gated: Gated) -> None:
+async def test_a_short_forecast_goes_before_the_rows_of_a_long_batch(held: Forecaster, gated: Gated) -> None:
     batch = asyncio.ensure_future(held.forecast_batch(rows(64), LONG))
-    await asyncio.sleep(0)  # it begins
+    await asyncio.sleep(0)  # the batch begins
     for _ in range(3):
         short = asyncio.ensure_future(held.forecast(rows(1)[0], 1))
         await asyncio.sleep(0)
-        gated.allow(2)  # the turn that had begun, and that of the short one
+        gated.allow(2)  # the turn that had begun, and the turn of the short request
         await short
     assert not batch.done()
     batch.cancel()
     await asyncio.wait([batch])
 
 
-# Rows that the model's thread rolls out, and rows that each fit into a turn of the event loop.
+# The model's thread rolls out the rows of the first case. Each row of the second fits into a turn of the event loop.
 @pytest.mark.parametrize("steps", [LONG, 200])
 async def test_a_batch_ends_with_its_deadline_and_with_its_client(
     held: Forecaster, metrics: Metrics, steps: int

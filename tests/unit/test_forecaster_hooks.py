@@ -1,4 +1,4 @@
-"""The two hooks of the forecaster: what a request is charged, and the span around its forecast."""
+"""Tests of the forecaster's two hooks: the charge of a request, and the span around its forecast."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
 
 
 class Hooks:
-    """Both hooks, which write down what they are called with."""
+    """Both hooks. They record the arguments of their calls."""
 
     def __init__(self) -> None:
         self.calls: list[object] = []
@@ -80,7 +80,7 @@ async def test_a_batch_of_one_row_is_a_forecast(forecaster: Forecaster, hooks: H
     assert hooks.calls == [("begun", 1, 2, 3), 5, ("diverged", False), "ended"]
 
 
-async def test_what_cannot_be_charged_is_not_done(forecaster: Forecaster, hooks: Hooks) -> None:
+async def test_work_that_cannot_be_charged_is_not_done(forecaster: Forecaster, hooks: Hooks) -> None:
     hooks.refuses = True
     for refused in (
         forecaster.forecast([0.5], 1),

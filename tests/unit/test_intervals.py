@@ -1,4 +1,4 @@
-"""Intervals hold as often as they say, and are refused where nothing was calibrated."""
+"""Tests that intervals cover as often as their level says, and are refused where nothing was calibrated."""
 
 import math
 
@@ -19,12 +19,12 @@ def test_the_radius_is_the_error_of_the_rank_that_the_level_needs() -> None:
     radius_VS = conformal_radius(error_BS)
     # Of 99 rollouts with the errors 1, 2, … 99, level l needs the ⌈(99 + 1) l / 100⌉ = l-th smallest.
     np.testing.assert_allclose(radius_VS, np.arange(1.0, 100.0)[:, None] * [1, 1], rtol=1e-6)
-    assert np.all(radius_VS >= np.arange(1.0, 100.0)[:, None]), "never rounded down"
+    assert np.all(radius_VS >= np.arange(1.0, 100.0)[:, None]), "a radius is never rounded down"
 
 
 @pytest.mark.parametrize("draw", ["standard_normal", "standard_cauchy", "standard_exponential"])
 def test_intervals_hold_as_often_as_they_say_whatever_the_errors_are_like(draw: str) -> None:
-    """One draw of calibration and fresh errors has some luck; the mean over many has none."""
+    """One draw of calibration errors and fresh errors may be lucky. The mean over many draws is not."""
     random = np.random.default_rng(1)
     rollouts, trials, levels = 150, 400, np.arange(1, LEVELS + 1)
     held = np.zeros(LEVELS)
@@ -52,7 +52,7 @@ def test_a_sequence_takes_the_calibration_of_the_longest_that_is_not_longer() ->
     assert width[4] == width[7] > width[8] == width[1000]
 
 
-def test_what_was_not_calibrated_is_refused() -> None:
+def test_uncalibrated_intervals_are_refused() -> None:
     intervals = made(rollouts=50)
     intervals.check(4, 5, [98])  # ⌈51 · 0.98⌉ = 50
     for context, steps, levels, field, allowed in [
@@ -65,7 +65,7 @@ def test_what_was_not_calibrated_is_refused() -> None:
         assert refused.value.field == field
 
 
-def test_bytes_come_back_or_are_refused() -> None:
+def test_serialised_intervals_are_restored_or_refused() -> None:
     intervals = made()
     again = Intervals.from_bytes(intervals.to_bytes(), (4, 8))
     np.testing.assert_array_equal(again.radius_CVS, intervals.radius_CVS)

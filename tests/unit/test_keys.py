@@ -1,4 +1,4 @@
-"""Files of keys: what is in them, and what is said of those that are wrong."""
+"""Tests of key files: the keys that they hold, and the errors for lines that are wrong."""
 
 import hashlib
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_file_has_a_line_for_each_key(tmp_path: Path) -> None:
     assert [keys.owner(key) for key in (b"", first.encode()[:-1], hashlib.sha256(first.encode()).digest())] == [b""] * 3
 
 
-def test_no_key_is_nobodys_whatever_the_file_says(tmp_path: Path) -> None:
+def test_an_empty_key_has_no_owner_whatever_the_file_says(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(line("alice", ""))
     assert Keys(file).owner(b"") == b""
@@ -29,7 +29,7 @@ def test_no_key_is_nobodys_whatever_the_file_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong", ["sine_a-key-in-the-clear", "alice:abc", f"a b:{'0' * 64}", f":{'0' * 64}", f"alice:{'0' * 65}", "\u00e9"]
 )
-def test_what_is_no_line_is_refused_and_not_repeated(tmp_path: Path, wrong: str) -> None:
+def test_an_invalid_line_is_refused_and_not_repeated(tmp_path: Path, wrong: str) -> None:
     file = tmp_path / "keys"
     file.write_text(f"{line('alice', new_key())}\n{wrong}\n")
     with pytest.raises(BadKeys, match=r"line 2 .* is not name:sha256|not ASCII") as refused:

@@ -1,4 +1,4 @@
-"""What is reported as an error is the error."""
+"""Tests that the reported errors are the true errors."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is observed of requests, around an application of a few lines."""
+"""Tests of the metrics that the middleware counts, around an application of a few lines."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ TEMPLATE = "/v2/models/{model}/infer"
 
 
 async def asked(path: str, app: Any, **scope: object) -> tuple[str, list[dict[str, Any]]]:
-    """What the metrics say after a request to `app`, and what it sent."""
+    """Send a request to `app`. Return the metrics after it, and the messages that the application sent."""
     metrics = Metrics([TEMPLATE, "/predict"])
     sent: list[dict[str, Any]] = []
 
@@ -31,7 +31,7 @@ async def asked(path: str, app: Any, **scope: object) -> tuple[str, list[dict[st
 
     request = {"type": "http", "method": "POST", "path": path, "headers": [], **scope}
     await RecordingMiddleware(app, Recorder(metrics, None))(request, receive, send)
-    await asyncio.sleep(0)  # it is counted at the end of the turn
+    await asyncio.sleep(0)  # the middleware counts at the end of the turn
     return metrics.expose().decode(), sent
 
 
@@ -104,7 +104,7 @@ async def test_a_request_that_dies_is_a_500() -> None:
     assert total(metrics.expose().decode(), "sine_requests_total", status="500") == 1
 
 
-async def test_what_is_done_for_a_request_finds_it_also_in_tasks_of_its_own() -> None:
+async def test_tasks_of_a_request_find_its_context() -> None:
     found = []
 
     async def work(scope: Scope, receive: Receive, send: Send) -> None:

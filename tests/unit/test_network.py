@@ -1,4 +1,4 @@
-"""The network: shapes, the fold, normalisation, and TorchScript that computes what Python does."""
+"""Tests of the network: shapes, the fold, normalisation, and TorchScript, which computes what Python computes."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def network(request: pytest.FixtureRequest) -> Network:
 
 
 def waves(batch: int = B, length: int = T) -> Tensor:
-    """Sines of different periods, [B, T], in double precision."""
+    """Return sines of different periods, [B, T], in double precision."""
     period_B = torch.linspace(10, 50, batch, dtype=torch.float64)
     return torch.sin(2 * torch.pi * torch.arange(length) / period_B[:, None] + 0.3)
 
@@ -33,7 +33,7 @@ def zero_state(network: Network, batch: int = B) -> Tensor:
 
 
 def unfolded_rollout(network: Network, x_BT: Tensor, steps: int) -> Tensor:
-    """The plain loop: each prediction is given to the network as the next input."""
+    """Compute a rollout with a plain loop that gives each prediction to the network as the next input."""
     y_BT, state_LBM = network(x_BT)
     values = []
     y_B1 = y_BT[:, -1:]
@@ -106,7 +106,7 @@ def test_padding_never_reaches_a_state(network: Network) -> None:
 
 def test_twice_the_input_gives_twice_the_output(network: Network) -> None:
     once_BS, twice_BS = network.generate(waves(), 50), network.generate(2 * waves(), 50)
-    torch.testing.assert_close(twice_BS, 2 * once_BS, atol=0, rtol=0)  # a power of two: exactly
+    torch.testing.assert_close(twice_BS, 2 * once_BS, atol=0, rtol=0)  # two is a power of two, so the result is exact
 
 
 @pytest.mark.parametrize("amplitude", [1e-300, 1e-6, 1e6])

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: what a client means is what is read, and nothing else is."""
+"""Tests of the Open Inference Protocol's tensors: each valid form is read exactly, and all else is refused."""
 
 import json
 import struct
@@ -26,13 +26,13 @@ def an_input(**changes: object) -> dict[str, Any]:
 
 
 def a_request(of_all: object = ..., outputs: object = ..., **changes: object) -> bytes:
-    """A request with these parameters of its own, and these changes to its input."""
+    """Return a request with these parameters of its own, and these changes to its input."""
     given = {"inputs": [an_input(**changes)], "parameters": of_all, "outputs": outputs}
     return json.dumps({name: value for name, value in given.items() if value is not ...}).encode()
 
 
 def binary(raw: bytes, size: int | None = None, **changes: object) -> tuple[bytes, str]:
-    """A body with a binary tensor, and its header."""
+    """Return a body with a binary tensor, and its header."""
     size = len(raw) if size is None else size
     head = a_request(data=..., parameters={"binary_data_size": size}, **changes)
     return head + raw, str(len(head))
@@ -71,7 +71,7 @@ def test_a_number_in_json_is_the_one_that_the_datatype_has() -> None:
     assert parse(a_request(shape=[1, 1], data=[0.1], datatype="FP64")).x_BT == 0.1
 
 
-def test_the_least_that_can_be_said_and_all_that_can() -> None:
+def test_minimal_and_complete_requests_are_read() -> None:
     least = parse(a_request())
     assert (least.id, least.steps, least.timeout_s, least.binary) == (None, 1, None, False)
     everything = {
@@ -212,7 +212,7 @@ def test_bytes_that_are_no_finite_number_or_too_large_a_one_are_refused(bits: in
         raw[4 * position : 4 * position + 4] = struct.pack("<I", bits)
         with pytest.raises(InvalidRequest, match="every value has to be finite and at most"):
             parse(*binary(bytes(raw)))
-    # The same for a double, signalling NaN included, however its bytes are aligned.
+    # A double behaves alike, signalling NaN included, at any alignment of its bytes.
     wide = struct.pack("<Q", 0x7FF0000000000001) + bytes(16)
     with pytest.raises(InvalidRequest, match="every value has to be finite and at most"):
         parse(*binary(wide, datatype="FP64"))
@@ -258,7 +258,7 @@ nearly = st.fixed_dictionaries(
     header=st.none() | st.just("right") | st.integers(0, 200).map(str) | st.text(max_size=8),
 )
 @settings(max_examples=800, deadline=None)
-def test_whatever_is_sent_is_read_or_refused(head: bytes, raw: bytes, header: str | None) -> None:
+def test_any_body_is_read_or_refused(head: bytes, raw: bytes, header: str | None) -> None:
     try:
         asked = parse(head + raw, str(len(head)) if header == "right" else header)
     except InvalidRequest:

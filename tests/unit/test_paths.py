@@ -1,4 +1,4 @@
-"""Files and modules that the repository names exist. A move of a file forgets strings, comments and pages easily."""
+"""Tests that the files and modules that the repository names exist. Strings, comments and pages go stale easily."""
 
 import ast
 import re
@@ -21,12 +21,12 @@ COMMAND = re.compile(rf"-m ((?:{'|'.join(PACKAGES)})(?:\.\w+)*)\b(?!/)")
 MODULE = re.compile(rf"[\"']((?:{'|'.join(PACKAGES)})(?:\.\w+)+(?::\w+)?)[\"']")
 
 NO_MODULES = {"app.access", "model.pt"}
-"""Strings of a module's form that name a logger and a file."""
+"""Strings in the form of a module's name that name a logger and a file."""
 
 
 @cache
 def texts() -> dict[Path, str]:
-    """Return the text of each file that this project has written but this one, by its path."""
+    """Return the text of each file of this project except this one, by its path."""
     files = [*ROOT.iterdir(), *(file for folder in FOLDERS for file in (ROOT / folder).rglob("*"))]
     return {
         file: file.read_text("utf-8")
@@ -39,14 +39,14 @@ def texts() -> dict[Path, str]:
 
 
 def found(pattern: re.Pattern[str], *suffixes: str) -> Iterator[tuple[Path, re.Match[str]]]:
-    """Yield each match in the files with these suffixes, or in all files, with the file that it is in."""
+    """Yield each match in the files with these suffixes, or in all files, together with its file."""
     for file, text in texts().items():
         if not suffixes or file.suffix in suffixes:
             yield from ((file, match) for match in pattern.finditer(text))
 
 
 def exists(name: str) -> bool:
-    """Tell whether a dotted name is a module, or begins with one that defines the next part; nothing is imported."""
+    """Tell whether a dotted name is a module, or begins with a module that defines its next part. Import nothing."""
     parts = name.split(".")
     for count in range(len(parts), 0, -1):
         path = ROOT.joinpath(*parts[:count])

@@ -1,4 +1,4 @@
-"""Quotas: what is allowed in a window of time, by however many processes it is counted."""
+"""Tests of quotas: the steps allowed in a window of time, counted by any number of processes."""
 
 import multiprocessing
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.engine.quotas import Quota, wait_s
 from app.errors import RateExceeded, WorkTooLarge
 
-WINDOW_S = 3600  # as good as for ever
+WINDOW_S = 3600  # no test lasts as long
 
 
 def _charge(folder: Path, times: int) -> int:
@@ -27,7 +27,7 @@ def _charge(folder: Path, times: int) -> int:
 def test_processes_share_one_limit(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         allowed = pool.starmap(_charge, [(tmp_path, 800), (tmp_path, 800)])
-    # Two that ask for the last step at once may both be told to wait, and one of them for nothing.
+    # If two processes ask for the last step at once, both may have to wait, one of them needlessly.
     assert 998 <= sum(allowed) <= 1000
     assert _charge(tmp_path, 100) <= 2
 
@@ -40,7 +40,7 @@ def test_owners_have_a_limit_each() -> None:
         rates.charge("alice", 1)
     with pytest.raises(RateExceeded):
         rates.charge("bob", 2)
-    rates.charge("bob", 1)  # what was refused is not counted
+    rates.charge("bob", 1)  # the refused charge was not counted
 
 
 def test_more_than_the_limit_is_never_allowed() -> None:
@@ -56,7 +56,7 @@ def test_more_than_the_limit_is_never_allowed() -> None:
     room=st.integers(0, 99),
 )
 @settings(deadline=None)
-def test_after_the_wait_there_is_room_and_not_much_before(
+def test_there_is_room_after_the_wait_and_not_much_earlier(
     before: int, now: int, seconds: int, left: float, room: int
 ) -> None:
     def weighted(at_s: float) -> float:

@@ -1,4 +1,4 @@
-"""Files of series: what is read, and what is refused with file and row."""
+"""Tests of reading files of series. Errors name the file and the row."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def read(folder: Path, text: str, **choices: object) -> dict[str, list[float]]:
         ("y,unique_id,note\n1,a,x\n2,a,y\n", {"a": [1, 2]}),
     ],
 )
-def test_what_can_be_read(tmp_path: Path, text: str, series: dict[str, list[float]]) -> None:
+def test_readable_files_are_read(tmp_path: Path, text: str, series: dict[str, list[float]]) -> None:
     assert read(tmp_path, text) == series
 
 
@@ -99,7 +99,7 @@ def test_parquet_is_read_as_well(tmp_path: Path) -> None:
         ("ds\n1\n2\n", "choose the column of values with --column; there are none"),
     ],
 )
-def test_what_cannot_be_trained_on_is_refused_with_file_and_row(tmp_path: Path, text: str, message: str) -> None:
+def test_unusable_series_are_refused_with_file_and_row(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SeriesError) as refused:
         read(tmp_path, text, at_least=2)
     assert str(refused.value).startswith(str(tmp_path / "series.csv"))
@@ -124,5 +124,5 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         read_series(tmp_path / "latin.csv")
 
 
-def test_what_is_trained_on_can_be_sent_to_the_service() -> None:
+def test_training_series_can_be_sent_to_the_service() -> None:
     assert LARGEST_VALUE == SERVED

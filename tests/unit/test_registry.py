@@ -1,4 +1,4 @@
-"""Counters that several processes share: sums, gauges of the living, labels, and the text of Prometheus."""
+"""Tests of counters that processes share: sums, gauges of live processes, labels, and Prometheus's text format."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def lines(registry: Registry) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
 
 
-def test_a_process_that_is_alone() -> None:
+def test_a_single_process_counts() -> None:
     assert lines(registry_of(None)) == {
         'asked_total{kind="a"}': 1,
         "waiting": 1,
@@ -63,7 +63,7 @@ def test_a_process_that_is_alone() -> None:
     }
 
 
-def test_the_sum_over_processes_and_what_is_left_of_a_dead_one(tmp_path: Path) -> None:
+def test_sums_over_processes_keep_the_counts_of_a_dead_one(tmp_path: Path) -> None:
     registry = registry_of(tmp_path)
     with subprocess.Popen(
         [sys.executable, "-c", _OTHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -74,7 +74,7 @@ def test_the_sum_over_processes_and_what_is_left_of_a_dead_one(tmp_path: Path) -
         other.kill()
     assert (both['asked_total{kind="a"}'], both['asked_total{kind="b"}']) == (1, 2)
     assert (both["took_count"], both["took_sum"], both["waiting"]) == (4, 6, 6)
-    # What it counted happened; what it held is gone with it.
+    # The counts of the dead process stay, and its gauges go.
     assert lines(registry) == {**both, "waiting": 1}
 
 
@@ -101,7 +101,7 @@ def test_a_gauge_is_known_elsewhere_as_long_as_its_worker_lives(
     registry.counter("asked", "", kind=["a", "b"])
     waiting = registry.gauge("waiting", "")
     waiting.set(1)
-    (tmp_path / "7").touch()  # one that is just starting
+    (tmp_path / "7").touch()  # a worker that is just starting has an empty file
     assert registry.other_workers(waiting) == []
     with subprocess.Popen(
         [sys.executable, "-c", _OTHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -160,7 +160,7 @@ def test_models_have_the_same_numbers_in_every_process_whichever_meets_them_firs
     asked[1]("b\n")["x",].add(10)
     asked[1]("a")["y",].add(100)
     asked[0]("b\n")["x",].add(1000)
-    # Both are of one process here, and its file is one: what the second counts, it counts on top of the first.
+    # Both registries belong to this process and share its file, so the second adds to the counts of the first.
     assert lines(first) == lines(second)
     assert lines(first) == {
         'asked_total{kind="x",model="a"}': 1,

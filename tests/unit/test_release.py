@@ -1,4 +1,4 @@
-"""The changelog describes the version that the package has."""
+"""Tests that the changelog describes the package's version."""
 
 import re
 import tomllib

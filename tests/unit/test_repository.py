@@ -1,4 +1,4 @@
-"""The models in service: the header of an answer, and the paths of inference."""
+"""Tests of the model repository: the version in an answer's header, and the paths of inference."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ from model.metadata import Architecture
     ("version", "shown"),
     [("1", "1"), ("0.2.0-rc_1~2", "0.2.0-rc_1~2"), ("1 é", "1%20%C3%A9"), ("1\r\nx: y", "1%0D%0Ax%3A%20y")],
 )
-def test_whatever_a_version_is_a_header_can_hold_it(version: str, shown: str) -> None:
+def test_a_header_can_hold_any_version(version: str, shown: str) -> None:
     served: dict[str, Any] = {
         "runtime": "fused",
         "runtime_reason": "",
@@ -32,7 +32,7 @@ def test_whatever_a_version_is_a_header_can_hold_it(version: str, shown: str) ->
 
 
 def served(name: str) -> Any:
-    """A model of which only the name is needed."""
+    """Return a model that has nothing but a name."""
     return SimpleNamespace(info=SimpleNamespace(name=name), path=None)
 
 

@@ -1,4 +1,4 @@
-"""Runtimes: what they answer, and that they do not serve before they have proved it."""
+"""Tests of the runtimes: their answers, and the check that each must pass before it serves."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ CELLS: tuple[CellKind, ...] = ("rnn", "gru", "lstm")
 def runtime(
     request: pytest.FixtureRequest, choice: tuple[Device, Engine], tmp_path_factory: pytest.TempPathFactory
 ) -> Runtime:
-    """One of each kind for all tests: nothing that is asked of a runtime changes it."""
+    """Open one runtime of each kind for all tests. A runtime does not change when it is used."""
     cell, hidden, layers = request.param
     path = make_small_artifact(tmp_path_factory.mktemp("runtime"), cell=cell, hidden=hidden, layers=layers)
     return open_runtime(read_artifact(path), *choice).runtime
@@ -135,7 +135,7 @@ def test_every_magnitude_has_a_finite_answer_of_its_own_size(runtime: Runtime, m
 
 
 @pytest.mark.parametrize("magnitude", [5e-324, 2e-311, 1e-300])  # 1 / 2e-311 is not finite
-def test_what_is_nearly_zero_has_a_finite_answer(runtime: Runtime, magnitude: float) -> None:
+def test_values_near_zero_have_a_finite_answer(runtime: Runtime, magnitude: float) -> None:
     values = rollout(runtime, [magnitude, -magnitude, 0.0, magnitude], 10)
     assert np.isfinite(values).all()
     assert max(map(abs, values)) <= 100 * magnitude

@@ -1,4 +1,4 @@
-"""The scheduler alone: who is in the next batch, who leaves, and that taking turns changes no answer."""
+"""Tests of the scheduler: which jobs the next batch holds, which leave it, and that turns change no answer."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def values_of(job: Job) -> list[float]:
 
 
 def run(runtime: Runtime, scheduler: Scheduler) -> list[Job]:
-    """Work until the queue is empty; the finished jobs in their order."""
+    """Work until the queue is empty, and return the finished jobs in their order."""
     finished = []
     while batch := scheduler.next_batch():
         advance(runtime, batch, CHUNK)
@@ -62,7 +62,7 @@ def test_a_short_job_on_an_idle_scheduler_is_one_iteration(runtime: Runtime) -> 
     np.testing.assert_allclose(values_of(short), alone(runtime, short), atol=1e-6)
 
 
-def test_what_arrives_joins_the_next_iteration_and_leaves_before_a_long_job_ends(runtime: Runtime) -> None:
+def test_a_new_job_joins_the_next_iteration_and_leaves_before_a_long_job_ends(runtime: Runtime) -> None:
     scheduler, long, short = Scheduler(2), job(steps=1000), job(steps=1)
     scheduler.add(long)
     advance(runtime, batch := scheduler.next_batch(), CHUNK)
@@ -74,7 +74,7 @@ def test_what_arrives_joins_the_next_iteration_and_leaves_before_a_long_job_ends
     assert long.produced == 2 * CHUNK
 
 
-def test_with_batches_of_one_a_new_job_goes_before_those_that_have_had_a_turn(runtime: Runtime) -> None:
+def test_a_new_job_goes_before_those_that_have_had_a_turn(runtime: Runtime) -> None:
     scheduler = Scheduler(1)
     long = [job(steps=1000) for _ in range(3)]
     for each in long:
@@ -114,11 +114,11 @@ def test_a_cancelled_job_gets_no_further_turn(runtime: Runtime) -> None:
         scheduler.add(each)
     batch = scheduler.next_batch()
     advance(runtime, batch, CHUNK)
-    gone.cancelled = True  # while it was in the batch
+    gone.cancelled = True  # cancelled while it is in the batch
     scheduler.put_back(batch)
     assert scheduler.next_batch() == [other]
     waiting = job()
-    waiting.cancelled = True  # while it waits
+    waiting.cancelled = True  # cancelled while it waits
     scheduler.add(waiting)
     scheduler.put_back([other])
     assert run(runtime, scheduler) == [other]

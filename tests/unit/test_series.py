@@ -1,4 +1,4 @@
-"""Series and their split by time."""
+"""Tests of series and of their split by time."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from training.series import Series, fewest_points, split
 
 LENGTH = 200
 RAMP = Series({"a": np.arange(LENGTH, dtype=float), "b": 1000 + np.arange(100, dtype=float)}, horizon=5)
-# In a ramp the value is the place: a's parts end at 130, 160 and 200, b's at 1065, 1080 and 1100.
+# A value of a ramp gives its place. The parts of a end at 130, 160 and 200, those of b at 1065, 1080 and 1100.
 BORDERS = {
     "training": [(0, 130), (1000, 1065)],
     "selection": [(130, 160), (1065, 1080)],
@@ -28,7 +28,7 @@ def test_windows_are_pieces_of_a_series_and_what_follows_them() -> None:
     for dataset in (RAMP.training(500, 20, 5, seed=1), RAMP.selection(20, 5, 500), RAMP.held_out(20, 5, 500)):
         series_BT = torch.cat(dataset.all(), dim=1)
         assert series_BT.shape == (len(dataset), 25)
-        assert torch.all(series_BT.diff(dim=1) == 1), "never from one series into another"
+        assert torch.all(series_BT.diff(dim=1) == 1), "no window crosses from one series into another"
         x_T, y_S = dataset[3]
         assert torch.equal(torch.cat([x_T, y_S]), series_BT[3])
 
@@ -40,10 +40,10 @@ def test_training_windows_lie_wholly_in_the_training_parts_and_reach_all_of_them
 
 
 @pytest.mark.parametrize("part", ["selection", "held_out"])
-def test_what_is_forecast_lies_wholly_in_its_part_whose_every_value_is_forecast(part: str) -> None:
+def test_forecasts_stay_within_their_part_and_cover_all_of_it(part: str) -> None:
     x_BT, y_BS = getattr(RAMP, part)(20, 5, 10_000).all()
     assert set(y_BS.flatten().tolist()) == {float(v) for begin, end in BORDERS[part] for v in range(begin, end)}
-    assert float(x_BT.min()) == BORDERS[part][0][0] - 20, "what a forecast is given may lie before its part"
+    assert float(x_BT.min()) == BORDERS[part][0][0] - 20, "the context of a forecast may lie before its part"
 
 
 def test_fewer_windows_are_spread_evenly() -> None:
@@ -68,7 +68,7 @@ def test_normalisation_is_fitted_on_the_training_parts_alone() -> None:
     other = Series({"y": np.concatenate([np.arange(65.0), np.full(35, 1e5)])}, horizon=2)
     assert (one.offset, one.scale) == (other.offset, other.scale)
     assert (one.offset, one.scale) == pytest.approx((32.0, np.arange(65).std()))
-    assert RAMP.held_out(20, 5, 3).unit_B.tolist() == [RAMP.scale] * 3, "errors are fractions of it"
+    assert RAMP.held_out(20, 5, 3).unit_B.tolist() == [RAMP.scale] * 3, "errors are fractions of the scale"
 
 
 def test_a_constant_series_is_refused() -> None:
@@ -77,7 +77,7 @@ def test_a_constant_series_is_refused() -> None:
 
 
 def assert_too_short(series: Series, window: int, horizon: int) -> None:
-    """Training windows or windows to choose by cannot be had."""
+    """Check that a short series gives neither training windows nor held-out windows."""
 
     def draw() -> None:
         series.training(3, window, horizon, 0)

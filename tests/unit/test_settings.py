@@ -1,4 +1,4 @@
-"""Settings that cannot be meant are refused, and it is said what is allowed."""
+"""Tests that impossible settings are refused, with an error that says what is allowed."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from app.settings import Settings
         ("model_sha256", f"{'0' * 64},", "64 hexadecimal digits"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(setting: str, value: Any, said: str) -> None:
+def test_impossible_values_are_refused(setting: str, value: Any, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Settings(**{setting: value})
 

@@ -1,4 +1,4 @@
-"""The load shedder: turns that take too long let fewer in, and a hiccup or a closed loop shuts nobody out."""
+"""Tests of the load shedder: long turns admit fewer requests, but a hiccup or a closed loop shuts nobody out."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ TURN_S = 0.02
 
 
 class Loop:
-    """An event loop whose turns take what the test says: `call_soon` is all that a load shedder asks of one."""
+    """An event loop whose turns last as long as the test says. A load shedder needs only `call_soon` and `time`."""
 
     def __init__(self) -> None:
         self.soon: list[Callable[[], None]] = []
@@ -46,7 +46,7 @@ def taken(shedder: LoadShedder, requests: int) -> int:
 
 
 def closed_loop(loop: Loop, connections: int, price_s: float, turns: int = 100) -> int:
-    """Refusals where each connection asks again when it is answered, and a request takes `price_s`."""
+    """Count the refusals where each connection asks again after its answer, and a request takes `price_s` seconds."""
     there, before = shedder_of(loop), 0
     refused = 0
     for _ in range(turns):
@@ -70,7 +70,7 @@ def test_under_overload_turns_become_as_long_as_they_may(loop: Loop) -> None:
         now = taken(there, came)
         took.append(before * price_s + (came - now) * refusal_s)
         loop.turn(took[-1])
-        before, came = now, int(4 * took[-1] / price_s) + 8  # four times what can be done arrives meanwhile
+        before, came = now, int(4 * took[-1] / price_s) + 8  # four times the possible work arrives meanwhile
     settled = took[100:]
     assert max(settled) < 1.3 * TURN_S
     assert sum(settled) / len(settled) > 0.7 * TURN_S
@@ -83,7 +83,7 @@ def test_one_long_turn_shuts_few_out(loop: Loop) -> None:
     assert taken(there, 256) == 256
 
 
-def test_an_idle_door_is_open_again_and_asks_for_nothing(loop: Loop) -> None:
+def test_an_idle_shedder_admits_again_and_schedules_nothing(loop: Loop) -> None:
     there = shedder_of(loop)
     for _ in range(50):
         taken(there, 1000)
@@ -92,7 +92,7 @@ def test_an_idle_door_is_open_again_and_asks_for_nothing(loop: Loop) -> None:
     loop.turn(0.001)
     loop.turn(0.001)
     assert loop.soon == []
-    assert taken(there, 2 * MAX_TAKEN) < 6, "a moment without requests is not the end of a flood"
+    assert taken(there, 2 * MAX_TAKEN) < 6, "a moment without requests does not end the flood"
     for _ in range(3):
         loop.turn(0.01)
     loop.now_s += 1.1
@@ -104,7 +104,7 @@ def test_a_turn_takes_no_more_when_its_time_is_used_up(loop: Loop) -> None:
     for _ in range(100):
         before, now = loop.now_s, 0
         for _ in range(1000):
-            if there.takes():  # and answers it at once
+            if there.takes():  # and answers at once
                 now += 1
                 loop.now_s += 300e-6
             else:

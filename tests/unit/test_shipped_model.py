@@ -1,4 +1,4 @@
-"""The model that ships keeps its promise: it continues any sine of 8 to 64 samples a period from 64 samples."""
+"""Tests of the shipped model's promise: it continues any sine of 8 to 64 samples a period from 64 samples."""
 
 import math
 import zipfile
@@ -64,8 +64,8 @@ def test_the_shipped_model_continues_a_wave_of_any_phase(shipped: Runtime, perio
     states = shipped.encode([sequence.tolist() for sequence in wave_BT[:, :64]])
     values_BS, _ = shipped.rollout(states, 100)
     error_BS = (values_BS - wave_BT[:, 64:]) / amplitude
-    assert np.abs(error_BS[:, 0]).max() < 0.01, "next value"
-    assert np.sqrt((error_BS**2).mean()) < 0.03, "100 steps"
+    assert np.abs(error_BS[:, 0]).max() < 0.01, "error of the next value"
+    assert np.sqrt((error_BS**2).mean()) < 0.03, "error over 100 steps"
 
 
 def test_the_shipped_model_says_what_was_measured_and_nothing_about_where() -> None:
@@ -96,7 +96,7 @@ def test_the_amplitude_changes_nothing_but_the_unit(shipped: Runtime, amplitude:
 
 
 def test_intervals_of_the_shipped_model_hold_as_often_as_they_say() -> None:
-    """On waves that neither training nor calibration has seen, drawn for this test alone."""
+    """The test draws new waves, which neither training nor calibration has seen."""
     artifact = read_artifact(DEFAULT_ARTIFACT)
     assert artifact.intervals is not None
     assert artifact.metadata.intervals is not None

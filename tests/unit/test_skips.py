@@ -1,4 +1,4 @@
-"""A run that allows skips for want of CUDA alone fails for every other skip."""
+"""Tests of the plugin that allows skips for want of CUDA alone: any other skip fails the run."""
 
 import os
 import subprocess

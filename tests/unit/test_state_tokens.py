@@ -1,4 +1,4 @@
-"""State tokens: what was written is read again to the bit, and nothing else is taken for one."""
+"""Tests of state tokens: a token restores its state to the bit, and no other text is accepted."""
 
 import base64
 import struct
@@ -21,7 +21,7 @@ floats = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 def repacked(token: str, change: dict[int, bytes]) -> str:
-    """The token with other bytes at some places, and a checksum that fits them."""
+    """Return the token with other bytes at some places, and a checksum that matches them."""
     content = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))[:-4]
     for place, new in change.items():
         content[place : place + len(new)] = new
@@ -36,7 +36,7 @@ def repacked(token: str, change: dict[int, bytes]) -> str:
     observed=st.integers(0, 2**40),
     data=st.data(),
 )
-def test_what_was_written_is_read_to_the_bit(
+def test_a_token_restores_its_state_to_the_bit(
     cell: CellKind, layers: int, hidden: int, scale: float, observed: int, data: st.DataObject
 ) -> None:
     architecture = Architecture(cell=cell, layers=layers, hidden=hidden)

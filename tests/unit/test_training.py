@@ -1,4 +1,4 @@
-"""Training from end to end, as a person runs it, and what it promises about its weights."""
+"""Tests of training from end to end, as a person runs it, and of its promises about the weights."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ SMALL = dataclasses.replace(
 
 @pytest.fixture
 def _global_settings_restored() -> Iterator[None]:
-    """What `make_deterministic` sets is set for the whole process."""
+    """Restore the settings of the whole process that `make_deterministic` changes."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():
         yield
@@ -54,7 +54,7 @@ def _global_settings_restored() -> Iterator[None]:
 
 SHORT = ["--hidden", "6", "--epochs", "3", "--batches", "4", "--finish", "3", "--finish-rows", "1"]
 SHORT += ["--finish-horizons", "1", "6"]
-"""A run with Adam and with the finish, of nine epochs that take a second."""
+"""The options of a run with Adam and the finish: nine epochs that take a second."""
 
 KILLED = """
 import os, signal, sys
@@ -81,14 +81,14 @@ def article(directory: Path, *options: str) -> list[str]:
 
 
 def run(arguments: list[str], *program: str) -> subprocess.CompletedProcess[str]:
-    """Train in a process of its own, with `python -m training` if nothing else is given."""
+    """Train in a process of its own, with `python -m training` unless a program is given."""
     command = [sys.executable, *(program or ("-m", "training")), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The folder and the end of a run that nothing has disturbed, with TensorBoard's files in `logs`."""
+    """Return the folder and the result of an undisturbed run, with TensorBoard's files in `logs`."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, run(article(folder, *SHORT, "--tensorboard", str(folder / "logs")))
 
@@ -100,7 +100,7 @@ def weights(config: Config) -> list[torch.Tensor]:
 
 
 def assert_complete(directory: Path) -> None:
-    """The artifact can be served, and the reports are there."""
+    """Check that the artifact can be served, and that the reports exist."""
     artifact = read_artifact(directory / "model.pt")
     open_runtime(artifact, "cpu")
     errors = json.loads((directory / "article" / "errors.json").read_text())
@@ -116,20 +116,20 @@ def test_the_article_preset_leaves_an_artifact_plots_and_errors(
     folder, ran = whole
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
-    assert "epoch 9/9" in ran.stdout, "no terminal, so plain lines"
+    assert "epoch 9/9" in ran.stdout, "without a terminal the output is plain lines"
     assert "rollout_10000_max" in ran.stdout
     assert "the article: 0.0523 for 0.0510" in ran.stdout
     assert_complete(folder)
     metadata = read_artifact(folder / "model.pt").metadata
     assert (metadata.name, metadata.architecture.hidden, metadata.training["epochs"]) == ("article", 6, 3)
     assert parse(["--preset", "article"]).hidden == 32
-    assert str(folder) not in metadata.model_dump_json(), "where files went is nobody's business"
+    assert str(folder) not in metadata.model_dump_json(), "the metadata do not name the folder"
 
 
 def test_a_run_that_was_killed_resumes_to_the_same_bytes(
     whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """Killed after the first epoch, and in the finish. Each process has an order of sets and an id of its own."""
+    """Kill runs after the first epoch and in the finish. Each process has its own order of sets and its own id."""
     folder, _ = whole
     saved = tmp_path / "article" / checkpoint.FILE
     assert not (folder / "article" / checkpoint.FILE).exists(), "nothing is left to resume"
@@ -254,12 +254,12 @@ def test_the_horizon_grows_only_when_the_closed_loop_follows_and_only_up_to_its_
     assert longer(8, SMALL.grow_below * 2, SMALL) == 8
     assert longer(8, SMALL.grow_below / 2, SMALL) == 9
     assert longer(SMALL.horizon[1], 0.0, SMALL) == SMALL.horizon[1]
-    assert longer(1, 0.0, dataclasses.replace(SMALL, closed_loop=0.0)) == 1, "no closed loop, no horizon"
+    assert longer(1, 0.0, dataclasses.replace(SMALL, closed_loop=0.0)) == 1, "the horizon stays 1 without a closed loop"
 
 
 def test_the_least_peak_is_what_samples_a_period_allow() -> None:
     period_B = torch.tensor([10.0, 12.0, 50.0], dtype=torch.float64)
     halfway_BT = torch.cos(
         2 * torch.pi * (torch.arange(64, dtype=torch.float64) + 0.5) / period_B[:, None]
-    )  # never nearer to the peak
+    )  # a sample never comes nearer to the peak
     torch.testing.assert_close(least_peak(halfway_BT), halfway_BT.abs().amax(dim=1))

@@ -1,4 +1,4 @@
-"""How many workers there are by default, and how many connections one of them takes at a time."""
+"""Tests of the default number of workers, of the connections a worker accepts at a time, and of its shutdown."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def test_workers_are_what_was_asked_for_or_one_for_each_cpu_or_one_on_cuda() -> 
     assert worker_count(Settings(device="cuda")) == 1
 
 
-def test_connections_do_not_wait_for_a_turn_of_the_event_loop_each() -> None:
+def test_one_turn_of_the_event_loop_accepts_several_connections() -> None:
     turns, in_turn = 0, list[int]()
 
     class Accepted(asyncio.Protocol):
@@ -67,7 +67,7 @@ async def greet(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"hi"})
 
 
-def test_who_has_connected_is_answered_before_the_socket_closes() -> None:
+def test_pending_connections_are_answered_before_the_socket_closes() -> None:
     async def stop_with(connections: int) -> list[bytes]:
         config = uvicorn.Config(greet, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=10)
         config.load()
@@ -80,7 +80,7 @@ def test_who_has_connected_is_answered_before_the_socket_closes() -> None:
             ]
             for client in clients:
                 client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            await server.shutdown(sockets)  # the event loop has had no turn in which to accept them
+            await server.shutdown(sockets)  # the event loop has had no turn in which to accept the connections
             return [client.recv(1000) for client in clients]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""The files that GitHub reads are YAML, run the project's own commands, and grant no more than they need."""
+"""Tests of GitHub's files: they are YAML, run the project's own commands, and grant only the permissions they need."""
 
 import re
 import tomllib
