@@ -1,4 +1,4 @@
-"""What tests over HTTP share: clients for a module's servers, and what receives their traces."""
+"""Fixtures for tests over HTTP: clients of a module's servers, and a receiver of their traces."""
 
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def explosive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A model with a readout so large that an input of 1 gives more than single precision can hold; 0.001 does not."""
+    """Run a server whose model turns an input of 1 into more than single precision can hold, but not one of 0.001."""
 
     def prepare(network: Network) -> None:
         for weight in network.parameters():
@@ -38,14 +38,14 @@ def explosive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    """For the shared server, or the module's own."""
+    """Return a client of the shared server, or of the module's own."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 async def clients(servers: tuple[Server, ...]) -> AsyncIterator[tuple[httpx.AsyncClient, ...]]:
-    """For the two `servers` of a module: one with the hot path, and one without."""
+    """Return clients of the module's two `servers`: one with the hot path, and one without."""
     first, second = servers
     async with (
         httpx.AsyncClient(base_url=first.url, timeout=30) as hot,

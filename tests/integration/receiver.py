@@ -1,4 +1,4 @@
-"""A real HTTP server that takes traces as OTLP."""
+"""A real HTTP server that receives traces as OTLP."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from tests.waiting import wait_for
 
 
 class Receiver(ThreadingHTTPServer):
-    """What an OpenTelemetry collector is to an exporter."""
+    """A stand-in for an OpenTelemetry collector. Exporters send their spans to it."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -30,11 +30,11 @@ class Receiver(ThreadingHTTPServer):
         ]
 
     def of(self, trace_id: str, count: int) -> list[Span]:
-        """The spans of one trace, when there are so many."""
+        """Wait until one trace has this number of spans, and return them."""
         return self.waited_for(lambda span: span.trace_id.hex() == trace_id, count)
 
     def waited_for(self, wanted: Callable[[Span], bool], count: int) -> list[Span]:
-        """The spans that are wanted, when there are so many."""
+        """Wait until this number of wanted spans has arrived, and return them."""
 
         def found() -> list[Span]:
             spans = [span for span in self.spans() if wanted(span)]
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def exporting_to(receiver: Receiver) -> Iterator[None]:
-    """In the block, a server that starts sends its traces there, soon."""
+    """Configure servers that start in the block to send their traces to `receiver`, within about 100 ms."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{receiver.server_port}")
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")

@@ -1,4 +1,4 @@
-"""Who may ask, and how much: keys, their rotation, rates, the admin's endpoints, other origins, security headers."""
+"""Tests of access control: keys and their rotation, quotas, the admin's endpoints, CORS, and security headers."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ INFER = {"inputs": [{"name": "sequence", "shape": [2, 3], "datatype": "FP64", "d
 
 
 class Shown(NamedTuple):
-    """Keys in the clear, as their owners have them."""
+    """The keys in clear text, as their owners have them."""
 
     alice: str = new_key()
     second: str = new_key()
@@ -184,7 +184,7 @@ def test_the_admins_key_opens_the_admins_endpoints_and_nothing_else(keyed: Serve
         assert client.post("/predict", json=PREDICT).status_code == 401
 
 
-def test_without_admin_keys_there_is_no_admin(server: Server) -> None:
+def test_there_is_no_admin_without_admin_keys(server: Server) -> None:
     assert httpx.get(f"{server.url}/metrics").status_code == 200
     assert httpx.post(f"{server.url}/admin/reload").status_code == 404
 
@@ -201,7 +201,7 @@ async def test_a_connection_needs_a_key_before_it_is_accepted(keyed: Server) -> 
         assert "prediction" in json.loads(await socket.recv())
 
 
-def test_the_log_says_whose_key_it_was(keyed: Server) -> None:
+def test_the_log_names_the_owner_of_the_key(keyed: Server) -> None:
     httpx.post(f"{keyed.url}/predict", json=PREDICT, headers=bearer(KEYS.second) | {"x-request-id": "whose"})
     httpx.get(f"{keyed.url}/livez", headers=bearer(KEYS.second) | {"x-request-id": "nobodys"})
     found = {each["request_id"]: each for each in waited_for(keyed, "whose", "nobodys")}
@@ -210,7 +210,7 @@ def test_the_log_says_whose_key_it_was(keyed: Server) -> None:
 
 
 def waited_for(server: Server, *ids: str) -> list[dict[str, object]]:
-    """The access lines of these requests: they are written after the answers."""
+    """Wait for the access lines of these requests, which the server writes after its answers."""
 
     def found() -> list[dict[str, object]]:
         lines = [json.loads(text) for text in server.log.read_text().splitlines()]
@@ -253,13 +253,13 @@ def test_keys_change_without_a_restart(tmp_path: Path) -> None:
 
 
 async def outlived(server: Server, keys: Path) -> None:
-    """A connection whose key is taken away ends with its next message."""
+    """A connection ends with the next message after its key is removed."""
     async with connect(
         server.url.replace("http", "ws") + "/live", additional_headers=bearer(KEYS.alice), compression=None
     ) as socket:
         await socket.send("0.5")
         await socket.recv()
-        keys.write_text(line("alice", KEYS.second))  # noqa: ASYNC240 - a line, and nothing else runs here
+        keys.write_text(line("alice", KEYS.second))  # noqa: ASYNC240 - one line, and nothing else runs here
 
         async def talk() -> None:
             while True:
@@ -286,11 +286,11 @@ def limited(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 COST = 5
-"""Steps of a request that uses the limit up."""
+"""The steps of each request that uses up the limit."""
 
 
 def used_up(server: Server, key: str) -> tuple[int, httpx.Response]:
-    """How many steps were allowed at once, each request on a connection of its own, and the refusal of the next."""
+    """Return the steps that were allowed at once, with a connection for each request, and the first refusal."""
     each_its_own = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=server.url, headers=bearer(key), limits=each_its_own) as client:
         for asked in range(200):
@@ -300,7 +300,7 @@ def used_up(server: Server, key: str) -> tuple[int, httpx.Response]:
     raise AssertionError("there is no limit")
 
 
-def test_the_limit_is_one_for_all_workers_and_apart_for_each_owner(limited: Server) -> None:
+def test_all_workers_share_one_limit_for_each_owner(limited: Server) -> None:
     began = time.monotonic()
     allowed, refused = used_up(limited, KEYS.alice)
     most = PER_SECOND * BURST_S
@@ -332,7 +332,9 @@ def test_the_limit_is_one_for_all_workers_and_apart_for_each_owner(limited: Serv
         ("/v2/models/small/infer", INFER | {"parameters": {"steps": 28}}, 400),
     ],
 )
-def test_what_can_never_be_allowed_says_what_is(limited: Server, path: str, body: object, status: int) -> None:
+def test_a_request_over_the_whole_limit_is_told_the_limit(
+    limited: Server, path: str, body: object, status: int
+) -> None:
     answer = httpx.post(limited.url + path, json=body, headers=bearer(KEYS.second))
     assert answer.status_code == status
     assert "retry-after" not in answer.headers
@@ -365,7 +367,7 @@ async def test_the_client_shows_its_key_and_waits_where_it_is_told_to(limited: S
         with client.stream(SEQUENCE, 5) as rollout:
             assert sum(len(part.values) for part in rollout) == 5
     async with AsyncClient(limited.url, api_key=KEYS.alice) as client_of_rates:
-        for _ in range(2):  # more than may be had at once
+        for _ in range(2):  # more than the quota allows at once
             assert len((await client_of_rates.generate(SEQUENCE, PER_SECOND * BURST_S // 2)).values) > 0
 
 
@@ -386,7 +388,7 @@ def test_the_command_line_takes_the_key_from_the_environment(keyed: Server) -> N
 
 
 @pytest.mark.parametrize("server_number", [0, 1])
-def test_pages_of_allowed_origins_may_ask(servers: tuple[Server, ...], server_number: int) -> None:
+def test_pages_of_allowed_origins_may_send_requests(servers: tuple[Server, ...], server_number: int) -> None:
     url = f"{servers[server_number].url}/predict"
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
     allowed = httpx.options(url, headers={"origin": ORIGIN, **asked})
@@ -402,7 +404,7 @@ def test_pages_of_allowed_origins_may_ask(servers: tuple[Server, ...], server_nu
         assert "access-control-allow-origin" not in foreign.headers
 
 
-def test_other_origins_may_not_unless_they_are_named(server: Server) -> None:
+def test_other_origins_may_not_send_requests(server: Server) -> None:
     answer = httpx.post(f"{server.url}/predict", json=PREDICT, headers={"origin": ORIGIN})
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -415,7 +417,7 @@ def test_every_response_has_the_headers_that_browsers_heed(server: Server, path:
     assert answer.headers.get_list("x-frame-options") == ["DENY"]
 
 
-def test_a_key_where_its_file_should_be_stops_the_start_and_is_in_no_log(tmp_path: Path) -> None:
+def test_a_key_in_place_of_its_file_stops_the_start_and_is_not_logged(tmp_path: Path) -> None:
     status, log = fails_to_start(tmp_path, api_keys=KEYS.alice)
     assert status == 2
     assert "SINE_API_KEYS: the file of keys cannot be read: No such file" in log
@@ -423,7 +425,7 @@ def test_a_key_where_its_file_should_be_stops_the_start_and_is_in_no_log(tmp_pat
 
 
 def test_an_artifact_whose_digest_is_none_of_those_from_outside_is_not_served(tmp_path: Path, keyed: Server) -> None:
-    """The server with keys has one of two digests, in capitals."""
+    """The server with keys accepts either of two digests, written in capitals."""
     assert httpx.get(f"{keyed.url}/model", headers=bearer(KEYS.alice)).status_code == 200
     model = make_small_artifact(tmp_path)
     status, log = fails_to_start(tmp_path, model=model, workers=1, model_sha256="0" * 64)

@@ -1,4 +1,4 @@
-"""POST /predict and POST /generate on a real server: the contract, with the shipped model."""
+"""Tests of POST /predict and POST /generate on a real server with the shipped model."""
 
 import asyncio
 import math
@@ -102,5 +102,5 @@ async def test_an_answer_is_bit_for_bit_the_same_alone_and_beside_64_others(clie
         pytest.skip("batches of another size round differently on CUDA")
     asked = [(sine(1 + i, 10 + i % 40), 1 + 37 * i) for i in range(65)]
     alone = [await generate(client, *each) for each in asked]
-    together = await asyncio.gather(*(generate(client, *each) for each in asked))  # who is refused asks again
+    together = await asyncio.gather(*(generate(client, *each) for each in asked))  # a refused request is sent again
     assert together == alone

@@ -1,4 +1,4 @@
-"""The hot path is an optimisation, never a second behaviour: with it and without it, the answer is the same."""
+"""Tests that the hot path is only an optimisation: the service answers alike with it and without it."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     other = make_small_artifact(folder, name="others/lstm.pt", called="lstm", cell="lstm")
     limits["models"] = other.parent
     for path in (model, other):
-        # The kernels are in the cache then: /model tells whether one was.
+        # This puts the kernels into the cache. Otherwise /model would differ in whether a kernel came from it.
         open_runtime(read_artifact(path), "cpu", "auto")
     with serve_both_ways(folder, model=model, **limits) as both:
         yield both
@@ -85,7 +85,7 @@ async def assert_alike(
     headers: Any,
     content: Callable[[], bytes | AsyncIterator[bytes]],
 ) -> None:
-    """Status, headers and body of both ways are the same, and no failure. `content` makes a body for each."""
+    """Check that both ways give the same status below 500, headers and body. `content` makes a body for each."""
     answers = []
     for client in clients:
         response = await client.request(method, path, content=content(), headers=headers)

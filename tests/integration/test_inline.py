@@ -1,4 +1,4 @@
-"""Requests that are answered where they are parsed: in whatever pieces they come, and in order with all others."""
+"""Tests of requests that are answered in the parser's callback, in any pieces, and in order with all others."""
 
 import json
 import socket
@@ -31,7 +31,7 @@ def client(server: Server) -> Iterator[socket.socket]:
 
 
 def expected(server: Server, body: bytes) -> bytes:
-    """The answer by FastAPI's routing, which every request without a length takes."""
+    """Return the answer of FastAPI's routing, which every request without a length takes."""
     parts = iter([body])
     return httpx.post(f"{server.url}/generate", content=parts, headers={"content-type": "application/json"}).content
 
@@ -64,7 +64,7 @@ def test_pipelined_requests_are_answered_in_their_order(server: Server, client: 
     ("headers", "version"),
     [(b"connection: close\r\n", "1.1"), (b"", "1.0"), (b"expect: 100-continue\r\nconnection: close\r\n", "1.1")],
 )
-def test_what_needs_more_than_an_answer_goes_on_to_uvicorn(
+def test_requests_that_end_the_connection_or_expect_100_go_on_to_uvicorn(
     server: Server, client: socket.socket, headers: bytes, version: str
 ) -> None:
     client.sendall(post(SMALL, headers, version=version))
@@ -93,7 +93,7 @@ def test_a_body_that_is_on_its_way_when_the_service_stops_is_answered(tmp_path: 
     with serve(tmp_path, workers=1) as stopping:
         with connected(stopping) as client:
             client.sendall(request + request[:-5])
-            answers(client, 1)  # the server has read both
+            answers(client, 1)  # the server has read both requests
             stopping.process.terminate()
             wait_for("it to stop", lambda: "Shutting down" in stopping.log.read_text())
             time.sleep(2 * LINGER_S)
@@ -103,7 +103,7 @@ def test_a_body_that_is_on_its_way_when_the_service_stops_is_answered(tmp_path: 
         assert stopping.process.wait(30) == 0
 
 
-def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) -> None:
+def test_each_request_is_counted_and_logged_once(server: Server, client: socket.socket) -> None:
     def requests() -> float:
         return metric(server.url, "sine_requests_total", route="/predict")
 
@@ -123,7 +123,7 @@ def test_each_is_counted_and_logged_once(server: Server, client: socket.socket) 
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_who_sends_all_of_what_is_too_large_has_the_refusal_and_may_ask_again(
+def test_a_client_that_sends_too_large_a_body_gets_the_refusal_and_may_ask_again(
     client: socket.socket, announced: bool
 ) -> None:
     large = b"1" * 4_000_000
@@ -134,14 +134,14 @@ def test_who_sends_all_of_what_is_too_large_has_the_refusal_and_may_ask_again(
     assert [status for status, _, _ in answers(client, 2)] == [413, 200]
 
 
-def test_who_sends_all_first_on_a_connection_to_be_closed_has_the_refusal_too(client: socket.socket) -> None:
+def test_the_refusal_of_a_large_body_is_sent_before_the_connection_closes(client: socket.socket) -> None:
     client.sendall(post(b"1" * 4_000_000, b"connection: close\r\n"))
     ((status, headers, _),) = answers(client, 1)
     assert (status, headers["connection"]) == (413, "close")
     assert client.recv(1) == b""
 
 
-def test_what_comes_of_a_request_after_its_answer_is_not_read_without_end(client: socket.socket) -> None:
+def test_the_rest_of_a_refused_body_is_not_read_without_end(client: socket.socket) -> None:
     client.sendall(b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
     assert answers(client, 1)[0][0] == 413
     with pytest.raises(ConnectionError):

@@ -1,4 +1,4 @@
-"""Prediction intervals over HTTP."""
+"""Tests of prediction intervals over HTTP."""
 
 from collections.abc import Iterator
 
@@ -50,7 +50,7 @@ def test_predict_has_one_interval_for_each_level(server: Server) -> None:
         ({"level": []}, "/level", "at least 1"),
     ],
 )
-def test_what_has_no_interval_is_refused_with_what_is_allowed(
+def test_unavailable_intervals_are_refused_with_the_allowed_ones(
     server: Server, change: dict[str, object], pointer: str, allowed: str
 ) -> None:
     body = {"sequence": SEQUENCE, "steps": 5, "level": [80]} | change

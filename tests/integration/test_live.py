@@ -1,4 +1,4 @@
-"""WebSocket /live: value by value, each answer is that of /predict for all values so far."""
+"""Tests of WebSocket /live: each answer equals that of /predict for all values so far."""
 
 import json
 import signal
@@ -77,7 +77,7 @@ async def test_a_new_scale_begins_with_the_last_values_that_are_kept(server: Ser
     assert then == await predicted(client, [0.25], state=token["state"])
 
 
-async def test_it_goes_on_from_a_state_at_its_scale(server: Server, client: httpx.AsyncClient) -> None:
+async def test_a_connection_goes_on_from_a_state_at_its_scale(server: Server, client: httpx.AsyncClient) -> None:
     first = await predicted(client, [1.0, -2.0, 0.5], return_state=True)
     async with live(server) as socket:
         await ask(socket, 1000.0)
@@ -134,7 +134,7 @@ async def test_an_idle_connection_is_closed_and_says_why(
         async with live(server) as socket:
 
             async def one_message() -> None:
-                await ask(socket, 0.5)  # may come too late, on a machine that is very busy
+                await ask(socket, 0.5)  # may come too late on a very busy machine
                 await socket.recv()
 
             with pytest.raises(ConnectionClosed) as closed:
@@ -158,8 +158,8 @@ async def test_messages_that_have_come_at_sigterm_are_answered_before_the_connec
         async with live(server) as socket, live(server) as idle, live(server) as hanging:
             for each in (idle, hanging):
                 await ask(each, 0.5)
-            hanging.transport.pause_reading()  # its end is not confirmed, and not waited for
-            server.process.send_signal(signal.SIGSTOP)  # so that all of it has come when it looks again
+            hanging.transport.pause_reading()  # the server gets no confirmation of the end, and does not wait for one
+            server.process.send_signal(signal.SIGSTOP)  # all messages have arrived when the server looks again
             for _ in range(messages):
                 await socket.send("0.5")
             server.process.terminate()

@@ -1,7 +1,7 @@
-"""Long rollouts: nobody waits for them, they end when nobody wants them, and there is a bound on them.
+"""Tests of long rollouts: they delay nobody, they end when nobody wants them, and their number is bounded.
 
-With both runtimes: the fused one advances one job at a time, TorchScript a batch. A gate before the model's thread
-keeps long rollouts from their end for as long as a test wants, on the fastest machine too.
+The tests run with both runtimes: the fused one advances one job at a time, TorchScript a batch. A gate before the
+model's thread keeps long rollouts from their end for as long as a test wants, on the fastest machine too.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.waiting import wait_for_async
 pytestmark = pytest.mark.anyio
 
 LONG = 10_000_000
-"""Steps of a rollout that a closed gate keeps from its end."""
+"""The steps of a rollout that a closed gate keeps from its end."""
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
@@ -59,13 +59,13 @@ async def generate(client: httpx.AsyncClient, steps: int, **fields: object) -> h
 
 
 async def waiting(client: httpx.AsyncClient, rollouts: int) -> None:
-    """Wait until so many long rollouts are admitted."""
+    """Wait until this number of long rollouts is admitted."""
     steps = rollouts * (3 + LONG)
     await wait_for_async("them to wait", lambda: metric(client.base_url, "sine_pending_steps") == steps)
 
 
 async def leave(client: httpx.AsyncClient, *requests: asyncio.Task[httpx.Response]) -> None:
-    """Wait for no answer any more, and then for the service to have noticed."""
+    """Cancel the requests, and wait until the service has noticed."""
     for request in requests:
         request.cancel()
     await asyncio.wait(requests)
@@ -73,7 +73,9 @@ async def leave(client: httpx.AsyncClient, *requests: asyncio.Task[httpx.Respons
 
 
 async def answered(client: httpx.AsyncClient, allow: Callable[[int], object]) -> int:
-    """The status of a short request while the gate is closed: it needs no turn but the one that has begun and its own.
+    """Return the status of a short request while the gate is closed.
+
+    The request needs two turns: the one that has begun, and its own.
 
     The fused runtime answers it on the event loop, where there is no gate.
     """
@@ -130,18 +132,18 @@ async def test_work_stops_at_the_deadline_of_the_request(client: httpx.AsyncClie
     assert metric(server.url, "sine_pending_steps") == 0
 
 
-async def test_what_cannot_be_done_in_time_is_refused_at_the_door(client: httpx.AsyncClient, gate: Gate) -> None:
+async def test_work_that_cannot_meet_its_deadline_is_refused_at_once(client: httpx.AsyncClient, gate: Gate) -> None:
     with gate.closed() as allow:
         long = asyncio.create_task(generate(client, LONG))
         await waiting(client, 1)
-        response = await generate(client, LONG, timeout_s=1e-6)  # in which no machine makes so many steps
+        response = await generate(client, LONG, timeout_s=1e-6)  # no machine makes this number of steps in that time
         assert response.status_code == 503
-        await waiting(client, 1)  # it was not queued
+        await waiting(client, 1)  # the request was not queued
         retry_after_s = int(response.headers["retry-after"])
         assert retry_after_s >= 1
         assert f"{retry_after_s} s" in response.json()["detail"]
         for _ in range(10):
-            assert await answered(client, allow) == 200, "a short one is not refused for a long one"
+            assert await answered(client, allow) == 200, "long requests shut out no short one"
         await leave(client, long)
 
 

@@ -1,4 +1,4 @@
-"""The log: one line for each request, all lines of one form, and nothing of what clients send."""
+"""Tests of the log: one line for each request, one form for all lines, and nothing that clients send."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 
 def access_line(server: Server, request_id: str) -> dict[str, Any]:
-    """The one line of a request: it is written after the answer."""
+    """Wait for the one line of a request, which the server writes after the answer."""
 
     def found() -> list[dict[str, Any]]:
         return [
@@ -81,14 +81,14 @@ async def test_a_connection_is_one_line_when_it_ends(server: Server) -> None:
             await socket.send(value)
             await socket.recv()
     line = access_line(server, name)
-    assert (line["route"], line["status"], line["work"]) == ("/live", 101, 5)  # the second rescales: 2 + 3
+    assert (line["route"], line["status"], line["work"]) == ("/live", 101, 5)  # the second value rescales: 2 + 3
 
 
 @pytest.mark.parametrize("bad", ["", f"{PLANTED} 1", f'{PLANTED}"', f"{PLANTED}\x7f", "é", f"{PLANTED}<br>", "x" * 129])
 def test_an_id_that_is_not_harmless_is_replaced(server: Server, bad: str) -> None:
     headers = [(b"x-request-id", bad.encode())]
     answer = httpx.post(f"{server.url}/predict", json={"sequence": [1]}, headers=headers)
-    if answer.status_code == 400:  # the HTTP parser did not let it through
+    if answer.status_code == 400:  # the HTTP parser refused it
         return
     assert NEW_ID.fullmatch(answer.headers["x-request-id"])
     access_line(server, answer.headers["x-request-id"])
@@ -135,7 +135,7 @@ def test_every_line_has_the_same_form_and_none_holds_what_clients_sent(server: S
     assert PLANTED not in server.log.read_text()
 
 
-def test_text_is_for_people(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+def test_the_text_format_is_readable(tmp_path: Path, make_artifact: MakeArtifact) -> None:
     with serve(tmp_path, model=make_artifact(), workers=1, log_format="text") as server:
         httpx.post(f"{server.url}/predict", json={"sequence": [1]}, headers={"x-request-id": "abc"})
     log = server.log.read_text()

@@ -1,4 +1,4 @@
-"""Several models: each by its name, whichever endpoint is asked, and one for requests that name none."""
+"""Tests of several models: every endpoint finds each by its name, and a default serves requests that name none."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ UNKNOWN = "unknown model: the served models are 'first', 'second', 'third'"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three models that answer differently. The first is the default, and in the folder as well."""
+    """Make three models that answer differently. The first is the default, and is in the folder as well."""
     folder = tmp_path_factory.mktemp("models")
     for by, name in enumerate(NAMES, start=1):
         make_small_artifact(
@@ -80,7 +80,7 @@ async def test_each_model_answers_by_its_name_and_says_which_it_is(client: httpx
 
 
 @pytest.mark.parametrize("path", ["/predict", "/generate", "/generate/stream"])
-async def test_a_name_that_nothing_has_is_404_with_those_that_are_served(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_name_is_404_with_the_names_that_are_served(client: httpx.AsyncClient, path: str) -> None:
     body = {"sequence": SEQUENCE, "model": "planted"} | ({} if path == "/predict" else {"steps": 1})
     answer = await client.post(path, json=body)
     assert answer.status_code == 404
@@ -152,7 +152,7 @@ def test_the_command_line_asks_for_a_model(server: Server) -> None:
     assert printed("predict", "--model", "first") == printed("predict") != printed("predict", "--model", "second")
 
 
-async def test_a_connection_is_of_the_model_in_its_address_until_a_message_names_another(
+async def test_a_connection_uses_the_model_in_its_address_until_a_message_names_another(
     client: httpx.AsyncClient, server: Server, folder: Path
 ) -> None:
     async def predicted(sequence: list[float], model: str) -> Any:
@@ -180,7 +180,7 @@ async def test_a_connection_is_of_the_model_in_its_address_until_a_message_names
     assert UNKNOWN in refused.value.response.body.decode()
 
 
-def test_two_of_one_name_stop_the_start_and_are_both_named(tmp_path: Path) -> None:
+def test_two_files_of_one_name_stop_the_start_and_are_both_named(tmp_path: Path) -> None:
     one, other = (make_small_artifact(tmp_path, name=name) for name in ("one.pt", "other.pt"))
     status, log = fails_to_start(tmp_path, model=one, models=tmp_path, workers=1)
     assert status == 3

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, with clients that know nothing of this server: tritonclient, open-inference-openapi."""
+"""Tests of the Open Inference Protocol with independent clients: tritonclient and open-inference-openapi."""
 
 import asyncio
 import gzip
@@ -35,7 +35,7 @@ def client(server: Server) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two workers with small limits, and nobody else who talks to them."""
+    """Run two workers with small limits. Only the tests that use them send requests to them."""
     folder = tmp_path_factory.mktemp("limited")
     limits = {"max_batch": 4, "max_sequence": 30, "max_steps": 20}
     with serve(folder, model=make_small_artifact(folder), workers=2, **limits) as server:
@@ -149,7 +149,7 @@ def test_single_precision_is_the_same_forecast_of_the_same_values(client: Any, s
     assert values[0].tolist() == wide.astype(np.float32).tolist()
 
 
-def test_a_full_batch_is_what_its_rows_are(client: Any) -> None:
+def test_a_full_batch_equals_its_rows(client: Any) -> None:
     x_BT = np.random.default_rng(0).normal(size=(64, 50))
     values_BS = client.infer(MODEL, [an_input(x_BT)], parameters={"steps": 40}).as_numpy("values")
     for row in (0, 31, 63):
@@ -177,7 +177,7 @@ def test_compression_both_ways(client: Any, sent: str | None, answered: str | No
     ("steps", "accepted", "coding"),
     [(100, "gzip", "gzip"), (100, "deflate", "deflate"), (1, "gzip", None), (100, "br", None)],
 )
-def test_an_answer_is_compressed_where_that_is_asked_for_and_worth_it(
+def test_an_answer_is_compressed_if_that_is_requested_and_worth_it(
     server: Server, steps: int, accepted: str, coding: str | None
 ) -> None:
     request = a_request(WAVES_BT, parameters={"steps": steps})
@@ -265,7 +265,9 @@ def test_open_inference_openapi(server: Server) -> None:
         ({"outputs": [triton.InferRequestedOutput("values", class_count=2)]}, "400", "is binary_data"),
     ],
 )
-def test_what_is_wrong_is_said_with_tritons_status(client: Any, asked: dict[str, Any], status: str, said: str) -> None:
+def test_invalid_requests_are_refused_with_tritons_status(
+    client: Any, asked: dict[str, Any], status: str, said: str
+) -> None:
     with pytest.raises(InferenceServerException) as refused:
         client.infer(**{"model_name": MODEL, "inputs": [an_input(WAVES_BT)], **asked})
     assert refused.value.status() == status
@@ -293,7 +295,7 @@ def test_a_path_that_is_not_there_is_refused_in_the_protocols_form(
     assert_refused(httpx.request(method, server.url + path), status, "")
 
 
-def test_what_is_a_problem_elsewhere_is_still_one(server: Server) -> None:
+def test_refusals_outside_the_protocol_are_still_problems(server: Server) -> None:
     for path in ("/v2x", "/v3", "/predict"):
         assert httpx.get(server.url + path).headers["content-type"] == "application/problem+json"
 
@@ -330,7 +332,7 @@ def test_the_statistics_count_what_all_workers_did(limited: Server) -> None:
         return {**counts, **found["inference_stats"]}
 
     before = statistics()
-    for _ in range(10):  # connections of their own, so that both workers get some
+    for _ in range(10):  # a connection each, so that both workers get some
         assert post(limited, a_request(np.ones((3, 5)), parameters={"steps": 4})).status_code == 200
         assert post(limited, a_request(np.ones((5, 5)))).status_code == 400
     after = statistics()

@@ -1,4 +1,4 @@
-"""The OpenAPI document against a real server: each refusal that it shows is provoked, and compared with its example."""
+"""Tests of the OpenAPI document against a real server: each refusal in it is provoked and compared with its example."""
 
 import asyncio
 import itertools
@@ -33,10 +33,10 @@ MOST_STEPS = STEPS_PER_SECOND * BURST_S
 """The quota of each key."""
 
 LONG = MOST_STEPS - 500
-"""Values of a sequence that is too long to be forecast on the event loop, and takes more than half of the quota."""
+"""The values of a sequence too long for a forecast on the event loop. It takes more than half of the quota."""
 
 KEYS = {f"owner-{number}": new_key() for number in range(50)}
-"""More owners than requests that use up a quota."""
+"""The number of owners, larger than the number of requests that use up a quota."""
 
 Operation = tuple[str, str]
 """A method and a path, with the parameters of the document in it."""
@@ -48,7 +48,7 @@ FORECASTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "/v2/models/{model}/infer": lambda length: {"inputs": [tensor([0.5] * length)]},
     "/v2/models/{model}/versions/{version}/infer": lambda length: {"inputs": [tensor([0.5] * length)]},
 }
-"""Bodies of the paths that forecast, for a sequence of some length."""
+"""The bodies for the paths that forecast, by the length of the sequence."""
 
 
 def tensor(values: list[float]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Place:
     def ask(
         self, operation: Operation, body: object = None, headers: dict[str, str] | None = None, model: str = "small"
     ) -> Answer:
-        """The answer to a request of a new owner. It may announce another length than its body has, unlike in httpx."""
+        """Return the answer to a new owner's request. Unlike httpx, it can announce a wrong length."""
         method, path = operation
         key = AS_ADMIN if is_admin(path) else {"authorization": f"Bearer {next(self.owners)}"}
         return send(self.server, method, filled(path, model), body, key | (headers or {}))
@@ -89,7 +89,7 @@ def send(server: Server, method: str, path: str, body: object = None, headers: d
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, explosive: Server) -> Iterator[Place]:
-    """One worker with keys and quotas. It sheds early, waits two seconds for a request, and stops after a delay."""
+    """Run one worker with keys and quotas. It sheds early, waits two seconds for a request, and stops after a delay."""
     folder = tmp_path_factory.mktemp("openapi")
     keys = folder / "keys"
     keys.write_text("\n".join(line(owner, key) for owner, key in KEYS.items()))
@@ -229,7 +229,7 @@ def deadline_exceeded(place: Place, operation: Operation) -> Answer:
 
 
 def not_ready(place: Place, operation: Operation) -> Answer:
-    """Readiness is asked of a server that drains, everything else of an application that has not started.
+    """Ask a draining server for its readiness, and an application that has not started for everything else.
 
     A server without a model has no socket, so the application is called without one.
     """
@@ -255,7 +255,7 @@ PROVOCATIONS: dict[str, Provoke] = {
     for each in (
         *(invalid_request, diverged, work_too_large, unauthorized, unknown_model, unknown_version, request_timeout),
         *(head_too_large, reload_refused, body_too_large, unsupported_encoding, rate_exceeded, overloaded),
-        *(deadline_exceeded, not_ready),  # at last, because the server then stops
+        *(deadline_exceeded, not_ready),  # the last two, because the server then stops
     )
 }
 
@@ -271,11 +271,11 @@ NEVER = {
         for what in ("", "/ready", "/config", "/stats")
     },
 }
-"""Refusals that the document has and no test can provoke, with the reason."""
+"""The refusals in the document that no test can provoke, each with the reason."""
 
 
 def examples(document: dict[str, Any], kind: str) -> list[tuple[Operation, str, str, dict[str, Any], dict[str, Any]]]:
-    """All examples of a kind of refusal: operation, status, media type, headers, body."""
+    """Return all examples of a kind of refusal: operation, status, media type, headers, body."""
     return [
         (name, status, media_type, response.get("headers", {}), content["examples"][kind]["value"])
         for name, operation in operations(document).items()
@@ -311,7 +311,7 @@ def test_a_refusal_is_answered_as_its_example_shows(place: Place, document: dict
 
 
 def without_details(value: Any) -> Any:
-    """A body with all numbers, names and files in its texts made alike."""
+    """Return the body with all numbers, names and files in its texts made alike."""
     if isinstance(value, dict):
         return {name: without_details(each) for name, each in value.items()}
     if isinstance(value, list):

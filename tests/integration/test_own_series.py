@@ -1,4 +1,4 @@
-"""Somebody's own series, from the file to the service: trained, measured and served as the commands do it."""
+"""Tests of a user's own series, from the file to the service: the commands train, measure and serve a model."""
 
 import math
 import subprocess
@@ -38,7 +38,7 @@ SMALL += ["--settle", "4", "--horizon", "12", "12", "--learning-rate", "0.01"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the series and the model that was trained on it."""
+    """Train a model on the series, and return the folder that holds both."""
     folder = tmp_path_factory.mktemp("own")
     rows = "".join(f"{time},{value:.3f}\n" for time, value in enumerate(SERIES_T))
     (folder / "own.csv").write_text(f"ds,y\n{rows}")
@@ -57,7 +57,7 @@ def test_the_model_has_learned_the_series_at_its_level(folder: Path) -> None:
     assert (metadata.offset, metadata.scale) == pytest.approx((training_T.mean(), training_T.std()))
     assert metadata.errors["rollout_12_rmse"] < 0.5 * metadata.errors["last_value/rollout_12_rmse"]
     assert {"kind": "series", "series": 1, "points": 300}.items() <= metadata.data.items()
-    assert str(folder) not in metadata.model_dump_json(), "where the file was is nobody's business"
+    assert str(folder) not in metadata.model_dump_json(), "the metadata do not name the folder"
 
 
 def test_the_service_answers_in_the_units_of_the_series(folder: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_service_answers_in_the_units_of_the_series(folder: Path, tmp_path: 
     with serve(tmp_path, model=folder / "own.pt", workers=1) as server, Client(server.url) as client:
         values = client.generate(sequence, 20).values
         first = client.predict(sequence).prediction
-    assert np.abs(expected_S - LEVEL).max() < 600, "the level of the series"
+    assert np.abs(expected_S - LEVEL).max() < 600, "the forecast has the level of the series"
     np.testing.assert_allclose(values, expected_S, rtol=0, atol=0.02)
     assert first == pytest.approx(values[0], abs=0.02)
 
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_used_is_refused_before_the_training(
     assert f"{folder / 'bad.csv'}, row 3: y is 'three'" in errors
 
 
-def test_a_model_cannot_be_measured_without_what_it_was_trained_on(folder: Path, make_artifact: MakeArtifact) -> None:
+def test_a_model_cannot_be_measured_without_its_training_series(folder: Path, make_artifact: MakeArtifact) -> None:
     with pytest.raises(ValueError, match="give the file with --data"):
         run(Evaluate(folder / "own.pt"))
     with pytest.raises(ValueError, match="leave out --data"):

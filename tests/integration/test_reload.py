@@ -1,4 +1,4 @@
-"""Reloads of a service without load, step by step. With load: tests/reliability/test_reload.py."""
+"""Tests of reloads on a service without load, step by step. tests/reliability/test_reload.py adds load."""
 
 import json
 import os
@@ -25,13 +25,13 @@ LONG = 300_000
 
 
 def scaled(by: float) -> Callable[[Network], object]:
-    """What makes the network answer differently."""
+    """Change the network so that it answers differently."""
     return lambda network: network.readout.weight.mul_(by)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a default and one other model."""
+    """Make a folder with a default model and one other."""
     folder = tmp_path_factory.mktemp("models")
     make_small_artifact(folder, name="a.pt", called="a")
     make_small_artifact(folder, name="b.pt", called="b")
@@ -60,7 +60,7 @@ def threads(server: Server) -> int:
     return len(os.listdir(f"/proc/{server.process.pid}/task"))
 
 
-def test_what_is_new_is_added_what_has_changed_replaced_and_what_has_gone_removed(
+def test_a_reload_adds_new_models_replaces_changed_ones_and_removes_missing_ones(
     ask: httpx.Client, folder: Path, server: Server
 ) -> None:
     before = ask.post("/predict", json={"sequence": SEQUENCE, "model": "b"})
@@ -82,7 +82,7 @@ def test_what_is_new_is_added_what_has_changed_replaced_and_what_has_gone_remove
     assert "No longer serving c 1" in server.log.read_text()
 
 
-def test_nothing_is_loaded_where_nothing_has_changed(ask: httpx.Client, server: Server) -> None:
+def test_nothing_is_loaded_if_nothing_has_changed(ask: httpx.Client, server: Server) -> None:
     served = server.log.read_text().count("Serving ")
     assert ask.post("/admin/reload").status_code == 200
     assert server.log.read_text().count("Serving ") == served
@@ -118,17 +118,15 @@ def test_two_files_of_one_name_change_nothing(ask: httpx.Client, folder: Path) -
     assert ask.post("/admin/reload").status_code == 200
 
 
-def test_a_file_may_change_its_model_s_name(ask: httpx.Client, folder: Path) -> None:
+def test_a_file_may_change_the_name_of_its_model(ask: httpx.Client, folder: Path) -> None:
     make_small_artifact(folder, name="a.pt", called="b", version="5")
     make_small_artifact(folder, name="b.pt", called="a", version="6", prepare=scaled(6))
     assert ask.post("/admin/reload").status_code == 200
     assert names(ask) == ["b 5", "a 6"]
-    assert ask.get("/model").json()["name"] == "b", "the default is what its file holds"
+    assert ask.get("/model").json()["name"] == "b", "the default is the model in the default's file"
 
 
-def test_what_has_begun_ends_on_the_model_it_began_with_which_then_closes(
-    ask: httpx.Client, folder: Path, server: Server
-) -> None:
+def test_running_work_ends_on_its_model_which_then_closes(ask: httpx.Client, folder: Path, server: Server) -> None:
     def predicted(sequence: list[float]) -> Any:
         return ask.post("/predict", json={"sequence": sequence}).json()
 

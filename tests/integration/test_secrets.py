@@ -1,7 +1,7 @@
-"""What clients send is theirs: no key, query, value or token gets into a log, an error, a metric or a trace.
+"""Tests that no key, query, value or token of a client gets into a log, an error, a metric or a trace.
 
-Distinct secrets are planted wherever a request can hold one, in requests that succeed, are refused and fail, at log
-level debug. Then everything that the service writes is searched for all of them.
+Each place where a request can hold a secret holds a distinct one, in requests that succeed, are refused and fail, at
+log level debug. The test then searches everything that the service writes for all of them.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.waiting import wait_for
 KEY, OTHER, ADMIN, WRONG = new_key(), new_key(), new_key(), new_key()
 QUERY, HEADER, BODY, MESSAGE = "planted-query", "planted-header", "planted-body", "planted-message"
 VALUE = 0.73205080756887
-"""Of a sequence: no number of the service's own."""
+"""A sequence's value, which equals no number of the service's own."""
 
 SECRETS = [KEY, OTHER, ADMIN, WRONG, QUERY, HEADER, BODY, MESSAGE, str(VALUE)]
 
@@ -32,13 +32,13 @@ SECRETS = [KEY, OTHER, ADMIN, WRONG, QUERY, HEADER, BODY, MESSAGE, str(VALUE)]
 def server(
     request: pytest.FixtureRequest, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """One that says as much as it can; in JSON with the hot path and traces, in text without both."""
+    """Run a server that logs as much as it can: in JSON with the hot path and traces, or in text without both."""
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "keys").write_text(f"{line('alice', KEY)}\n{line('bob', OTHER)}\n")
     (folder / "admin").write_text(line("root", ADMIN))
     as_json = request.param == "json"
     with exporting_to(receiver), pytest.MonkeyPatch.context() as patch:
-        # A folder that can be found, and taken away: that is how a request fails that nothing is wrong with.
+        # The test removes this folder later, so that a valid request fails.
         patch.setenv("TMPDIR", str(folder))
         with serve(
             folder,
@@ -69,7 +69,7 @@ def headers(key: str = KEY) -> dict[str, str]:
 
 
 def binary(values: list[float]) -> tuple[bytes, dict[str, str]]:
-    """An inference request with a binary tensor, and the header that says where it begins."""
+    """Return an inference request with a binary tensor, and the header that says where the tensor begins."""
     raw = struct.pack(f"<{len(values)}d", *values)
     tensor = {"name": "sequence", "shape": [1, len(values)], "datatype": "FP64"}
     head = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": len(raw)}}], "id": BODY}).encode()
@@ -77,7 +77,7 @@ def binary(values: list[float]) -> tuple[bytes, dict[str, str]]:
 
 
 def talk(server: Server) -> None:
-    """A connection with messages that are right and wrong, and one that is refused."""
+    """Open a connection with valid and invalid messages, and one that is refused."""
     url = f"{server.url.replace('http', 'ws')}/live?token={QUERY}"
 
     def given(key: str) -> dict[str, str]:
@@ -94,7 +94,7 @@ def talk(server: Server) -> None:
 
 
 def refusals(server: Server, token: str) -> list[httpx.Response]:
-    """The answers to requests that hold secrets and that are wrong, each in a way of its own."""
+    """Return the answers to invalid requests that hold secrets. Each is invalid in a way of its own."""
     wrong = [
         f'{{"sequence": [{VALUE}, "{BODY}"], "{BODY}": 1}}',
         BODY,
@@ -118,7 +118,7 @@ def refusals(server: Server, token: str) -> list[httpx.Response]:
     return [answer for answer in answers if answer.status_code >= 400]
 
 
-def test_no_secret_is_ever_told(server: Server, receiver: Receiver) -> None:
+def test_no_secret_is_disclosed(server: Server, receiver: Receiver) -> None:
     told: list[bytes] = []
     body = {"sequence": [VALUE, VALUE / 2], "return_state": True}
     answer = httpx.post(f"{server.url}/predict?token={QUERY}", json=body, headers=headers())
@@ -140,7 +140,7 @@ def test_no_secret_is_ever_told(server: Server, receiver: Receiver) -> None:
     metrics = httpx.get(f"{server.url}/metrics?{QUERY}", headers=headers(ADMIN))
     assert 'reason="unauthorized"' in metrics.text
     told.append(metrics.content)
-    # What the service counts in is gone, and bob's file is not open yet.
+    # This removes the folder of the shared counters. The service has not opened bob's file yet.
     shutil.rmtree(next(path for path in server.log.parent.glob("sine-*") if path.is_dir()))
     failed = []
     for path in ("/predict", "/generate", "/generate/stream", "/v2/models/small/infer"):
@@ -158,9 +158,9 @@ def test_no_secret_is_ever_told(server: Server, receiver: Receiver) -> None:
     wait_for("the last line", lambda: "the-last" in server.log.read_text())
     log = server.log.read_text()
     as_json = log.startswith("{")
-    assert log.count("FileNotFoundError") >= len(failed), "what failed is in the log"
-    assert ('"key":"alice"' if as_json else ", key of alice") in log, "whose key it was is in the log"
-    assert "without completing handshake" not in log, "a connection that was refused is no fault"
+    assert log.count("FileNotFoundError") >= len(failed), "the log names each failure"
+    assert ('"key":"alice"' if as_json else ", key of alice") in log, "the log names the key's owner"
+    assert "without completing handshake" not in log, "a refused connection is not logged as a fault"
     told.append(log.encode())
     if as_json:
         receiver.waited_for(lambda span: True, 20)

@@ -1,4 +1,4 @@
-"""The endpoints about the service itself, its documentation, and its start and end."""
+"""Tests of the endpoints about the service itself, of its documentation, and of its start and end."""
 
 import re
 import signal

@@ -1,6 +1,6 @@
-"""What is shed under load: in the right form, on connections that go on, and never a GET.
+"""Tests of shedding under load: the refusal has the right form, the connection goes on, and no GET is refused.
 
-The server is stopped while requests are sent to it, so that it finds them all in one turn of its event loop.
+The tests stop the server's process while they send requests, so that it finds them all in one turn of its event loop.
 """
 
 import json
@@ -16,7 +16,10 @@ from tests.metrics import total
 from tests.server import Server
 
 SURPLUS = 300
-"""More than a turn takes: some are refused, as the first may get a turn of their own; on a slow machine more."""
+"""The requests beyond one turn's limit. Some are refused, though the first may get a turn of their own.
+
+A slow machine refuses more.
+"""
 PREDICT = b'{"sequence": [0.1, 0.2, 0.3]}'
 INFER = b'{"inputs": [{"name": "sequence", "shape": [1, 3], "datatype": "FP64", "data": [0.1, 0.2, 0.3]}]}'
 
@@ -33,14 +36,14 @@ def connections(server: Server) -> Iterator[list[socket.socket]]:
 
 
 def at_once(server: Server, connections: list[socket.socket], requests: list[bytes]) -> list[Answer]:
-    """Status, headers and body of the answers to requests that are all there in one turn."""
+    """Send the requests so that all arrive in one turn. Return status, headers and body of each answer."""
     with stopped(server):
         for connection, request in zip(connections, requests, strict=True):
             connection.sendall(request)
     return [answer for connection in connections for answer in answers(connection, 1)]
 
 
-def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
+def test_a_refusal_says_when_to_retry_and_the_connection_goes_on(
     server: Server, connections: list[socket.socket]
 ) -> None:
     refusals = 0
@@ -62,7 +65,7 @@ def test_what_is_refused_says_when_to_come_again_and_the_connection_goes_on(
     }
 
 
-def test_below_v2_a_refusal_has_the_form_of_its_protocol(server: Server, connections: list[socket.socket]) -> None:
+def test_a_refusal_below_v2_has_the_form_of_its_protocol(server: Server, connections: list[socket.socket]) -> None:
     path = f"/v2/models/{httpx.get(f'{server.url}/model').json()['name']}/infer"
     got = at_once(server, connections, [post(INFER, path=path)] * len(connections))
     refused = [json.loads(body) for status, _, body in got if status == 503]
@@ -70,12 +73,12 @@ def test_below_v2_a_refusal_has_the_form_of_its_protocol(server: Server, connect
     assert all(body.keys() == {"error"} for body in refused)
 
 
-def test_nobody_who_asks_how_it_is_going_is_refused(server: Server, connections: list[socket.socket]) -> None:
+def test_status_requests_are_not_refused(server: Server, connections: list[socket.socket]) -> None:
     requests = [post(PREDICT, path="/predict")] * MAX_TAKEN + [b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"] * SURPLUS
     assert {status for status, _, _ in at_once(server, connections, requests)[MAX_TAKEN:]} == {200}
 
 
-def test_a_connection_that_is_not_to_be_kept_ends_with_its_refusal(
+def test_a_connection_without_keep_alive_ends_with_its_refusal(
     server: Server, connections: list[socket.socket]
 ) -> None:
     requests = [post(PREDICT, b"connection: close\r\n", "/predict")] * len(connections)

@@ -1,4 +1,4 @@
-"""State tokens: going on from one is going on from the sequence, bit for bit, on any server with the same model."""
+"""Tests of state tokens: a forecast from a token equals one from the sequence, bit for bit, on any server."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ MAX_SEQUENCE = 3000
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Two servers of one model, `hot` and `plain`, and one of another."""
+    """Run two servers of one model, `hot` and `plain`, and one of another."""
     folders = {name: tmp_path_factory.mktemp(name) for name in ("hot", "plain", "other")}
     model = make_small_artifact(folders["hot"], cell="gru", intervals=some_intervals())
     other = make_small_artifact(folders["other"], cell="lstm")
@@ -41,10 +41,10 @@ shared = settings(max_examples=60, deadline=None, suppress_health_check=[HealthC
 
 @given(data=st.data(), size=st.floats(1e-3, 1e6))
 @shared
-def test_b_from_the_state_of_a_is_a_and_b_together(
+def test_b_from_the_state_of_a_equals_a_and_b_together(
     clients: dict[str, Client], data: st.DataObject, size: float
 ) -> None:
-    """Whenever b stays within a's range: then the scale of a is that of both."""
+    """The equality holds if b stays within a's range, because both then have the same scale."""
     a = data.draw(st.lists(st.floats(-size, size), min_size=1, max_size=40))
     within = max(map(abs, a))
     b = data.draw(st.lists(st.floats(-within, within), min_size=1, max_size=40))
@@ -52,7 +52,7 @@ def test_b_from_the_state_of_a_is_a_and_b_together(
     assert first.prediction == clients["hot"].predict(a).prediction
     second = clients["plain"].predict(b, state=first.state, return_state=True)
     whole = clients["hot"].predict(a + b, return_state=True)
-    assert second == whole, "the prediction and the token"
+    assert second == whole, "the prediction and the token are the same"
 
 
 @given(
@@ -69,7 +69,7 @@ def test_a_rollout_goes_on_from_its_state(
 
 
 def test_a_long_sequence_and_a_long_rollout_leave_the_same_state(clients: dict[str, Client]) -> None:
-    """Those that are queued and computed in chunks, not at once."""
+    """Long sequences and rollouts are queued and computed in chunks, not at once."""
     sequence = [((7 * t) % 101 - 50) / 50 for t in range(MAX_SEQUENCE)]
     whole = clients["hot"].generate(sequence, 10_000, return_state=True)
     half = clients["hot"].predict(sequence[:1500], return_state=True)
@@ -88,9 +88,7 @@ def test_intervals_count_the_values_behind_a_state(clients: dict[str, Client]) -
 
 
 @pytest.mark.parametrize("server", ["hot", "plain"])
-def test_what_cannot_be_gone_on_from_is_refused_by_name(
-    urls: dict[str, str], clients: dict[str, Client], server: str
-) -> None:
+def test_an_unusable_state_is_refused_by_name(urls: dict[str, str], clients: dict[str, Client], server: str) -> None:
     token = str(clients[server].predict([1, 2], return_state=True).state)
     foreign = clients["other"].predict([1, 2], return_state=True).state
     for state, reason in [

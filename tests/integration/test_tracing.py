@@ -1,4 +1,4 @@
-"""Traces, received as OTLP by a real HTTP server: a request's span, the forecast's inside, and nothing of a payload."""
+"""Tests of traces as a real HTTP server receives them: the request's span holds the forecast's, and no payload."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ VALUE = 0.123456789
 
 @pytest.fixture(scope="module")
 def traced(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Server]]:
-    """A server that is asked for the hot path, and one that is not: with traces, FastAPI answers in both."""
+    """Run a server with the hot path on, and one with it off. With traces, FastAPI answers in both."""
     folder = tmp_path_factory.mktemp("traced")
     settings = {"model": make_small_artifact(folder), "workers": 1, "tracing": True}
     with exporting_to(receiver), serve_both_ways(folder, **settings) as (hot, plain):
@@ -96,7 +96,7 @@ def test_the_log_has_the_trace_of_a_request_without_a_parent(traced: dict[bool, 
     wait_for("a line with the trace of a span", logged)
 
 
-def test_no_span_holds_what_was_sent(traced: dict[bool, Server], receiver: Receiver) -> None:
+def test_no_span_holds_a_payload(traced: dict[bool, Server], receiver: Receiver) -> None:
     for server in traced.values():
         ask(server, trace(7), "/generate", {"sequence": [VALUE, PLANTED], "steps": 1})
         ask(server, trace(7), "/generate", {"sequence": [VALUE] * 5, "steps": 1})
@@ -109,7 +109,7 @@ def test_no_span_holds_what_was_sent(traced: dict[bool, Server], receiver: Recei
 
 def test_health_checks_are_not_traced(traced: dict[bool, Server], receiver: Receiver) -> None:
     httpx.get(f"{traced[True].url}/readyz")
-    ask(traced[True], trace(8), "/predict", {"sequence": [VALUE]})  # goes out no earlier
+    ask(traced[True], trace(8), "/predict", {"sequence": [VALUE]})  # its span is exported last
     receiver.of(trace(8), 2)
     assert "/readyz" not in {attributes(span).get("url.path") for span in receiver.spans()}
 
@@ -120,7 +120,7 @@ def test_traces_without_their_packages_stop_the_start(monkeypatch: pytest.Monkey
         start_tracing()
 
 
-def test_without_traces_nothing_of_the_sdk_is_imported() -> None:
+def test_the_sdk_is_not_imported_without_traces() -> None:
     code = "import sys, app.main; app.main.create_service(); print('opentelemetry.sdk' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     assert shown.strip() == "False"

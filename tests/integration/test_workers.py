@@ -1,4 +1,4 @@
-"""Several workers: one service. Metrics are the sum, and a worker that dies is replaced, and seen to have died."""
+"""Tests of several workers as one service: metrics are sums, and a dead worker is replaced and reported."""
 
 import os
 import signal
@@ -20,12 +20,12 @@ from tests.waiting import wait_for
 
 
 def workers_of(server: Server) -> list[int]:
-    """The processes that listen, in the order of their starts."""
+    """Return the processes that listen, in the order of their starts."""
     return children(forking(server))
 
 
 def forking(server: Server) -> int:
-    """The process that all workers are forked from."""
+    """Return the process that all workers are forked from."""
     of_supervisor = children(server.process.pid)
     return next(pid for pid in of_supervisor if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
@@ -48,7 +48,7 @@ def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
         assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
     answered = partial(metric, server.url, "sine_requests_total", route="/predict", status="200")
     wait_for("the last one to be counted, after its answer", lambda: answered() == answered_by_all)
-    for _ in range(10):  # the same number, whichever worker is asked
+    for _ in range(10):  # each worker gives the same number
         assert answered() == answered_by_all
     assert metric(server.url, "sine_steps_total") == answered_by_all * 4
 
@@ -74,18 +74,18 @@ def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(server: Server) 
     wait_for("the replacement", lambda: len(set(workers_of(server)) - set(before)) == 1)
     wait_for("it to serve", lambda: metric(server.url, "sine_workers_started_total") == 4)
     wait_for("three workers again", lambda: metric(server.url, "sine_workers") == 3)
-    assert answered() == counted  # what was counted stays
+    assert answered() == counted  # the counts of the dead worker stay
     assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
 
 
-def test_told_to_stop_all_at_once_they_finish_and_the_supervisor_ends_last(
+def test_processes_that_are_stopped_at_once_finish_and_the_supervisor_ends_last(
     tmp_path: Path, make_artifact: MakeArtifact
 ) -> None:
     request = post(b'{"sequence": [1], "steps": 3}')
     with serve(tmp_path, model=make_artifact(), workers=2) as server, connected(server) as client:
         client.sendall(request[:-1])
         wait_for("it to be accepted", lambda: metric(server.url, "sine_connections") == 2)
-        time.sleep(0.1)  # and read
+        time.sleep(0.1)  # the worker reads the request
         for pid in (server.process.pid, *children(server.process.pid), *workers_of(server)):
             os.kill(pid, signal.SIGTERM)
         time.sleep(1)
