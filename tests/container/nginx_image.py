@@ -1,4 +1,4 @@
-"""The image that Compose's proxy runs, made from Debian's nginx where no registry can be asked for it."""
+"""The image of Compose's proxy, built from Debian's nginx if no registry can be reached."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from tests.container.engine import docker, works
 from tests.server import ROOT
 
 _BASE = "python:3.11-slim-bookworm"
-"""A Debian that is there: the service's own base."""
+"""A Debian image that is already there: the base of the service's own."""
 
 
 def provide() -> None:
-    """Have the image that docker-compose.yml names: one that is there, the registry's, or one of Debian's package.
+    """Provide the image that docker-compose.yml names: a local one, the registry's, or one with Debian's package.
 
     Raises:
-        CalledProcessError: none of them can be had.
+        CalledProcessError: none of the three is available.
     """
     found = re.search(r"image: (nginx:\S+)", (ROOT / "docker-compose.yml").read_text())
     assert found is not None

@@ -1,7 +1,7 @@
-"""The containers of docker-compose.yml, for real: built, brought up, asked, looked into and stopped.
+"""Tests of docker-compose.yml's real containers: the tests build, start, query, inspect and stop them.
 
-`make test-container` runs this; it needs a Docker engine. The GPU's container has the same tests as the CPU's, and they
-are skipped where the engine cannot hand a GPU to a container.
+`make test-container` runs them; they need a Docker engine. The GPU's container has the same tests as the CPU's. They
+skip if the engine cannot hand a GPU to a container.
 """
 
 import json
@@ -35,7 +35,7 @@ _ROOT_IS_READ_ONLY = 'import os; print("true" if os.statvfs("/").f_flag & os.ST_
 
 @pytest.fixture(scope="module", params=["serve", "gpu"])
 def container(compose: Compose, request: pytest.FixtureRequest) -> Iterator[Container]:
-    """A container that was built and brought up for these tests, and is healthy."""
+    """Build and start a container for these tests, and wait until it is healthy."""
     service: str = request.param
     if service == "gpu" and "nvidia" not in json.loads(docker("info", "--format", "{{json .Runtimes}}")):
         pytest.skip("the engine has no NVIDIA runtime, so it cannot hand a GPU to a container")
@@ -49,19 +49,19 @@ def container(compose: Compose, request: pytest.FixtureRequest) -> Iterator[Cont
         compose("rm", "--stop", "--force", service)
 
 
-def test_it_serves_the_artifact_of_this_checkout(container: Container) -> None:
+def test_the_container_serves_the_artifact_of_this_checkout(container: Container) -> None:
     model = httpx.get(f"{container.url}/model").json()
     assert model["digest"] == read_artifact(DEFAULT_ARTIFACT).digest
-    # The fused runtime writes compiled code to a cache, and gives way to TorchScript where it cannot.
+    # The fused runtime writes compiled code to a cache. TorchScript replaces it if that is not possible.
     expected = {"serve": ("cpu", "fused"), "gpu": ("cuda", "torchscript")}
     assert (model["device"], model["runtime"]) == expected[container.service], model["runtime_reason"]
 
 
-def test_it_answers_what_the_model_answers_here(container: Container) -> None:
+def test_the_container_answers_as_the_model_does_here(container: Container) -> None:
     sequence, steps = (3 * np.sin(np.arange(64) / 4)).tolist(), 100
     runtime = open_runtime(read_artifact(DEFAULT_ARTIFACT), "cpu").runtime
     (expected_S,), _ = runtime.rollout(runtime.encode([sequence]), steps)
-    # Both may be as far from the truth as the golden check allows, each to its own side.
+    # Both may differ from the truth by the golden check's tolerance, in opposite directions.
     allowed_S = 2 * tolerance(steps) * np.abs(sequence).max()
 
     predicted = httpx.post(f"{container.url}/predict", json={"sequence": sequence})
@@ -76,7 +76,7 @@ def test_it_answers_what_the_model_answers_here(container: Container) -> None:
 
 def test_no_process_is_root_or_can_become_it(container: Container) -> None:
     processes = container.run(_EVERY_PROCESS)
-    assert len(processes) >= 2  # the service, and the one that looks
+    assert len(processes) >= 2  # the service, and the process that looks
     for process in processes:
         assert "0" not in process["Uid"].split(), process["Name"]
         assert "0" not in process["Gid"].split(), process["Name"]
@@ -85,7 +85,7 @@ def test_no_process_is_root_or_can_become_it(container: Container) -> None:
             assert int(process[kind], 16) == 0, (process["Name"], kind)
 
 
-def test_nothing_but_memory_and_the_cache_of_kernels_can_be_written(container: Container) -> None:
+def test_only_memory_and_the_cache_of_kernels_are_writable(container: Container) -> None:
     assert container.run(_ROOT_IS_READ_ONLY)
     writable = container.run(_WRITABLE_FOLDERS)
     assert "/tmp" in writable  # noqa: S108 - the container's own, which is in memory
@@ -100,7 +100,7 @@ def test_the_kernel_is_compiled_once_and_comes_from_the_cache_at_the_next_start(
     assert "from the cache" in httpx.get(f"{container.url}/model").json()["runtime_reason"]
 
 
-def test_it_stops_in_order_and_long_before_it_would_be_killed(container: Container) -> None:
+def test_the_container_stops_in_order_and_long_before_it_would_be_killed(container: Container) -> None:
     began = time.monotonic()
     container.compose("stop", container.service)
     took_s = time.monotonic() - began
@@ -109,6 +109,6 @@ def test_it_stops_in_order_and_long_before_it_would_be_killed(container: Contain
         assert description["State"]["ExitCode"] == 0, container.log()
         assert took_s < description["Config"]["StopTimeout"] / 3
         assert "Application shutdown complete" in container.log()
-    finally:  # the other tests find it as this one did
+    finally:  # the other tests need a running container
         container.compose("start", container.service)
         container.wait_until_healthy()

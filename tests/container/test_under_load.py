@@ -1,4 +1,4 @@
-"""Containers that are stopped, killed and short of memory or processes, under load: clients lose nothing."""
+"""Tests of containers under load: clients lose nothing if one is stopped, killed or short of memory or processes."""
 
 import asyncio
 import json
@@ -37,8 +37,8 @@ except BlockingIOError:
 print(json.dumps(len(children)))
 """
 
-# It stops with the first process that the system has killed, by the system's own count. The victim may be seen for
-# longer, when its memory is already there for the taking, and then the program itself would be killed for more.
+# The program stops when the system's own count shows the first killed process. A victim may stay visible for longer,
+# after its memory is free to take. The program would then take more, and would be killed itself.
 _TAKE_ALL_MEMORY = """
 import json, pathlib, re
 pathlib.Path("/proc/{victim}/oom_score_adj").write_text("1000")  # whom the system kills first
@@ -54,7 +54,7 @@ print(json.dumps(len(taken)))
 
 @pytest.fixture(scope="module")
 def container(compose: Compose) -> Iterator[Container]:
-    """The service of `docker compose up`, healthy."""
+    """Run the service of `docker compose up` until it is healthy."""
     try:
         compose("up", "--detach", "--build", "serve")
         identifier = compose("ps", "--quiet", "serve").strip()
@@ -67,10 +67,10 @@ def container(compose: Compose) -> Iterator[Container]:
 
 @pytest.fixture
 def replicas(compose: Compose) -> Iterator[list[Container]]:
-    """Two of them, behind the proxy, whose address is in their `url`."""
+    """Run two replicas behind the proxy. Their `url` is the proxy's address."""
     provide()
     url = f"http://127.0.0.1:{compose.environment['SINE_PROXY_PORT']}"
-    # A worker each is enough to see what becomes of a replica.
+    # One worker each is enough to show what happens to a replica.
     compose = replace(compose, environment=compose.environment | {"SINE_WORKERS": "1"})
     try:
         compose("up", "--detach", "--build", "proxy")
@@ -102,7 +102,7 @@ async def test_a_container_without_processes_or_memory_to_spare_goes_on(containe
         await asyncio.to_thread(container.wait_until_healthy)
         await wait_for_async("a new worker", lambda: len({*container.run(_WORKERS)} - {before[0]}) == 2)
         await asyncio.sleep(1)
-    assert len(running.lost) <= 8, "more than was inside the worker"
+    assert len(running.lost) <= 8, "more requests were lost than the worker held"
     assert_nothing_is_wrong(running)
     state = container.inspect()
     assert (state["State"]["Status"], state["RestartCount"]) == ("running", 0)
@@ -115,7 +115,7 @@ async def test_stopping_loses_no_request(container: Container) -> None:
             await asyncio.to_thread(container.compose, "stop", "serve")
             running.stop()
         assert container.inspect()["State"]["ExitCode"] == 0
-    finally:  # the other tests find it as this one did
+    finally:  # the other tests need a running container
         container.compose("start", "serve")
     assert running.lost == []
     assert running.refused > 0
@@ -129,7 +129,7 @@ async def test_a_replica_that_is_killed_or_stopped_costs_clients_nothing(replica
         await asyncio.sleep(2)
         await asyncio.to_thread(docker, "start", first.id)
         await asyncio.to_thread(first.wait_until_healthy)
-        await asyncio.sleep(2)  # the proxy asks for names every second
+        await asyncio.sleep(2)  # the proxy looks up names every second
         await asyncio.to_thread(docker, "stop", second.id)
         await asyncio.sleep(1)
     assert running.lost == []

@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of the page, and for its picture in the README."""
+"""A real Chromium for the tests of the page, and for the README's picture of it."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium, without a window."""
+    """Run the machine's own Chromium without a window."""
     with sync_playwright() as playwright:
-        # Its sandbox needs rights that a container does not give, and refuses to run as root. The pages are our own.
+        # Chromium's sandbox needs rights that containers do not give, and does not run as root. The pages are our own.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
             yield browser

@@ -1,4 +1,4 @@
-"""What the page on the Open Inference Protocol promises: its examples are run, and its table is what there is."""
+"""Tests of the page on the Open Inference Protocol: its examples work, and its table lists all endpoints."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The page at /, in a real Chromium against a real server."""
+"""Tests of the page at / in a real Chromium against a real server."""
 
 import json
 import math
@@ -27,13 +27,13 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: ap
 AXE = (Path(__file__).parent / "vendor" / "axe" / "axe.min.js").read_text()
 
 LONG = 10_000_000
-"""Steps of 200 MB, which take minutes on a network that is `limited`."""
+"""The steps of a 200 MB answer, which takes minutes on a network that is `limited`."""
 
-expect.set_options(timeout=15_000)  # of a busy machine
+expect.set_options(timeout=15_000)  # for a busy machine
 
 WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 375, "height": 812}
 
-# What the page itself reports to the browser: nothing inline, nothing from elsewhere, no error.
+# The script collects errors and what the policy forbids: inline code and content from elsewhere. Tests expect none.
 WATCH = """
 window.faults = [];
 addEventListener("securitypolicyviolation", (event) => faults.push(`CSP ${event.violatedDirective}`));
@@ -59,9 +59,9 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser, server: Server) -> Iterator[Open]:
-    """Opens the page, waits for its first forecast, and sees to it that nothing was reported in the end.
+    """Open the page and wait for its first forecast. At the end, check that the page reported nothing.
 
-    `expected` is what may stand in the console: a browser reports every request that is refused or fails.
+    `expected` is a pattern for allowed lines of the console, since a browser reports each refused or failed request.
     """
     contexts: list[tuple[BrowserContext, Page, list[str], str]] = []
 
@@ -86,7 +86,7 @@ def open_page(browser: Browser, server: Server) -> Iterator[Open]:
 
 
 def limited(page: Page, bytes_per_second: int) -> None:
-    """Let the page receive so much, so that a stream lasts however fast the machine is."""
+    """Limit the page to this many bytes a second, so that a stream lasts on any machine."""
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
     speeds = {"downloadThroughput": bytes_per_second, "uploadThroughput": -1}
@@ -108,7 +108,7 @@ def shown(text: str) -> float:
 
 
 def column(page: Page, name: str) -> list[float]:
-    """The numbers of a column of the table, which it opens."""
+    """Open the table and return the numbers of a column."""
     page.locator("#values").evaluate("element => { element.open = false; element.open = true }")
     names = page.locator("#values thead th").all_inner_texts()
     cells = page.locator("#values tbody tr").evaluate_all(
@@ -148,7 +148,7 @@ def test_the_page_allows_its_own_files_and_nothing_else(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/static/main.js", "/vendor", "/../main.py", "/%2e%2e/main.py", "/%00"])
-def test_what_is_not_a_file_of_the_page_is_a_404(server: Server, path: str) -> None:
+def test_other_paths_are_a_404(server: Server, path: str) -> None:
     answer = httpx.get(httpx.URL(server.url, raw_path=path.encode()))
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
@@ -253,7 +253,7 @@ def test_numbers_are_read_whatever_is_between_them(open_page: Open, server: Serv
 
 
 @needs_chromium
-def test_what_is_wrong_with_numbers_is_said(open_page: Open) -> None:
+def test_invalid_numbers_are_explained(open_page: Open) -> None:
     page = open_page()
     for text, wrong in {
         "1, 2, <b>three</b>, 4": "Number 3 of 4 is not one: “<b>three</b>”.",
@@ -270,12 +270,12 @@ def test_what_is_wrong_with_numbers_is_said(open_page: Open) -> None:
 
 
 def stroke() -> list[tuple[float, float]]:
-    """Two periods of a wave across half of the plot, in parts of its width and height."""
+    """Return two periods of a wave across half of the plot, in fractions of its width and height."""
     return [(0.02 + 0.5 * i / 40, 0.5 - 0.3 * math.sin(2 * math.pi * 2 * i / 40)) for i in range(41)]
 
 
 def is_the_stroke(values: list[float]) -> bool:
-    """Whether `values` are what was drawn: as many as steps were passed, and two periods."""
+    """Tell whether `values` are the drawn ones: two periods, with a value for each step that the mouse passed."""
     turns = sum(a * b < 0 for a, b in pairwise(values))
     return 70 < len(values) < 95 and turns in (3, 4) and max(values) == pytest.approx(-min(values), rel=0.2)
 
@@ -299,7 +299,7 @@ def test_a_wave_is_drawn_with_the_mouse(open_page: Open, server: Server) -> None
     assert page.locator("#next-truth").inner_text().strip() == ""
     page.get_by_role("radio", name="Paste").check()
     pasted = [float(number) for number in page.locator("#numbers").input_value().split(",")]
-    assert pasted == pytest.approx(given, rel=1e-4), "what was drawn can be edited as numbers"
+    assert pasted == pytest.approx(given, rel=1e-4), "the drawn wave can be edited as numbers"
 
 
 @needs_chromium
@@ -337,7 +337,7 @@ def test_a_finger_draws_where_it_is_asked_to_and_scrolls_elsewhere(open_page: Op
 
 
 @needs_chromium
-def test_what_the_service_refuses_is_said_in_words(open_page: Open) -> None:
+def test_a_refusal_is_explained_in_words(open_page: Open) -> None:
     page = open_page(expected="status of 422")
     alert = page.locator("#trouble")
     for steps, said in {LONG + 1: "less than or equal to 10000000", 0: "greater than or equal to 1"}.items():
@@ -352,7 +352,7 @@ def test_what_the_service_refuses_is_said_in_words(open_page: Open) -> None:
 
 
 @needs_chromium
-def test_it_says_when_the_service_is_gone_and_goes_on_when_it_is_back(open_page: Open) -> None:
+def test_the_page_says_when_the_service_is_gone_and_recovers_when_it_is_back(open_page: Open) -> None:
     page = open_page(expected="ERR_INTERNET_DISCONNECTED")
     page.context.set_offline(True)
     page.get_by_role("slider", name="Period").fill("30")
@@ -380,7 +380,7 @@ def test_a_service_that_ends_while_it_streams_is_noticed(browser: Browser, tmp_p
 
 
 @needs_chromium
-def test_a_service_that_wants_a_key_is_given_one_and_the_page_forgets_it(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_sends_a_key_if_the_service_wants_one_and_forgets_it(browser: Browser, tmp_path: Path) -> None:
     key, keys = new_key(), tmp_path / "keys"
     keys.write_text(line("visitor", key))
     with serve(tmp_path, workers=1, api_keys=keys) as keyed:
@@ -422,7 +422,7 @@ def test_the_copied_code_does_what_the_page_does(
     open_page: Open, tmp_path: Path, language: str, values: int, clipboard: bool
 ) -> None:
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
-    if not clipboard:  # as on a page that comes neither by https nor from localhost
+    if not clipboard:  # as on a page without https and not from localhost
         page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     paste(page, ", ".join(str(math.sin(t / 3)) for t in range(values)))
     expect(page.locator("#summary")).to_contain_text(f"{values:,} values given")
@@ -440,7 +440,7 @@ def test_the_copied_code_does_what_the_page_does(
 
 
 def pasted(page: Page) -> str:
-    """What is on the clipboard, as a person would find out."""
+    """Return the text on the clipboard by pasting it, as a person would."""
     page.get_by_role("radio", name="Paste").check()
     box = page.locator("#numbers")
     before = box.input_value()
@@ -452,7 +452,7 @@ def pasted(page: Page) -> str:
 
 
 def rollout(printed: str) -> list[float]:
-    """The values in server-sent events, or in dictionaries as Python prints them."""
+    """Return the values in server-sent events, or in dictionaries as Python prints them."""
     parts = [json.loads(data.replace("'", '"')) for data in re.findall(r"\{.*\}", printed)]
     return [value for part in parts for value in part.get("values", [])]
 
@@ -460,7 +460,7 @@ def rollout(printed: str) -> list[float]:
 @needs_chromium
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_it(open_page: Open, scheme: str, viewport: dict[str, int]) -> None:
+def test_the_page_is_accessible(open_page: Open, scheme: str, viewport: dict[str, int]) -> None:
     page = open_page(expected="status of 422", color_scheme=scheme, viewport=viewport)
 
     def check(state: str) -> None:
@@ -482,7 +482,7 @@ def test_everybody_can_use_it(open_page: Open, scheme: str, viewport: dict[str, 
 
 
 @needs_chromium
-def test_a_keyboard_reaches_everything_and_sees_where_it_is(open_page: Open) -> None:
+def test_a_keyboard_reaches_everything_with_visible_focus(open_page: Open) -> None:
     page = open_page()
     reached = []
     for _ in range(30):
@@ -516,7 +516,7 @@ def test_a_keyboard_reaches_everything_and_sees_where_it_is(open_page: Open) -> 
 
 
 @needs_chromium
-def test_of_several_models_one_can_be_chosen(browser: Browser, tmp_path: Path) -> None:
+def test_a_model_can_be_chosen_from_several(browser: Browser, tmp_path: Path) -> None:
     first = make_small_artifact(tmp_path, name="first.pt", called="first")
     make_small_artifact(
         tmp_path, name="second.pt", called="second", prepare=lambda network: network.readout.weight.mul_(2)

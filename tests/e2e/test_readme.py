@@ -1,4 +1,4 @@
-"""What the README promises: its commands are run, and give what it says they give."""
+"""Tests of the README's promises: its commands run, and their output is the one that it shows."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def blocks(page: str, pattern: str) -> list[Any]:
 
 
 def same(printed: str, promised: str) -> bool:
-    """Whether two outputs say the same; machines may differ in the last digits of a number."""
+    """Tell whether two outputs agree. Machines may differ in the last digits of a number."""
     number = r"-?\d+\.\d+"
     numbers = [[float(n) for n in re.findall(number, text)] for text in (printed, promised)]
     words = [re.sub(number, "#", text).strip() for text in (printed, promised)]
@@ -63,7 +63,7 @@ def test_python_examples_print_what_the_page_shows(server: Server, page: str) ->
 def test_the_endpoints_of_the_readme_are_those_of_the_service(server: Server) -> None:
     promised = set(re.findall(r"`(?:GET|POST) (/\S+)`", README))
     paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
-    # Those below /v2 have a page of their own: test_open_inference.py.
+    # The endpoints below /v2 have a page of their own: test_open_inference.py.
     assert promised == {*(path for path in paths if not path.startswith("/v2/")), "/docs", "/openapi.json"}
 
 

@@ -1,4 +1,4 @@
-"""A hook for schemathesis: requests that can, ask for a state token, which the links of the document go on from."""
+"""A hook for schemathesis. It asks for a state token in each request that can have one, for the document's links."""
 
 from typing import Any
 
@@ -7,6 +7,6 @@ import schemathesis
 
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    """The body with `return_state`, where it may have it, and is not to be refused for what it has there."""
+    """Return the body with `return_state`, if it may have the field and has no invalid value there already."""
     may = isinstance(body, dict) and "sequence" in body and isinstance(body.get("return_state", True), bool)
     return {**body, "return_state": True} if may else body

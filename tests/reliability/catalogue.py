@@ -1,4 +1,4 @@
-"""Requests of every kind, and for each the answer to it alone, computed here, by the same code without a server."""
+"""Requests of every kind with their expected answers. The same code, without a server, computes each answer here."""
 
 import asyncio
 import gzip
@@ -28,21 +28,21 @@ JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True)
 class Prepared:
-    """One request, as it is sent."""
+    """One request as bytes, with its expected answers."""
 
     kind: str
     wire: bytes
     answers: Mapping[int, bytes | None]
-    """The body of each status that is right: one status, but where time decides; None for any body."""
+    """The body for each valid status; None allows any body. There is more than one status only if time decides."""
 
     def is_answered_by(self, status: int, body: bytes) -> bool:
-        """Whether this is right, to the bit."""
+        """Tell whether status and body are right, to the bit."""
         return status in self.answers and self.answers[status] in (None, body)
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """A rollout as a stream: the values of all its events, and its last one."""
+    """A rollout as a stream: the values of all its events, and its last event."""
 
     wire: bytes
     values: list[float]
@@ -51,29 +51,29 @@ class Streamed:
 
 @dataclass
 class Catalogue:
-    """What clients choose from."""
+    """The requests that clients choose from."""
 
     requests: list[Prepared] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     streams: list[Streamed] = field(default_factory=list)
     sessions: list[list[tuple[str, str]]] = field(default_factory=list)
-    """Of /live: messages, each with its answer."""
+    """The sessions of /live: each is a list of messages with their answers."""
 
     def add(self, weight: float, *requests: Prepared) -> None:
-        """Requests that share a weight."""
+        """Add requests that share a weight."""
         self.requests += requests
         self.weights += [weight / len(requests)] * len(requests)
 
 
 def wire(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = JSON) -> bytes:
-    """A request's bytes."""
+    """Return a request's bytes."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
     return head.encode() + body
 
 
 async def make_catalogue(model: Path, max_steps: int) -> Catalogue:
-    """The requests, drawn with a fixed seed. `model` and `max_steps` are those of the server that will be asked."""
+    """Draw the requests with a fixed seed. `model` and `max_steps` are those of the server under test."""
     settings = Settings(model=model, max_steps=max_steps)
     alone = _Alone(settings, load(settings, Metrics(())))
     draw, catalogue = random.Random(0), Catalogue()  # noqa: S311 - inputs, not secrets
@@ -146,7 +146,7 @@ async def _forever() -> None:
 
 
 class _Alone:
-    """What the service does, with nobody else there."""
+    """The service's code without a server and without other requests."""
 
     def __init__(self, settings: Settings, models: Repository) -> None:
         self.models, self.served = models, models.default
@@ -165,9 +165,9 @@ class _Alone:
         return Prepared(path, wire("POST", path, content, headers), answers)
 
     async def late(self, sequence: list[float], steps: int) -> Prepared:
-        """Wanted far sooner than it can be done: given up, or refused at once where work is waiting already.
+        """Make a request with a deadline too short for its work. The server gives up, or refuses it if work is waiting.
 
-        Now and then it has been done when it is noticed that it is late.
+        It answers in full now and then, if the work ends before the server notices the deadline.
         """
         asked = {"sequence": sequence, "steps": steps}
         refused, done = await self.ask("/generate", asked | {"timeout_s": 1e-9}), await self.ask("/generate", asked)

@@ -1,4 +1,4 @@
-"""The two sizes of these checks, and the table at the end."""
+"""Fixtures for the reliability checks, which have two sizes and print a table at the end."""
 
 import os
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 MAX_STEPS = 500_000
 
 SETTINGS: dict[str, object] = {"workers": 2, "max_steps": MAX_STEPS, "max_pending_s": 60, "timeout_s": 60}
-"""Of servers that faults are done to: a rollout may take long."""
+"""The settings of servers that the tests do faults to. A rollout may take long."""
 
 _CLOCK = """
 # Python imports this at every start, if it finds it. Only what a clock on the wall shows can be set.
@@ -42,25 +42,25 @@ time.time = _set
 
 @pytest.fixture(scope="session")
 def full(pytestconfig: pytest.Config) -> bool:
-    """Whether there are 20 minutes, and not 3, for all checks together."""
+    """Tell whether all checks together may take 20 minutes, not 3."""
     return bool(pytestconfig.getoption("--full"))
 
 
 @pytest.fixture(scope="session")
 def results(pytestconfig: pytest.Config) -> Results:
-    """Where a check puts its row of the table."""
+    """Return the table that each check adds its row to."""
     return pytestconfig.stash[_RESULTS]
 
 
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small one, that is served."""
+    """Make a small artifact, which the servers serve."""
     return make_small_artifact(tmp_path_factory.mktemp("artifact"))
 
 
 @pytest.fixture(scope="session")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file whose time of change, in seconds, is by how much the clock of `enduring` is wrong."""
+    """Return a file whose modification time is the error of `enduring`'s clock, in seconds."""
     file = tmp_path_factory.mktemp("clock") / "step"
     file.touch()
     os.utime(file, (0, 0))
@@ -69,10 +69,10 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def enduring(tmp_path_factory: pytest.TempPathFactory, artifact: Path, clock: Path) -> Iterator[Server]:
-    """The server of two workers that all faults are done to which it has to survive."""
+    """Run the server of two workers that has to survive all faults."""
     (clock.parent / "sitecustomize.py").write_text(_CLOCK)
     with ExitStack() as stack:
-        with pytest.MonkeyPatch.context() as patch:  # for this server alone, whose new workers get it from their parent
+        with pytest.MonkeyPatch.context() as patch:  # only this server and its new workers get these variables
             patch.setenv("PYTHONPATH", str(clock.parent))
             patch.setenv("CLOCK_STEP", str(clock))
             serving = serve(tmp_path_factory.mktemp("enduring"), model=artifact, **SETTINGS)
@@ -82,14 +82,14 @@ def enduring(tmp_path_factory: pytest.TempPathFactory, artifact: Path, clock: Pa
 
 @pytest.fixture(scope="session")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker, which waits for a client no longer than `RECEIVE_S`: for the checks of slow and hostile clients."""
+    """Run one worker for the checks of slow and hostile clients. It waits for a client no longer than `RECEIVE_S`."""
     folder = tmp_path_factory.mktemp("patient")
     with serve(folder, "cold", model=make_small_artifact(folder), workers=1, receive_timeout_s=RECEIVE_S) as server:
         yield server
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The table: printed, and written for `benchmarks/document.py`."""
+    """Print the table, and write it for `benchmarks/document.py`."""
     results = session.config.stash[_RESULTS]
     if results.rows:
         name = "reliability" if session.config.getoption("--full") else "reliability_short"

@@ -1,7 +1,7 @@
-"""Fuzzing of a client's bytes, led by coverage: `python -m tests.reliability.fuzz_parsers token DIR -runs=1000`.
+"""Fuzz a parser of clients' bytes, guided by coverage: `python -m tests.reliability.fuzz_parsers token DIR -runs=1000`.
 
-DIR is given valid inputs to begin with, and gets those that reach new code. All other arguments are libFuzzer's. Ends
-with a status other than 0 where something does not hold, and writes the input there.
+DIR receives valid inputs at the start, and later each input that reaches new code. All other arguments are libFuzzer's.
+If a check fails, the program writes the input to DIR and exits with a status other than 0.
 """
 
 import sys

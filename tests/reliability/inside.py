@@ -1,6 +1,6 @@
-"""What the system cannot say of a process, which says it itself when it is asked: its asyncio tasks, and its objects.
+"""Ask a process for facts that the system cannot give: its asyncio tasks, and its number of objects.
 
-Nothing of the service does that. Python imports `sitecustomize` at every start, if it finds it, in workers too.
+The service has no such code. Python imports `sitecustomize` at every start if it finds it, in workers too.
 """
 
 import json
@@ -30,18 +30,18 @@ signal.signal(signal.SIGUSR1, _tell)
 
 
 class Inside(NamedTuple):
-    """What a process has in it."""
+    """The tasks and objects in a process."""
 
     tasks: Counter[str]
-    """Those that are not done, by the names of their coroutines."""
+    """The tasks that are not done, by the names of their coroutines."""
 
     objects: int
-    """That the garbage collector looks at, after it has: those that were there at the start are not among them."""
+    """The number of objects that the garbage collector tracks after a collection, without those from the start."""
 
 
 @contextmanager
 def telling(folder: Path) -> Iterator[None]:
-    """Processes that are started in the block can be asked with this folder."""
+    """Let `inside` ask the processes that start in the block, by way of `folder`."""
     (folder / "sitecustomize.py").write_text(_TELLS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
@@ -49,7 +49,7 @@ def telling(folder: Path) -> Iterator[None]:
 
 
 def inside(process: int, folder: Path) -> Inside:
-    """Ask a process whose event loop runs."""
+    """Ask a process for its tasks and objects. Its event loop must run."""
     told = folder / str(process)
     told.unlink(missing_ok=True)
     os.kill(process, signal.SIGUSR1)

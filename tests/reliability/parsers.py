@@ -1,4 +1,4 @@
-"""What holds of everything that reads a client's bytes, whatever they are: a function each, that raises if it does not.
+"""Checks of all readers of a client's bytes, for any bytes. Each is a function that raises if its check fails.
 
 `test_fuzz.py` gives them to hypothesis, and `fuzz_parsers.py` to atheris.
 """
@@ -25,7 +25,7 @@ INFLATED_BYTES = 1_000
 
 
 def token(data: bytes) -> bool:
-    """`data` as the text of a token, and as what one packs, with a checksum that fits. Whether either was taken."""
+    """Read `data` as a token's text, and as the bytes that one packs, with a checksum. Tell whether either is valid."""
     text = data.decode("utf-8", "replace")
     packed = base64.urlsafe_b64encode(data + struct.pack("<I", zlib.crc32(data))).rstrip(b"=").decode()
     return any([_token(text), _token(packed)])
@@ -52,7 +52,7 @@ def _bits(origin: Origin) -> tuple[bytes, bytes, int]:
 
 
 def tensor(data: bytes) -> bool:
-    """`data` as two bytes that say how long the JSON is, and a body; if they are 0, the body is all JSON."""
+    """Read `data` as two bytes with the length of the JSON, and a body. If the length is 0, the whole body is JSON."""
     length, body = int.from_bytes(data[:2], "little"), data[2:]
     try:
         asked = parse_request(body, str(length) if length else None, LIMITS)
@@ -63,7 +63,7 @@ def tensor(data: bytes) -> bool:
     assert 1 <= time <= LIMITS.max_sequence
     assert 1 <= asked.steps <= LIMITS.max_steps
     assert asked.timeout_s is None or 0 < asked.timeout_s < np.inf
-    assert np.abs(asked.x_BT).max() <= 1e6  # nor is NaN
+    assert np.abs(asked.x_BT).max() <= 1e6  # NaN fails this too
     again = parse_request(*as_binary(asked), LIMITS)
     assert again.x_BT.tobytes() == asked.x_BT.tobytes()
     assert (again.id, again.steps, again.datatype, again.binary) == (
@@ -76,7 +76,7 @@ def tensor(data: bytes) -> bool:
 
 
 def as_binary(asked: Asked) -> tuple[bytes, str]:
-    """The body and the header of a request for the same with a binary tensor."""
+    """Return the body and the header of the same request with a binary tensor."""
     raw = asked.x_BT.astype({"FP32": "<f4", "FP64": "<f8"}[asked.datatype]).tobytes()
     given = {
         "name": "sequence",
@@ -90,7 +90,7 @@ def as_binary(asked: Asked) -> tuple[bytes, str]:
 
 
 def compressed(data: bytes) -> bool:
-    """`data` as a body in each coding."""
+    """Read `data` as a body in each coding."""
     return any([_inflates("gzip", data), _inflates("deflate", data)])
 
 
@@ -104,7 +104,7 @@ def _inflates(coding: str, data: bytes) -> bool:
 
 
 def valid_tokens() -> list[bytes]:
-    """Tokens as text, and what they pack."""
+    """Return tokens as text, and the bytes that they pack."""
     zero = np.zeros((ARCHITECTURE.layers, ARCHITECTURE.memory), np.float32)
     states = [State(zero, 0.0), State(zero + 0.25, 230.0), State(zero - 1e-30, 1e6)]
     texts = [write_token(state, observed, DIGEST) for state, observed in zip(states, (0, 64, 2**40), strict=True)]
@@ -112,7 +112,7 @@ def valid_tokens() -> list[bytes]:
 
 
 def valid_tensors() -> list[bytes]:
-    """Requests, as JSON alone and with a binary tensor behind it."""
+    """Return requests as JSON alone, and with a binary tensor after it."""
     x_BT = np.linspace(-1e6, 1e6, 6).reshape(2, 3)
     given = {"name": "sequence", "shape": [2, 3, 1], "datatype": "FP64"}
     requests = [
@@ -129,7 +129,7 @@ def valid_tensors() -> list[bytes]:
 
 
 def valid_compressed() -> list[bytes]:
-    """A body in each coding, and what would be too large a one."""
+    """Return a body in each coding, and bodies that would be too large."""
     contents = [b"", b'{"inputs":[]}', b"a" * INFLATED_BYTES, b"a" * (10 * INFLATED_BYTES)]
     return [zlib.compress(content, wbits=wbits) for content in contents for wbits in (15, 31)]
 
@@ -139,4 +139,4 @@ PARSERS: dict[str, tuple[Callable[[bytes], bool], Callable[[], Sequence[bytes]]]
     "tensor": (tensor, valid_tensors),
     "compressed": (compressed, valid_compressed),
 }
-"""For each, what must hold, and bytes to begin with that are good."""
+"""The checks by name, each with a function that returns valid bytes to begin with."""

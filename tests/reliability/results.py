@@ -1,4 +1,4 @@
-"""What the checks of this folder found out: a row each, and one table of them all."""
+"""The results of this folder's checks: a row for each, and one table of all rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,34 +10,34 @@ COLUMNS = ["check", "load held", "tried", "sent", "answered", "wrong", "lost", "
 
 @dataclass(frozen=True)
 class Result:
-    """What one check did to a server, and what came of it."""
+    """The counts of one check."""
 
     check: str
-    """What was done, as a row's title: "kill -9 of a worker"."""
+    """The row's title, which names what was done: "kill -9 of a worker"."""
 
     tried: int
-    """Faults, or inputs, or cancellations."""
+    """The number of faults, inputs or cancellations."""
 
     sent: int
-    """Requests."""
+    """The number of requests."""
 
     answered: int
-    """Of those, with what they had to be answered: a result, or a refusal that is right."""
+    """The number of requests with a right answer: a result, or a refusal that is right."""
 
     wrong: int
-    """Answers that should have been different: another status, other values, a 500."""
+    """The number of wrong answers: another status, other values, a 500."""
 
     lost: int
-    """Requests without an answer that should have had one. What a killed worker had inside it is not counted."""
+    """The number of requests that got no answer but should have. Requests inside a killed worker do not count."""
 
     load: float | None = None
-    """Requests answered a second meanwhile; None where the check is not about load."""
+    """The requests answered a second meanwhile; None if the check is not about load."""
 
     growth: float | None = None
-    """By what part the resident memory of the processes grew after a warm-up; None where it was not looked at."""
+    """The relative growth of the processes' resident memory after a warm-up; None if it was not measured."""
 
     def cells(self) -> list[str]:
-        """In the order of `COLUMNS`."""
+        """Return the row's cells in the order of `COLUMNS`."""
         return [
             self.check,
             "" if self.load is None else f"{number(self.load)}/s",
@@ -48,7 +48,7 @@ class Result:
 
 @dataclass
 class Results:
-    """Those of one run. Checks add theirs; what they must be, they assert themselves."""
+    """The results of one run. Checks add theirs, and assert their own bounds."""
 
     rows: list[Result] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ class Results:
         self.rows.append(result)
 
     def table(self) -> Table:
-        """A row for each check, in the order of their ends, and the sums."""
+        """Return a table with a row for each check, in the order of their ends, and the sums."""
         return Table(COLUMNS, [row.cells() for row in [*self.rows, _sum(self.rows)]])
 
 

@@ -1,8 +1,8 @@
-"""Requests that two servers could read in two ways, and what this one has to make of each.
+"""Requests that two servers could read differently, and the answers that this server has to give to each.
 
 The families are those of the literature on request smuggling: two lengths (CL.CL), a length and chunks (CL.TE, TE.CL),
-chunks under a name that only one of the two knows (TE.TE), a body where one expects none (CL.0), line ends and folded
-lines, sizes of chunks, what stands behind the last one, targets, hosts, upgrades and expectations.
+chunks under a name that only one of two servers knows (TE.TE), and an unexpected body (CL.0). Others are line ends and
+folded lines, sizes of chunks, bytes after the last chunk, targets, hosts, upgrades and expectations.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.reliability.clients import BODY, HEAD
 
 FOLLOWING = b"GET /model HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-"""What stands behind each shape: where the shape is taken, it is the next request. Its answer has a `digest`."""
+"""The bytes after each shape. If the shape is taken, they are the next request, whose answer has a `digest`."""
 
 _SIZE = b"%x" % len(BODY)
 _CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
@@ -23,26 +23,26 @@ _SOCKET = b"connection: upgrade\r\nupgrade: websocket\r\n" + _KEY
 
 @dataclass(frozen=True)
 class Shape:
-    """Bytes of a connection, and the statuses of all answers to them, after which it has to be closed."""
+    """The bytes of a connection, and the statuses of all answers. The server has to close the connection after them."""
 
     sent: bytes
     statuses: tuple[tuple[int, ...], ...]
-    """Any of these."""
+    """The lists of statuses that are allowed; any of them is right."""
 
 
 def _refused(*shapes: bytes) -> Iterator[Shape]:
-    """Framing is in doubt: one 400, and nothing behind it is read. 408 where the end could still have come."""
+    """Expect one 400, and no further reading, because the framing is in doubt. Or 408, if the end could still come."""
     for shape in shapes:
         yield Shape(shape + FOLLOWING, ((400,), (408,)))
 
 
 def _taken(shape: bytes, *statuses: int) -> Shape:
-    """It can be read in one way only, and what follows is a request of its own."""
+    """Expect an answer to the shape and one to `FOLLOWING`, because the shape can be read in one way only."""
     return Shape(shape + FOLLOWING, ((*statuses, 200),))
 
 
 def _ends(shape: bytes, *statuses: int) -> Shape:
-    """It is answered, and what stands behind it belongs to it, or is not read."""
+    """Expect an answer to the shape alone. The bytes after it belong to it, or the server does not read them."""
     return Shape(shape, (statuses,))
 
 
@@ -51,7 +51,7 @@ def _chunk(size: bytes, data: bytes = BODY + b"\r\n", end: bytes = b"0\r\n\r\n")
 
 
 def shapes() -> list[Shape]:
-    """Those that are written by hand."""
+    """Return the shapes that are written by hand."""
     return [
         *_not_http(),
         *_hosts(),
@@ -94,7 +94,9 @@ def _not_http() -> Iterator[Shape]:
         b"GET http://[::/model HTTP/1.1\r\nhost: x\r\n\r\n",
     )
     for target, status in ((b"http://x/livez", 200), (b"http://evil/livez", 200), (b"*", 404), (b"/%ff%00%zz", 404)):
-        yield _taken(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % target, status)  # an absolute target is to be taken
+        yield _taken(
+            b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % target, status
+        )  # servers have to accept an absolute target
     for path in (b"//livez", b"/../livez", b"/livez/", b"/;/livez", b"/./livez"):
         yield _taken(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path, 404)
 
@@ -164,7 +166,7 @@ def _lengths_and_encodings() -> Iterator[Shape]:
         yield _taken(HEAD + b"content-length: %b\r\n\r\n" % length + BODY, 200)
     for encoding in (b"CHUNKED", b"\tchunked ", b",chunked"):
         yield _taken(_chunk(_SIZE).replace(b" chunked", encoding), 200)
-    # HTTP/1.0 has no chunks: they are read, and the connection is not used again.
+    # HTTP/1.0 has no chunks. The server reads them nevertheless, and does not use the connection again.
     yield _ends(_chunk(_SIZE).replace(b"HTTP/1.1", b"HTTP/1.0") + FOLLOWING, 200)
 
 
@@ -202,7 +204,7 @@ def _chunks() -> Iterator[Shape]:
         yield from _refused(_chunk(_SIZE, end=end))
     for trailer in (b"content-length: 500\r\n", b"transfer-encoding: chunked\r\n"):
         yield from _refused(_chunk(_SIZE, end=b"0\r\n%b\r\n" % trailer))
-    # What stands behind the last chunk is no header: it is neither a second Host nor the content type that is missing.
+    # The bytes after the last chunk are no headers: neither a second Host nor the missing content type.
     yield _taken(_chunk(_SIZE, end=b"0\r\nhost: evil\r\nx-request-id: smuggled\r\n\r\n"), 200)
     untyped = _chunk(_SIZE, end=b"0\r\ncontent-type: application/json\r\n\r\n")
     yield _taken(untyped.replace(b"content-type: application/json\r\n", b"", 1), 422)
@@ -227,7 +229,7 @@ def _bodies_where_there_are_none() -> Iterator[Shape]:
 def _other_protocols() -> Iterator[Shape]:
     h2c = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
     live = b"GET /live HTTP/1.1\r\nhost: x\r\n"
-    yield _ends(_GET + h2c + b"\r\n" + FOLLOWING, 200)  # no other protocol, and the connection is not used again
+    yield _ends(_GET + h2c + b"\r\n" + FOLLOWING, 200)  # the protocol stays, and the connection is not used again
     yield _ends(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + FOLLOWING, 400)
     yield _ends(b"CONNECT /model HTTP/1.1\r\nhost: x\r\n\r\n" + FOLLOWING, 405)
     yield from _refused(
@@ -237,7 +239,7 @@ def _other_protocols() -> Iterator[Shape]:
         live + _SOCKET + b"content-length: %d\r\n\r\n" % len(FOLLOWING),
         live + _SOCKET.replace(b": 13", b": 777") + b"\r\n",
         live + _SOCKET.replace(_KEY, b"") + b"\r\n",
-        # The first answer has not been given when the second request would make another protocol of the connection.
+        # The second request would change the connection's protocol before the first answer is given.
         _GET + b"\r\n" + live + _SOCKET + b"\r\n",
     )
     yield _ends(live + _SOCKET + b"x: y\r\n" * 300 + b"\r\n" + FOLLOWING, 431)
@@ -246,7 +248,7 @@ def _other_protocols() -> Iterator[Shape]:
 
 
 def generated() -> Iterator[Shape]:
-    """Every byte at every place where it could hide what a header or a size is: some 6,000 of them."""
+    """Put every byte at every place where it could hide a header or a size: some 6,000 shapes."""
     hidden = b"0\r\n\r\n" + FOLLOWING
     for byte in (bytes([value]) for value in range(256)):
         for other in (b"", b"content-length: %d\r\n" % len(hidden)):
@@ -267,17 +269,17 @@ def generated() -> Iterator[Shape]:
         for length in (byte + b"35", b"35" + byte, b"3" + byte + b"5"):
             right = length.strip(b" \t").lstrip(b"0") == b"35"
             request = HEAD + b"content-length: %b\r\n\r\n" % length + BODY
-            # Another number is another length: what is then the next request is no request, or does not come.
+            # Another number means another length. The rest is then no valid request, or does not arrive.
             yield _taken(request, 200) if right else Shape(request + FOLLOWING, ((400,), (408,), (413,), (422, 400)))
 
 
 def _encoded(name: bytes, value: bytes, other: bytes, hidden: bytes) -> Shape:
-    """A request whose body hides another one from who reads chunks in it, or from who does not."""
+    """Return a request whose body hides another request from a reader of chunks, or from a reader of lengths."""
     sent = HEAD + other + name + b":" + value + b"\r\n\r\n" + hidden
     is_encoding = name.lower() == b"transfer-encoding"
     is_chunked = is_encoding and value.strip(b" \t").lstrip(b", \t").lower() == b"chunked"
     if is_chunked and not other:
         return Shape(sent, ((422, 200), (400,)))  # an empty body, and the next request: nothing is hidden
     if other:
-        return Shape(sent + FOLLOWING, ((400,), (422, 200)))  # a header of another name: its length is what counts
+        return Shape(sent + FOLLOWING, ((400,), (422, 200)))  # a header of another name: the other length counts
     return Shape(sent, ((400,), (408,), (422, 400)))

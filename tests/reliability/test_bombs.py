@@ -1,4 +1,4 @@
-"""Bodies below /v2 that are small on the wire: what they grow to is never held, and what is damaged is refused."""
+"""Tests of bodies below /v2 that are small on the wire: decompression takes bounded memory, damage is refused."""
 
 import gzip
 import json
@@ -17,13 +17,13 @@ MOST_MB = 40
 
 
 def zeros(coding: str, megabytes: int) -> bytes:
-    """So many megabytes of zeros, compressed; never there as a whole."""
+    """Compress this many megabytes of zeros, without holding them all at once."""
     writer, part = zlib.compressobj(9, zlib.DEFLATED, CODINGS[coding]), bytes(1_000_000)
     return b"".join(writer.compress(part) for _ in range(megabytes)) + writer.flush()
 
 
 def damaged() -> list[tuple[str, bytes]]:
-    """Bodies that are not what their coding says."""
+    """Return bodies that do not match their coding."""
     right = {"gzip": gzip.compress(INFER.encode()), "deflate": zlib.compress(INFER.encode())}
     bodies = []
     for coding, body in right.items():
@@ -52,7 +52,7 @@ def test_bombs_are_refused_in_bounded_memory(patient: Server, results: Results, 
             statuses += [status(coding, bomb), status(coding, gzip.compress(bomb))]
             grown = max(grown, resident_mb(patient) - before)
     bombs = len(statuses)
-    assert {*statuses} <= {400, 413}, "too large, or JSON that is not: the inside of a nested one"
+    assert {*statuses} <= {400, 413}, "a bomb is too large, or its inside is not JSON"
     statuses += [status(coding, body) for coding, body in damaged()]
     assert {*statuses[bombs:]} == {400}
     assert grown < MOST_MB
@@ -62,6 +62,6 @@ def test_bombs_are_refused_in_bounded_memory(patient: Server, results: Results, 
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip, gzip", "gzip;q=1", "x" * 1000])
-def test_a_coding_that_nobody_can_undo_is_415(patient: Server, coding: str) -> None:
+def test_an_unsupported_coding_is_415(patient: Server, coding: str) -> None:
     headers = {"content-type": "application/json", "content-encoding": coding}
     assert httpx.post(f"{patient.url}/v2/models/small/infer", content=INFER, headers=headers).status_code == 415

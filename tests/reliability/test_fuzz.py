@@ -1,4 +1,4 @@
-"""Inputs by the ten thousand, from tools that look for what breaks something: no 5xx, and only what is declared."""
+"""Tests with tens of thousands of inputs from fuzzing tools: no 5xx, and only answers that the document declares."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.reliability.parsers import PARSERS
 from tests.reliability.results import Result, Results
 from tests.server import ROOT, Server, serve
 
-HIDDEN = 64  # large enough that rollouts within the limits are queued
+HIDDEN = 64  # large enough to queue rollouts within the limits
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _unharmed(server: Server) -> Iterator[None]:
-    """No 500, counted or logged, no worker that died, and nothing left to do."""
+    """Check that there was no 500, counted or logged, that no worker died, and that no work is left."""
     yield
     lines = httpx.get(f"{server.url}/metrics").text
     assert total(lines, "sine_requests_total", status="500") == 0
@@ -47,10 +47,10 @@ def _unharmed(server: Server) -> Iterator[None]:
     assert_no_errors(server)
 
 
-# Schemathesis, in a process for each of two runs beside each other: single requests, and chains along the links.
+# Schemathesis. Two processes run side by side: one sends single requests, the other chains along the links.
 
 
-def test_whatever_openapi_allows_or_forbids_is_answered_as_it_declares(
+def test_all_that_openapi_allows_or_forbids_is_answered_as_declared(
     server: Server, tmp_path: Path, full: bool, results: Results
 ) -> None:
     singles = _schemathesis(server, tmp_path / "singles.json", "examples,coverage,fuzzing", 1_200 if full else 8)
@@ -59,7 +59,7 @@ def test_whatever_openapi_allows_or_forbids_is_answered_as_it_declares(
     cases = sum(report["test_cases"]["generated"] for report in reports)
     assert cases >= (20_000 if full else 500)
     assert reports[0]["operations"]["tested"] == reports[0]["operations"]["total"] > 20
-    assert reports[1]["operations"]["tested"] == 3, "the operations that links go to"
+    assert reports[1]["operations"]["tested"] == 3, "the chains reach each operation that a link leads to"
     results.add(Result("requests made from the OpenAPI document", cases, cases, cases, wrong=0, lost=0))
 
 
@@ -95,7 +95,7 @@ changes = st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 4), st.binary
 
 
 def _changed(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
-    """With other bytes at some places, more of them or fewer."""
+    """Return the content with other bytes at some places, more of them or fewer."""
     for place, removed, new in changes:
         place %= len(content) + 1
         content = content[:place] + new + content[place + removed :]
@@ -120,7 +120,7 @@ def test_parsers_refuse_what_is_wrong_and_nothing_else_happens(name: str, full: 
 
     assert holds(valid()[0])
     holds_of()
-    assert {*outcomes} == {True, False}, "some are good and some are not"
+    assert {*outcomes} == {True, False}, "some inputs are valid and some are not"
     results.add(Result(f"bytes to the parser: {name}", len(outcomes), 0, 0, wrong=0, lost=0))
 
 
@@ -188,7 +188,7 @@ def test_the_hot_path_and_fastapi_answer_alike_for_longer(full: bool, results: R
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_parsers_hold_where_coverage_leads(name: str, full: bool, results: Results, tmp_path: Path) -> None:
+def test_parsers_hold_for_inputs_that_coverage_finds(name: str, full: bool, results: Results, tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="it has wheels for Linux on x86-64 only")
     runs, seconds = (2_000_000, 10) if full else (20_000, 5)
     bounds = [f"-runs={runs}", f"-max_total_time={seconds}", "-max_len=1024", "-seed=1", "-print_final_stats=1"]

@@ -1,7 +1,7 @@
-"""More than can be done: what is accepted stays fast, the rest is refused at once, and nothing is left when it stops.
+"""Tests of overload: accepted requests stay fast, the rest is refused at once, and no work is left at its end.
 
-Arrivals are open-loop, so a server that falls behind gets no relief. The load is made on the same processors, which
-others may use too: where answers come too late, and only then, a load is made again.
+Arrivals are open-loop, so a server that falls behind gets no relief. The load runs on the same processors, which other
+programs may use too. A load is repeated only if answers come too late.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ pytestmark = pytest.mark.anyio
 
 WAVE = [round(math.sin(2 * math.pi * t / 25), 4) for t in range(50)]
 CONNECTIONS = 500
-"""That ask for nothing but predictions, and are there when the load begins."""
+"""The number of connections that ask for nothing but predictions. They are open when the load begins."""
 
 TRIES = 3
-"""Of a load whose answers came too late: a stall of 30 ms, by whatever the machine does beside, is 1 % of 3 s."""
+"""The number of tries of a load whose answers come too late. A stall of 30 ms, whatever the cause, is 1 % of 3 s."""
 
 UNLOADED = 0.15
-"""Part of the capacity."""
+"""The fraction of the capacity that counts as unloaded."""
 
 FACTOR = 5
-"""What overload may make of an unloaded p99."""
+"""The factor by which overload may raise an unloaded p99."""
 
 TICK_S = 0.005
-"""What a shared machine adds to any time: a process waits so long for its turn."""
+"""The time that a shared machine may add to any other: a process waits this long for its turn, in seconds."""
 
 
 def kind(name: str, length: int, steps: int | None) -> Kind:
@@ -48,7 +48,7 @@ def kind(name: str, length: int, steps: int | None) -> Kind:
 
 MIXED = [kind("small", 50, None), kind("small", 50, 10), kind("large", 50, 10_000)]
 PREDICT = [kind("small", 90, None)]
-"""As much as is answered on the event loop."""
+"""Requests of the largest kind that is answered on the event loop."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose large rollouts take 20 ms: then a processor of the load's own is not needed."""
+    """Make a model whose large rollouts take 20 ms, so that the load needs no processor of its own."""
     return make_small_artifact(tmp_path_factory.mktemp("overload"), cell="gru", hidden=128)
 
 
@@ -70,14 +70,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Server]:
-    """A server for small requests, which had rather refuse than wait. Its one worker leaves the load a processor."""
+    """Run a server for small requests that refuses early. Its one worker leaves the load a processor."""
     folder = tmp_path_factory.mktemp("quick")
     with serve(folder, model=artifact, workers=1, max_pending_s=0.002) as server:
         yield server
 
 
 async def capacity(url: str, kinds: Sequence[Kind], seconds: float, clients: int = 4) -> float:
-    """Answers a second in a closed loop. What is refused is asked for again, or the mix would be another."""
+    """Return the answers a second in a closed loop. Refused requests are sent again, so that the mix stays the same."""
     answered, end = 0, time.monotonic() + seconds
 
     async def client(first: int) -> None:
@@ -96,7 +96,7 @@ async def capacity(url: str, kinds: Sequence[Kind], seconds: float, clients: int
 
 
 class Outcome(NamedTuple):
-    """What became of the requests of one load."""
+    """The requests of one load, by their outcome."""
 
     accepted: dict[str, list[Answer]]
     refused: list[Answer]
@@ -105,7 +105,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(answers: Sequence[Answer], right: dict[str, set[bytes]]) -> Outcome:
-    """`right` are the bodies that the kinds are answered with."""
+    """Sort the answers by outcome. `right` has the valid bodies of each kind."""
     accepted: dict[str, list[Answer]] = {name: [] for name in right}
     refused, wrong, lost = list[Answer](), list[Answer](), list[Answer]()
     for answer in answers:
@@ -137,9 +137,9 @@ async def overload(
     seconds: float,
     ahead: int = 0,
 ) -> None:
-    """Load a server so many times as it can bear, and hold the times of its answers to those without the load.
+    """Load a server with these multiples of its capacity, and compare the times of its answers with those without load.
 
-    So many connections are opened `ahead`, as a load balancer has them.
+    This many connections are opened `ahead`, as a load balancer has them.
     """
     connections = Connections(server.url)
     right: dict[str, set[bytes]] = {one.name: set() for one in kinds}
@@ -172,7 +172,7 @@ async def overload(
 
 
 def too_late(before: Outcome, loaded: Outcome, after: Outcome) -> list[str]:
-    """What took longer under the load, or after it, than it may, compared to before."""
+    """Name the times under the load, or after it, that exceed the limits set by the times before it."""
     found = []
     for name, answers in before.accepted.items():
         p99, now, then = (quantile(of, 0.99) for of in (answers, loaded.accepted[name], after.accepted[name]))

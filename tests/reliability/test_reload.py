@@ -1,4 +1,4 @@
-"""Reloads under load: nothing is lost, every answer is that of the version it names, and nothing is left behind."""
+"""Tests of reloads under load: no request is lost, each answer matches the version it names, and nothing leaks."""
 
 import asyncio
 import json
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.anyio
 
 WORKERS = 2
 SEQUENCE = [0.1, 0.25, 0.2]
-# Computed at once on the event loop; on the model's thread, in many turns; and a batch of the other protocol.
+# The first is computed at once on the event loop. The second takes many turns on the model's thread. The third is a
+# batch of the other protocol.
 REQUESTS: dict[str, dict[str, object]] = {
     "/predict": {"sequence": SEQUENCE, "return_state": True},
     "/generate": {"sequence": SEQUENCE, "steps": 10_000},
@@ -38,18 +39,18 @@ REQUESTS: dict[str, dict[str, object]] = {
 BODIES = {path: json.dumps(request).encode() for path, request in REQUESTS.items()}
 
 Answers = dict[tuple[str, str], bytes]
-"""By path and version."""
+"""Bodies of answers by path and version."""
 
 
 def make_versions(folder: Path) -> list[Path]:
-    """Two artifacts of one name and shape that answer differently."""
+    """Make two artifacts of one name and shape that answer differently."""
     first = make_small_artifact(folder / "1", version="1")
     second = make_small_artifact(folder / "2", version="2", prepare=lambda network: network.readout.weight.mul_(1.5))
     return [first, second]
 
 
 def put(artifact: Path, place: Path) -> None:
-    """Put an artifact in the place of the one that is served."""
+    """Put an artifact in the place of the served one."""
     for source, target in ((artifact, place), (digest_path(artifact), digest_path(place))):
         shutil.copy(source, target.with_name("new"))
         target.with_name("new").replace(target)
@@ -64,7 +65,7 @@ def versions(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def place(tmp_path: Path, versions: list[Path]) -> Path:
-    """Where the artifact is that is served; at first version 1."""
+    """Return the path of the served artifact, at first version 1."""
     put(versions[0], tmp_path / "served" / "small.pt")
     return tmp_path / "served" / "small.pt"
 
@@ -78,12 +79,12 @@ async def server(tmp_path: Path, place: Path) -> AsyncIterator[Server]:
 
 
 def said(server: Server, what: str) -> int:
-    """How often the log says something."""
+    """Count how often the log says something."""
     return server.log.read_text().count(what)
 
 
 async def reload(server: Server, artifact: Path, place: Path, tell: Callable[[Server], Awaitable[None]]) -> None:
-    """Have all workers serve an artifact that they do not serve."""
+    """Make all workers serve an artifact that they do not serve yet."""
     before = said(server, "Serving small")
     put(artifact, place)
     await tell(server)
@@ -101,7 +102,7 @@ async def by_request(server: Server) -> None:
 
 
 async def answers_of(server: Server) -> Answers:
-    """What the version that is served now answers, on a server without load."""
+    """Return the answers of the served version, on a server without load."""
     connections = Connections(server.url)
     answers: Answers = {}
     for path, body in BODIES.items():
@@ -113,7 +114,7 @@ async def answers_of(server: Server) -> Answers:
 
 
 class Load:
-    """Clients that each ask one thing after the other."""
+    """Clients that each send one request after another."""
 
     def __init__(self, server: Server, right: Answers) -> None:
         self._server = server
@@ -157,7 +158,7 @@ async def load(server: Server, right: Answers, clients_of_each: int = 2) -> Asyn
 
 
 class Begun:
-    """A stream and a connection that begin before a reload, and end after it."""
+    """A stream and a connection that begin before a reload and end after it."""
 
     def __init__(self, server: Server) -> None:
         self._client = httpx.AsyncClient(base_url=server.url, timeout=30)
@@ -174,7 +175,7 @@ class Begun:
         return self
 
     async def end(self, right: Answers) -> list[str]:
-        """What is wrong with their answers."""
+        """End both, and return the errors in their answers."""
         found = []
         for value in SEQUENCE[1:]:
             await self._socket.send(json.dumps(value))
@@ -196,7 +197,7 @@ class Begun:
 
 
 def left_behind(server: Server) -> dict[str, int]:
-    """Bytes, threads and descriptors of all workers."""
+    """Return the bytes, threads and descriptors of all workers."""
     folders = [Path(f"/proc/{pid}") for pid in workers_of(server)]
     return {
         "bytes": sum(4096 * int((folder / "statm").read_text().split()[1]) for folder in folders),
@@ -232,7 +233,7 @@ async def test_reloads_under_load_lose_nothing_and_leave_nothing(
     held = await reloads(count)
     took = time.monotonic() - began
     assert workers_of(server) == workers, "no worker was replaced"
-    # Two threads begin when they are first needed: the model's, and that which loads. A leak would be of one a reload.
+    # Two threads start at their first use: the model's, and the one that loads. A leak would be one thread a reload.
     spare = {"threads": 2 * WORKERS, "descriptors": 0}
     for what, more in spare.items():
         await wait_for_async(f"no more {what} than before", lambda: left_behind(server)[what] <= before[what] + more)  # noqa: B023

@@ -1,4 +1,4 @@
-"""Requests without a right key, among others that have one: none of the first is answered, all of the second are."""
+"""Tests of requests without a valid key among others with one: none of the first is answered, all of the second are."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ PATHS |= {"/v2/models/small/infer": INFER, "/admin/reload": b"", "/metrics": b""
 
 
 def without_a_right_key(key: str, draw: random.Random) -> list[tuple[str, str]]:
-    """Headers that are nearly right."""
+    """Return headers that are nearly right."""
     at = draw.randrange(len(key))
     other = draw.choice([letter for letter in "AZaz09-_" if letter != key[at]])
     shown = [
