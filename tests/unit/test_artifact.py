@@ -86,7 +86,7 @@ def test_a_flipped_bit_is_said_to_be_damage(make_artifact: MakeArtifact, method:
 
 
 @pytest.mark.parametrize("content", [b"", b"weights", b"\x80\x02" * 500], ids=["empty", "text", "pickle"])
-def test_something_else_is_said_to_be_foreign(make_artifact: MakeArtifact, content: bytes) -> None:
+def test_other_content_is_said_to_be_foreign(make_artifact: MakeArtifact, content: bytes) -> None:
     path = make_artifact()
     path.write_bytes(content)
     with pytest.raises(ArtifactForeign, match="not a TorchScript file"):

@@ -114,7 +114,7 @@ async def test_each_row_of_a_batch_gets_the_answer_that_it_gets_alone(
             np.testing.assert_allclose(values[:100], expected[:100], atol=1e-5)
 
 
-async def test_batches_together_are_what_they_are_alone(forecaster: Forecaster) -> None:
+async def test_batches_give_the_same_answers_together_and_alone(forecaster: Forecaster) -> None:
     shapes = [(64, 200), (3, 3), (2, 20_000), (64, 200), (10, 100)]
     together = await asyncio.gather(*(forecaster.forecast_batch(rows(count), steps) for count, steps in shapes))
     for (count, steps), batch in zip(shapes, together, strict=True):

@@ -213,7 +213,7 @@ def test_tanh_and_sigmoid_of_the_fused_kernel_are_right_in_single_precision() ->
         assert abs(sigma - 1 / (1 + np.exp(-np.float64(x)))) <= 3e-7
 
 
-def test_a_kernel_that_does_not_compile_is_said_so_and_replaced(
+def test_a_kernel_that_does_not_compile_is_reported_and_replaced(
     make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(architecture: object) -> None:
@@ -252,7 +252,7 @@ def test_the_kernel_is_compiled_once_and_comes_from_the_cache_then(make_artifact
     assert "from the cache" in reason(tmp_path / "cache")
 
 
-def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same(
+def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same(
     make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = read_artifact(make_artifact(hidden=3))

@@ -62,7 +62,7 @@ def test_connections_that_wait_for_their_answers_are_not_refused(loop: Loop, con
     assert closed_loop(loop, connections, 70e-6) == 0
 
 
-def test_under_overload_turns_become_as_long_as_they_may(loop: Loop) -> None:
+def test_turns_reach_their_limit_under_overload(loop: Loop) -> None:
     there, before, price_s, refusal_s = shedder_of(loop), 0, 300e-6, 20e-6
     took = []
     came = 8

@@ -207,7 +207,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_exports_it(tmp_path: Path) -> None:
     assert_complete(tmp_path)
 
 
-def test_a_model_cannot_be_written_over_a_directory_and_it_is_said_before_the_training(
+def test_a_directory_in_place_of_the_model_is_refused_before_the_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--output", str(tmp_path)]) == 2

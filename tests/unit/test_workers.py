@@ -26,7 +26,7 @@ def test_a_container_with_a_quota_has_as_many_cpus_as_it_pays_for(tmp_path: Path
     assert usable_cpus(tmp_path / "cpu.max") == expected
 
 
-def test_without_a_quota_the_affinity_counts(tmp_path: Path) -> None:
+def test_the_affinity_counts_without_a_quota(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path / "missing") == CPUS
 
 
