@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -86,7 +86,7 @@ class HttpProtocol(HttpToolsProtocol):
         Uvicorn closes an idle connection at once, and what its client has just sent is lost.
         """
         if self._held:
-            self._hand_on_held()  # a request whose body is on its way has been accepted
+            self._hand_on()  # a request whose body is on its way has been accepted
         self._draining = True
         if self._has_answered():
             self.loop.call_later(LINGER_S, self._close_if_idle)
@@ -146,7 +146,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self._edge.inline.answer(self.url, self.headers, self._held_body, self._head_s, defaults, send):
                 self._held, self._held_body = False, b""
                 return self._complete()
-            self._hand_on_held()
+            self._hand_on()
         super().on_message_complete()
         self.transport.received()
         self._unused_bytes = 0
@@ -186,18 +186,15 @@ class HttpProtocol(HttpToolsProtocol):
         )
 
     def _hand_on(self) -> None:
-        """Give the request to the application."""
+        """Give the request to the application. One that was held goes as if its head had come only now."""
+        self._held, body, self._held_body = False, self._held_body, b""
         super().on_headers_complete()
         self.transport.receiving = True
         # The parser does not read on after a request for a protocol that is not spoken here.
         if self.cycle is not None and (self._draining or (self.parser.should_upgrade() and not self._should_upgrade())):
             self.cycle.keep_alive = False
-
-    def _hand_on_held(self) -> None:
-        """Give a held request to the application, as if its head had come only now."""
-        self._held, body, self._held_body = False, self._held_body, b""
-        self._hand_on()
-        self.on_body(body)
+        if body:
+            self.on_body(body)
 
     def _complete(self) -> None:
         """Mark the request as answered without the application."""
@@ -241,17 +238,13 @@ class HttpProtocol(HttpToolsProtocol):
         return not self._held and self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
 
+@dataclass(slots=True)
 class CompletedCycle:
     """The attributes that uvicorn reads of the last request, for one that was answered without an application."""
 
-    response_complete = True
-    message_event = asyncio.Event()
-    """Uvicorn sets it. Nothing waits for it."""
-
-    __slots__ = ("scope",)
-
-    def __init__(self, scope: Any) -> None:
-        self.scope = scope
+    scope: Any
+    response_complete: ClassVar[bool] = True
+    message_event: ClassVar[asyncio.Event] = asyncio.Event()  # uvicorn sets it, and nothing waits for it
 
 
 class _Nowhere(list[tuple[bytes, bytes]]):

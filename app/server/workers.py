@@ -73,8 +73,7 @@ def listeners(config: uvicorn.Config) -> list[socket.socket]:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, which accepts all pending connections before it closes the socket. The system would reset
-    them."""
+    """Uvicorn's server, which accepts all pending connections before it closes the socket and they are reset."""
 
     _LAST_TURNS = 4
 
