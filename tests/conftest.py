@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.server import Server, serve
+
+torch.set_num_threads(1)  # as in the service: the other processors are for servers and other tests
 
 # `make reliability` uses this profile. Tests that multiply the profile's number of examples then run longer.
 settings.register_profile("long", max_examples=400)
