@@ -24,12 +24,9 @@ log = logging.getLogger(__name__)
 _ACCEPTED = 16
 """A worker accepts so many connections in a turn of its event loop: about a millisecond of work."""
 
-_processes = (
-    multiprocessing.get_context("forkserver") if sys.platform == "linux" else multiprocessing.get_context("spawn")
-)
-"""Workers are forked from a process that has imported torch, Numba and the application. See
-docs/decisions/forkserver.md. Elsewhere than on Linux each worker imports for itself: Apple's system libraries are not
-fork-safe."""
+# Forks of a process that has imported everything: docs/decisions/forkserver.md. Apple's libraries are not fork-safe.
+_forked = sys.platform == "linux"
+_processes = multiprocessing.get_context("forkserver") if _forked else multiprocessing.get_context("spawn")
 _processes.set_forkserver_preload(["app.main", "model.runtime.kernel"])
 
 
