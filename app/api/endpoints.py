@@ -39,7 +39,7 @@ ClientGone = Callable[[], Awaitable[object]]
 Answer = Callable[[Request, ServedModel, ClientGone | None], Coroutine[Any, Any, bytes]]
 
 _Fields = dict[str, object]
-"""Fields of a response that a request may ask for; empty for a request that does not."""
+"""Fields of a response."""
 
 _Around = Callable[..., dict[str, npt.NDArray[np.float64]]]
 """`Intervals.around` with all arguments of a request, apart from the forecast and its first step."""
@@ -96,11 +96,11 @@ async def next_value(
     )
     if forecast.diverged:
         raise Diverged
-    response = {
-        "prediction": forecast.chunks[0].item(0),
-        **await _ends(around, forecast),
-        **_state(request, forecast.observed, observed(request, origin), served),
-    }
+    response: _Fields = {"prediction": forecast.chunks[0].item(0)}
+    if around:
+        response |= await _ends(around, forecast)
+    if request.return_state:
+        response |= _state(forecast.observed, observed(request, origin), served)
     return orjson.dumps(response), forecast
 
 
@@ -111,12 +111,14 @@ async def generate(request: GenerateRequest, served: ServedModel, client_gone: C
     forecast = await served.forecaster.forecast(
         request.sequence, request.steps, request.timeout_s, client_gone, origin.state, request.return_state
     )
-    response = {
+    response: _Fields = {
         "values": await array(forecast.chunks),
         "finish_reason": _FINISH_REASON[forecast.diverged],
-        **await _ends(around, forecast),
-        **_state(request, forecast.reached, 0, served),
     }
+    if around:
+        response |= await _ends(around, forecast)
+    if request.return_state:
+        response |= _state(forecast.reached, 0, served)
     return orjson.dumps(response)
 
 
@@ -139,10 +141,14 @@ async def stream(request: GenerateRequest, served: ServedModel) -> AsyncGenerato
     done = 0
     async with aclosing(parts):
         async for part in parts:
-            values = {"values": await array(part.chunks), **await _ends(around, part, first=done)}
+            values: _Fields = {"values": await array(part.chunks)}
+            if around:
+                values |= await _ends(around, part, first=done)
             yield Event("values", orjson.dumps(values))
             done += sum(map(len, part.chunks))
-    end = {"finish_reason": _FINISH_REASON[part.diverged], **_state(request, part.reached, 0, served)}
+    end: _Fields = {"finish_reason": _FINISH_REASON[part.diverged]}
+    if request.return_state:
+        end |= _state(part.reached, 0, served)
     yield Event("done", orjson.dumps(end))
 
 
@@ -163,9 +169,7 @@ def observed(request: PredictRequest, origin: Origin) -> int:
     return len(request.sequence) + origin.observed if origin.state is None or origin.observed else 0
 
 
-def _state(request: PredictRequest, state: State | None, observed: int, served: ServedModel) -> _Fields:
-    if not request.return_state:
-        return {}
+def _state(state: State | None, observed: int, served: ServedModel) -> _Fields:
     if state is None or not np.isfinite(state.memory_LM).all():
         return {"state": None}
     return {"state": write_token(state, observed, served.info.digest)}
@@ -189,10 +193,8 @@ def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Serv
     return partial(served.intervals.around, scale=state.scale, context=context, levels=request.level)
 
 
-async def _ends(around: _Around | None, forecast: Forecast, first: int = 0) -> _Fields:
+async def _ends(around: _Around, forecast: Forecast, first: int = 0) -> _Fields:
     """Return the intervals around a forecast that begins at step `first` of the rollout. They end where it ends."""
-    if around is None:
-        return {}
     ends = around(np.concatenate(forecast.chunks), first=first)
     return {"intervals": {name: await array([end_S]) for name, end_S in ends.items()}}
 

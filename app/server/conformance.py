@@ -5,23 +5,25 @@ attacker can exploit that (request smuggling). So the server behind a proxy must
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _is_host = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*").fullmatch
 """Match the characters of a host and port in a URL. An empty host is allowed (RFC 9110, 7.2)."""
 
 
-def violation(headers: Sequence[tuple[bytes, bytes]], version: str, upgrade: bool, answering: bool) -> str:
+def violation(
+    headers: Sequence[tuple[bytes, bytes]], version: Callable[[], str], upgrade: bool, answering: bool
+) -> str:
     """Say what is wrong with the head of a request. The result is empty if nothing is.
 
     Args:
         headers: name, in lower case, and value of each header field.
-        version: the HTTP version, such as `1.1`.
+        version: returns the HTTP version, such as `1.1`. It is called if there is no header Host.
         upgrade: whether the request asks for another protocol.
         answering: whether an earlier request of the connection is still being answered.
     """
     hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) != 1 and (hosts or version != "1.0"):
+    if len(hosts) != 1 and (hosts or version() != "1.0"):
         return "A request has one header Host."
     if hosts and not _is_host(hosts[0]):
         return "The header Host is a name or an address, and a port."

@@ -116,7 +116,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Decide what becomes of the request. An exception ends the parsing, and calls `send_400_response`."""
         upgrade, answering = self.parser.should_upgrade(), not self._has_answered()
-        why = violation(self.headers, self.parser.get_http_version(), upgrade, answering)
+        why = violation(self.headers, self.parser.get_http_version, upgrade, answering)
         if why:
             self._malformed = Malformed(why)
             raise self._malformed

@@ -150,9 +150,9 @@ class Worker:
 class Supervisor:
     """The main process of several workers. It replaces those that die, and passes SIGHUP on to all of them.
 
-    SIGHUP is blocked in the main process, and so it is in a worker that starts. A SIGHUP that comes while the worker
-    loads its model waits until the worker can handle it (`app/engine/reload.py`). So the supervisor has no handler
-    either: it asks whether the signal is pending.
+    SIGHUP is blocked in the main thread, and so it is in a worker that starts. A SIGHUP that comes while the worker
+    loads its model waits until the worker can handle it (`app/engine/reload.py`). So the supervisor asks whether the
+    signal is pending. It has a handler too, because threads of libraries do not block the signal.
     """
 
     _INTERVAL_S = 0.5
@@ -166,9 +166,10 @@ class Supervisor:
         self._sockets = sockets
         self._workers: list[Worker] = []
         self._not_before_s = 0.0
-        self._stop = threading.Event()
+        self._stop, self._hangup = threading.Event(), threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._hangup.set())
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, and return the status to end with: `STARTUP_FAILURE` if no worker can
@@ -179,6 +180,9 @@ class Supervisor:
         while not (failed or self._stop.wait(self._INTERVAL_S)):
             if signal.SIGHUP in signal.sigpending():
                 signal.sigwait({signal.SIGHUP})
+                self._hangup.set()
+            if self._hangup.is_set():
+                self._hangup.clear()
                 self._signal_all(signal.SIGHUP)
             failed = not all(self._keep(worker) for worker in [*self._workers])
             if not failed and not self._stop.is_set():
