@@ -155,11 +155,13 @@ async def test_the_work_that_is_admitted_is_bounded_and_the_time_to_retry_is_tru
     limits = {"max_steps": LONG, "max_pending_s": 1e-6, "timeout_s": 1e9}
     with serve(tmp_path, gate, model=model, engine=engine, workers=1, **limits) as server:
         refused = partial(metric, server.url, "sine_requests_total", route="/generate", status="503")
-        admitted = OWN_COST_FACTOR + 1
+        pending = partial(metric, server.url, "sine_pending_steps")
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             with gate.closed():
                 requests = [asyncio.create_task(generate(client, steps)) for _ in range(16)]
-                await wait_for_async("all others to be refused", lambda: refused() == 16 - admitted)
+                await wait_for_async("all to be admitted or refused", lambda: pending() / (3 + steps) + refused() == 16)
+                admitted = pending() / (3 + steps)
+            assert 0 < admitted <= OWN_COST_FACTOR + 1
             responses = await asyncio.gather(*requests)
             statuses = [response.status_code for response in responses]
             assert Counter(statuses) == {200: admitted, 503: 16 - admitted}
