@@ -24,10 +24,10 @@ PROTOCOLS = {
 """The HTTP and the WebSocket protocol of each value of `SINE_HTTP`."""
 
 HEADERS = [
-    ("x-content-type-options", "nosniff"),  # JSON is JSON, whatever a browser would like to see in it
-    ("x-frame-options", "DENY"),  # nobody's page may lay the documentation's buttons under its own
+    ("x-content-type-options", "nosniff"),  # browsers must not guess another type than JSON
+    ("x-frame-options", "DENY"),  # no other page may put the documentation under its own buttons
 ]
-"""Of every response. Uvicorn has them ready as bytes. The page has more: `app/api/page.py`."""
+"""Header fields of every response, which uvicorn keeps ready as bytes. `app/api/page.py` adds more for the page."""
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
             why = entry["ctx"]["error"] if entry["type"] == "value_error" else f"{entry['msg']}, not {entry['input']!r}"
             print(f"SINE_{name}: {why}", file=sys.stderr)
         sys.exit(2)
-    # One that comes during the start waits until the application can do as it says, which then unblocks it.
+    # A SIGHUP during the start waits until the application can reload, which then unblocks it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # Uvicorn shuts down in order and then raises the signal again, for its caller: here that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -75,7 +75,6 @@ def serve(settings: Settings, workers: int) -> int:
         with suppress(KeyboardInterrupt):
             server.run(listeners(config))
         return 0 if server.started else STARTUP_FAILURE
-    # Not `uvicorn.run`, which ends with status 0 when its workers cannot start.
     return Supervisor(config, listeners(config)).run()
 
 

@@ -79,7 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(service.routes)
     if settings.admin_keys is not None:
         app.include_router(admin.routes)
-    app.include_router(open_inference.router(inference(settings)))
+    app.include_router(open_inference.routes)
     app.include_router(page.routes)
     problems.install(app)
     openapi.install(app, settings, InferRequest)

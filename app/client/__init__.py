@@ -126,7 +126,7 @@ class Client:
 
 
 class AsyncClient:
-    """An asynchronous client of one service: `Client` for asyncio."""
+    """A `Client` for asyncio. Its methods take the same arguments and raise the same errors."""
 
     def __init__(
         self, service: str | httpx.AsyncClient = URL, *, api_key: str | None = None, patience_s: float = PATIENCE_S
@@ -138,26 +138,21 @@ class AsyncClient:
         self._send = AsyncRetrying(**retries(patience_s)).wraps(self._send_once)
 
     async def predict(self, sequence: Iterable[float], **options: Unpack[Options]) -> PredictResponse:
-        """See `Client.predict`."""
         return await self._answer(PredictResponse, "POST", "/predict", prediction(sequence, options))
 
     async def generate(self, sequence: Iterable[float], steps: int, **options: Unpack[Options]) -> GenerateResponse:
-        """See `Client.generate`."""
         return await self._answer(GenerateResponse, "POST", "/generate", generation(sequence, steps, options))
 
     @asynccontextmanager
     async def stream(self, sequence: Iterable[float], steps: int, **options: Unpack[Options]) -> AsyncIterator[Rollout]:
-        """See `Client.stream`."""
         content = generation(sequence, steps, options)
         async with aclosing(await self._send("POST", "/generate/stream", content, stream=True)) as response:
             yield Rollout(response)
 
     async def model(self) -> ModelInfo:
-        """See `Client.model`."""
         return await self._answer(ModelInfo, "GET", "/model")
 
     async def models(self) -> ModelList:
-        """See `Client.models`."""
         return await self._answer(ModelList, "GET", "/models")
 
     async def aclose(self) -> None:

@@ -9,12 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
-from app.api.dependencies import NOT_DRAINING, CurrentRepository
+from app.api.dependencies import NOT_DRAINING, CurrentRepository, CurrentService
 from app.api.openapi import UNDECLARED, declared
 from app.api.parsing import JSON, disconnected, invalid, read_body
 from app.engine.repository import ServedModel
 from app.open_inference import descriptions
-from app.open_inference.inference import Inference
+from app.open_inference.inference import inference
 from app.open_inference.schemas import BINARY, EXTENSIONS, INPUT, OUTPUT, VERSION, InferResponse
 from app.open_inference.statistics import statistics_of
 from app.open_inference.tensors import LENGTH_HEADER
@@ -48,7 +48,7 @@ _INFERENCE = _declared(
     errors.DeadlineExceeded,
 )
 
-_server = APIRouter(prefix="/v2")
+_server, _model = APIRouter(prefix="/v2"), APIRouter()
 
 
 async def _named(model: str, repository: CurrentRepository) -> ServedModel:
@@ -101,67 +101,66 @@ async def repository_index(repository: CurrentRepository) -> list[descriptions.R
     return [entry(name=served.info.name) for served in repository]
 
 
-def router(inference: Inference) -> APIRouter:
-    """Make the routes of /v2, with the limits of a server."""
-    model = APIRouter()
-
-    @model.get("", summary="Describe the tensors of a model.")
-    async def model_metadata(current: NamedModel) -> descriptions.ModelMetadata:
-        """The answer holds the names, datatypes and shapes of the model's tensors. The model also accepts an input of
-        FP64, and then answers in FP64."""
-        return descriptions.ModelMetadata(
-            name=current.info.name,
-            versions=[VERSION],
-            platform=_PLATFORM,
-            inputs=[descriptions.TensorMetadata(name=INPUT, datatype="FP32", shape=[_ANY, _ANY])],
-            outputs=[descriptions.TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
-        )
-
-    @model.get(
-        "/ready", summary="Check that a model accepts requests.", dependencies=[NOT_DRAINING], responses=_READINESS
+@_model.get("", summary="Describe the tensors of a model.")
+async def model_metadata(current: NamedModel) -> descriptions.ModelMetadata:
+    """The answer holds the names, datatypes and shapes of the model's tensors. The model also accepts an input of
+    FP64, and then answers in FP64."""
+    return descriptions.ModelMetadata(
+        name=current.info.name,
+        versions=[VERSION],
+        platform=_PLATFORM,
+        inputs=[descriptions.TensorMetadata(name=INPUT, datatype="FP32", shape=[_ANY, _ANY])],
+        outputs=[descriptions.TensorMetadata(name=OUTPUT, datatype="FP32", shape=[_ANY, _ANY])],
     )
-    async def model_ready(current: NamedModel) -> descriptions.ModelReady:
-        """The answer is 200 when the model is loaded, and 503 when the service is stopping."""
-        return descriptions.ModelReady(name=current.info.name, ready=True)
 
-    @model.get("/config", summary="Read the configuration of a model.")
-    async def model_config(current: NamedModel) -> descriptions.ModelConfig:
-        """The answer holds the fields of Triton's model configuration that apply here."""
-        return descriptions.ModelConfig(
-            name=current.info.name,
-            platform=_PLATFORM,
-            backend="pytorch",
-            max_batch_size=inference.limits.max_batch,
-            input=[descriptions.TensorConfig(name=INPUT, data_type="TYPE_FP32", dims=[_ANY])],
-            output=[descriptions.TensorConfig(name=OUTPUT, data_type="TYPE_FP32", dims=[_ANY])],
-        )
 
-    @model.get("/stats", summary="Read the inference statistics of a model.")
-    async def model_statistics(current: NamedModel) -> descriptions.Statistics:
-        """The answer counts the requests to `infer` of this model, and says how long they took."""
-        return statistics_of([current])
+@_model.get("/ready", summary="Check that a model accepts requests.", dependencies=[NOT_DRAINING], responses=_READINESS)
+async def model_ready(current: NamedModel) -> descriptions.ModelReady:
+    """The answer is 200 when the model is loaded, and 503 when the service is stopping."""
+    return descriptions.ModelReady(name=current.info.name, ready=True)
 
-    @model.post(
-        "/infer",
-        summary="Generate the next values of a batch of sequences.",
-        response_model=InferResponse,
-        responses=_INFERENCE | {200: {"content": {BINARY: _BYTES}}},
-        openapi_extra={"requestBody": {"required": True, "content": _BODY}, "parameters": _HEADERS},
+
+@_model.get("/config", summary="Read the configuration of a model.")
+async def model_config(service: CurrentService, current: NamedModel) -> descriptions.ModelConfig:
+    """The answer holds the fields of Triton's model configuration that apply here."""
+    return descriptions.ModelConfig(
+        name=current.info.name,
+        platform=_PLATFORM,
+        backend="pytorch",
+        max_batch_size=service.settings.max_batch,
+        input=[descriptions.TensorConfig(name=INPUT, data_type="TYPE_FP32", dims=[_ANY])],
+        output=[descriptions.TensorConfig(name=OUTPUT, data_type="TYPE_FP32", dims=[_ANY])],
     )
-    async def infer(request: Request, current: NamedModel) -> Response:
-        """The answer holds the values that follow each sequence, as JSON or as a binary tensor."""
-        body = await read_body(request.receive)
-        return await inference.respond(request.headers, body, current, lambda: disconnected(request.receive))
 
-    routes = APIRouter(
-        tags=["open inference protocol"], responses=_declared(errors.NotReady, errors.BodyTooLarge) | UNDECLARED
-    )
-    routes.include_router(_server)
-    routes.include_router(model, prefix="/v2/models/{model}", responses=_declared(errors.UnknownModel))
-    routes.include_router(
-        model,
-        prefix="/v2/models/{model}/versions/{version}",
-        dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is refused before an unknown version
-        responses=_declared(errors.UnknownModel, errors.UnknownVersion),
-    )
-    return routes
+
+@_model.get("/stats", summary="Read the inference statistics of a model.")
+async def model_statistics(current: NamedModel) -> descriptions.Statistics:
+    """The answer counts the requests to `infer` of this model, and says how long they took."""
+    return statistics_of([current])
+
+
+@_model.post(
+    "/infer",
+    summary="Generate the next values of a batch of sequences.",
+    response_model=InferResponse,
+    responses=_INFERENCE | {200: {"content": {BINARY: _BYTES}}},
+    openapi_extra={"requestBody": {"required": True, "content": _BODY}, "parameters": _HEADERS},
+)
+async def infer(request: Request, service: CurrentService, current: NamedModel) -> Response:
+    """The answer holds the values that follow each sequence, as JSON or as a binary tensor."""
+    body = await read_body(request.receive)
+    endpoint = inference(service.settings)
+    return await endpoint.respond(request.headers, body, current, lambda: disconnected(request.receive))
+
+
+routes = APIRouter(
+    tags=["open inference protocol"], responses=_declared(errors.NotReady, errors.BodyTooLarge) | UNDECLARED
+)
+routes.include_router(_server)
+routes.include_router(_model, prefix="/v2/models/{model}", responses=_declared(errors.UnknownModel))
+routes.include_router(
+    _model,
+    prefix="/v2/models/{model}/versions/{version}",
+    dependencies=[Depends(_named), Depends(_numbered)],  # an unknown name is refused before an unknown version
+    responses=_declared(errors.UnknownModel, errors.UnknownVersion),
+)

@@ -26,6 +26,5 @@ class ConnectionBalancer:
     def opened(self, connections: int) -> None:
         """Publish that one more connection makes `connections`. Pause if that is more than the others have."""
         self.publish(connections)
-        fewest = min(self._other_workers(), default=connections)
-        if connections > fewest + _SURPLUS + _SURPLUS_PART * connections:
+        if connections > min(self._other_workers(), default=connections) + _SURPLUS + _SURPLUS_PART * connections:
             time.sleep(PAUSE_S)  # not asyncio.sleep, during which this worker would accept more

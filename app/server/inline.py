@@ -18,7 +18,6 @@ from app.telemetry.context import clear
 from app.telemetry.middleware import Recorder
 
 Headers = list[tuple[bytes, bytes]]
-
 Send = Callable[[bytes], object]
 
 

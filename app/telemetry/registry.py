@@ -110,7 +110,6 @@ class Registry(Collector):
         return generate_latest(self)
 
     def collect(self) -> Iterator[Any]:
-        """See `prometheus_client.registry.Collector`."""
         ever, now = self._shared.sums()
         for kind, name, text, labels, samples in self._families:
             family = kind(name, text, labels=labels)
