@@ -100,11 +100,8 @@ def _run(config: uvicorn.Config, sockets: list[socket.socket], pings: Connection
 class Worker:
     """A process that serves."""
 
-    _STARTING_S = 60
-    """In its first seconds a worker need not answer pings: on a busy machine it takes a while until it can."""
-
-    _HANGS_S = 10
-    """A worker hangs if it leaves a ping unanswered for so many seconds."""
+    _STARTING_S = 60  # in which a worker need not answer pings: on a busy machine it takes a while until it can
+    _HANGS_S = 10  # without an answer to a ping, after which a worker hangs
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         """Start the process."""
@@ -155,11 +152,8 @@ class Supervisor:
     signal is pending. It has a handler too, because threads of libraries do not block the signal.
     """
 
-    _INTERVAL_S = 0.5
-    """The supervisor looks after the workers once in so many seconds."""
-
-    _RETRY_S = 10
-    """A worker that could not start is started again after so many seconds."""
+    _INTERVAL_S = 0.5  # between two looks at the workers
+    _RETRY_S = 10  # after which a worker that could not start is started again
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         self._config = config
