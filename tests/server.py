@@ -17,6 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from tests.gate import VARIABLE, Gate
 from tests.warm import Forked, Warm
@@ -25,6 +26,11 @@ _STARTUP_LIMIT_S = 180
 ROOT = Path(__file__).parents[1]
 
 Process = subprocess.Popen[bytes] | Forked
+
+needs_edge = pytest.mark.skipif(
+    os.environ.get("SINE_HTTP") == "uvicorn", reason="uvicorn's own protocol does not do this"
+)
+"""Marks a test of what only the HTTP edge does: limits, deadlines, load shedding and an end without loss."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from app.server.timeouts import LINGER_S
 from tests.integration.wire import answers, connected, post
 from tests.metrics import metric
-from tests.server import Server, serve
+from tests.server import Server, needs_edge, serve
 from tests.waiting import wait_for
 
 SMALL = b'{"sequence": [0.1, 0.2, 0.3], "steps": 3}'
@@ -134,6 +134,7 @@ def test_a_client_that_sends_too_large_a_body_gets_the_refusal_and_may_ask_again
     assert [status for status, _, _ in answers(client, 2)] == [413, 200]
 
 
+@needs_edge
 def test_the_refusal_of_a_large_body_is_sent_before_the_connection_closes(client: socket.socket) -> None:
     client.sendall(post(b"1" * 4_000_000, b"connection: close\r\n"))
     ((status, headers, _),) = answers(client, 1)
@@ -141,6 +142,7 @@ def test_the_refusal_of_a_large_body_is_sent_before_the_connection_closes(client
     assert client.recv(1) == b""
 
 
+@needs_edge
 def test_the_rest_of_a_refused_body_is_not_read_without_end(client: socket.socket) -> None:
     client.sendall(b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
     assert answers(client, 1)[0][0] == 413

@@ -25,7 +25,7 @@ from app.settings import Settings
 from tests.artifacts import make_small_artifact
 from tests.integration.wire import Answer, accepted, answers, connected, post, stopped
 from tests.keys import AS_ADMIN, admin_keys
-from tests.server import Server, serve
+from tests.server import Server, needs_edge, serve
 from tests.waiting import wait_for
 
 STEPS_PER_SECOND, BURST_S = 500, 10
@@ -297,7 +297,12 @@ def test_every_refusal_is_provoked_or_has_a_reason_why_not(document: dict[str, A
     assert NEVER.keys() <= {(kind, path) for kind in kinds for (_, path), *_ in examples(document, kind)}
 
 
-@pytest.mark.parametrize("kind", PROVOCATIONS)
+EDGE = {"request_timeout", "head_too_large", "overloaded"}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=needs_edge if kind in EDGE else ()) for kind in PROVOCATIONS]
+)
 def test_a_refusal_is_answered_as_its_example_shows(place: Place, document: dict[str, Any], kind: str) -> None:
     asked = [each for each in examples(document, kind) if (kind, each[0][1]) not in NEVER]
     assert asked

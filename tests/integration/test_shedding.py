@@ -13,7 +13,7 @@ import pytest
 from app.server.shedding import MAX_TAKEN
 from tests.integration.wire import Answer, accepted, answers, post, stopped
 from tests.metrics import total
-from tests.server import Server
+from tests.server import Server, needs_edge
 
 SURPLUS = 300
 """The requests beyond one turn's limit. Some are refused, though the first may get a turn of their own.
@@ -43,6 +43,7 @@ def at_once(server: Server, connections: list[socket.socket], requests: list[byt
     return [answer for connection in connections for answer in answers(connection, 1)]
 
 
+@needs_edge
 def test_a_refusal_says_when_to_retry_and_the_connection_goes_on(
     server: Server, connections: list[socket.socket]
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_refusal_says_when_to_retry_and_the_connection_goes_on(
     }
 
 
+@needs_edge
 def test_a_refusal_below_v2_has_the_form_of_its_protocol(server: Server, connections: list[socket.socket]) -> None:
     path = f"/v2/models/{httpx.get(f'{server.url}/model').json()['name']}/infer"
     got = at_once(server, connections, [post(INFER, path=path)] * len(connections))
@@ -78,6 +80,7 @@ def test_status_requests_are_not_refused(server: Server, connections: list[socke
     assert {status for status, _, _ in at_once(server, connections, requests)[MAX_TAKEN:]} == {200}
 
 
+@needs_edge
 def test_a_connection_without_keep_alive_ends_with_its_refusal(
     server: Server, connections: list[socket.socket]
 ) -> None:

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.integration.wire import answers, connected, post
 from tests.metrics import metric
-from tests.server import Server, fails_to_start, serve
+from tests.server import Server, fails_to_start, needs_edge, serve
 from tests.waiting import wait_for
 
 
@@ -53,6 +53,7 @@ def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
     assert metric(server.url, "sine_steps_total") == answered_by_all * 4
 
 
+@needs_edge
 def test_connections_are_counted_over_all_workers_whatever_they_are(server: Server) -> None:
     with ExitStack() as stack:
         for _ in range(30):
@@ -78,6 +79,7 @@ def test_a_worker_that_dies_is_replaced_and_its_loss_is_visible(server: Server) 
     assert httpx.post(f"{server.url}/predict", json={"sequence": [1, 2, 3]}).status_code == 200
 
 
+@needs_edge
 def test_processes_that_are_stopped_at_once_finish_and_the_supervisor_ends_last(
     tmp_path: Path, make_artifact: MakeArtifact
 ) -> None:
