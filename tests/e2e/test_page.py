@@ -305,6 +305,7 @@ def test_a_wave_is_drawn_with_the_mouse(open_page: Open, server: Server) -> None
 @needs_chromium
 def test_a_click_on_the_plot_changes_nothing(open_page: Open) -> None:
     page = open_page()
+    expect(page.locator("#status")).to_contain_text("values forecast")  # which replaces any other status
     before = page.inner_text("#summary")
     page.locator("#plot .u-over").click()
     expect(page.locator("#status")).to_contain_text("too short")
