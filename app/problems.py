@@ -28,7 +28,7 @@ _SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
 
 
 def is_open_inference(path: str) -> bool:
-    """Whether a path belongs to the Open Inference Protocol."""
+    """Return whether a path belongs to the Open Inference Protocol."""
     return path == "/v2" or path.startswith("/v2/")
 
 

@@ -59,7 +59,7 @@ class Guard:
 
 
 def is_admin(path: str) -> bool:
-    """Whether admin keys, where there are any, protect this path."""
+    """Return whether admin keys, where there are any, protect this path."""
     return path in ("/metrics", "/admin") or path.startswith("/admin/")
 
 

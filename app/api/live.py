@@ -87,7 +87,7 @@ class LiveSequence:
         return content
 
     def _rescales(self, new: Sequence[float]) -> bool:
-        """Whether these values change the scale of the sequence."""
+        """Return whether these values change the scale of the sequence."""
         state, runtime = self._origin.state, self._served.forecaster.runtime
         # The first comparison is cheaper, but does not suffice for a model with a fixed scale.
         return state is not None and max(map(abs, new)) > state.scale and runtime.start(new).scale > state.scale

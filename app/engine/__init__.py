@@ -1,1 +1,1 @@
-"""Where a request runs: the served models, admission, the scheduler, and the thread of a model."""
+"""The engine runs requests: the served models, admission, the scheduler, and the thread of a model."""

@@ -50,7 +50,7 @@ class Forecast(NamedTuple):
 
     chunks: Sequence[npt.NDArray[np.float64]]
     diverged: bool
-    """Whether the rollout has ended early because its values stopped being finite."""
+    """True if the rollout has ended early because its values stopped being finite."""
 
     observed: State | None = None
     """The state after the sequence, before the rollout. It holds only where states were asked for."""
@@ -86,7 +86,7 @@ class Forecaster:
         self._turn = asyncio.Lock()
 
     def is_inline(self, cost: int) -> bool:
-        """Whether a forecast of so many steps, encoding included, is computed at once, on the event loop."""
+        """Return whether a forecast of so many steps, encoding included, is computed at once, on the event loop."""
         return cost <= self._inline_steps
 
     async def forecast(

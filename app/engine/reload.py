@@ -1,4 +1,4 @@
-"""What a worker serves now, and its reloads: good new artifacts take the place of those in service.
+"""The models that a worker serves, and their reloads: good new artifacts replace those in service.
 
 Each worker reloads for itself, on SIGHUP or POST /admin/reload, and answers requests meanwhile. The main process passes
 a SIGHUP on to all of its workers.
@@ -31,7 +31,7 @@ class Serving:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.draining = False
-        """Whether the worker was told to stop. It still answers, but says that it is not ready."""
+        """True if the worker was told to stop. It still answers, but says that it is not ready."""
 
         self.current: Repository | None = None
         """The models in service; None before they are loaded, and after `stop`."""

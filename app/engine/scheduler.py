@@ -35,7 +35,7 @@ class Job:
     """The state after all that is encoded and rolled out so far. At first, the state to continue, or None."""
 
     keeps_state: bool = False
-    """Whether the state after the last step is wanted. Otherwise the state may end up at a later step."""
+    """True if the state after the last step is wanted. Otherwise the state may end up at a later step."""
 
     queued_s: float = field(default_factory=time.perf_counter)
     """The time of queuing, on the clock of `time.perf_counter`."""
@@ -52,7 +52,7 @@ class Job:
     produced: int = 0
     cancelled: bool = False
     diverged: bool = False
-    """Whether the rollout has ended early because its values stopped being finite."""
+    """True if the rollout has ended early because its values stopped being finite."""
 
     @property
     def finished(self) -> bool:

@@ -50,7 +50,7 @@ class Asked:
     steps: int
     timeout_s: float | None
     binary: bool
-    """Whether the answer is a binary tensor."""
+    """True if the answer is a binary tensor."""
 
 
 def parse_request(body: bytes, header_length: str | None, limits: TensorLimits) -> Asked:

@@ -55,7 +55,7 @@ class CoalescingTransport:
         self._kept = b""
         self._closes = False
         self.receiving = False
-        """Whether the rest of a request is to come whose head has been read. The protocol sets it."""
+        """True if the rest of a request is to come whose head has been read. The protocol sets it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

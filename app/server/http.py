@@ -230,11 +230,11 @@ class HttpProtocol(HttpToolsProtocol):
         return None if answering else self.cycle or _FIRST_REQUEST  # an idle connection: the last request, answered
 
     def _has_answered(self) -> bool:
-        """Whether no request is being answered, so that a write overtakes no answer."""
+        """Return whether no request is being answered, so that a write overtakes no answer."""
         return self.cycle is None or self.cycle.response_complete
 
     def _in_head(self) -> bool:
-        """Whether the parser is inside the head of a request."""
+        """Return whether the parser is inside the head of a request."""
         return not self._held and self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
 

@@ -36,23 +36,14 @@ class InlineResponder:
         self._default_lines = b""
 
     def takes(self, url: bytes, headers: Headers) -> bool:
-        """Whether a POST request may be answered inline. Its body has to be complete then."""
+        """Return whether a POST request may be answered inline. Its body has to be complete then."""
         if url not in self._endpoints:
             return False
         length = next((value for name, value in headers if name == b"content-length"), None)
-        return (
-            length is not None and int(length) <= self._max_body_bytes
-        )  # the HTTP parser has checked that it is a number
+        # The HTTP parser has checked that the length is a number.
+        return length is not None and int(length) <= self._max_body_bytes
 
-    def answer(
-        self,
-        url: bytes,
-        headers: Headers,
-        body: bytes,
-        began_s: float,
-        defaults: Headers,
-        send: Callable[[bytes], object],
-    ) -> bool:
+    def answer(self, url: bytes, headers: Headers, body: bytes, began_s: float, defaults: Headers, send: Send) -> bool:
         """Send the response, or return False if the request has to wait for its turn.
 
         Args:

@@ -29,7 +29,7 @@ class Deadline:
         self._since_s = now_s
 
     def has_passed(self, awaited: object, now_s: float) -> bool:
-        """Whether the connection has waited too long for `awaited`, which is None if it waits for nothing.
+        """Return whether the connection has waited too long for `awaited`, which is None if it waits for nothing.
 
         A number stands for bytes that the client has yet to read: another number is progress. Any other object is
         compared by identity.

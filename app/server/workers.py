@@ -116,13 +116,13 @@ class Worker:
         theirs.close()
 
     def is_healthy(self) -> bool:
-        """Whether the process lives, and answers if it has had the time to start. Takes seconds if it hangs."""
+        """Return whether the process lives, and answers if it has had the time to start. Takes seconds if it hangs."""
         if not self.process.is_alive():
             return False
         return time.monotonic() - self._started_s < self._STARTING_S or self._ping() is not None
 
     def is_serving(self) -> bool:
-        """Whether the process lives and its server has started. Takes seconds if it hangs."""
+        """Return whether the process lives and its server has started. Takes seconds if it hangs."""
         return self.process.is_alive() and self._ping() is True
 
     def signal(self, number: signal.Signals) -> None:

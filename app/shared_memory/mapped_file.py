@@ -37,7 +37,7 @@ def claim(file: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def is_claimed(path: Path) -> bool:
-    """Whether a living process has claimed a file or a folder."""
+    """Return whether a living process has claimed a file or a folder."""
     file = os.open(path, os.O_RDONLY)
     try:
         return not claim(file, fcntl.LOCK_SH)

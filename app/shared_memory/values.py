@@ -42,7 +42,7 @@ class SharedValues:
         file = None if folder is None else _unclaimed_in(folder)
         self._path = file and file.path
         self.is_alone = file is None
-        """Whether no other process can see its numbers."""
+        """True if no other process can see its numbers."""
         self.own: memoryview[float] = memoryview(bytearray(_BYTES)).cast("d") if file is None else file.numbers
         self._others: list[memoryview[float]] = []
         self._looked_s = -_AGAIN_S

@@ -16,6 +16,8 @@ from app.telemetry.access_log import AccessLog
 from app.telemetry.context import RequestContext
 from app.telemetry.metrics import Metrics, Route
 
+_SWITCHING_PROTOCOLS = int(HTTPStatus.SWITCHING_PROTOCOLS)  # a plain number, which is compared for each request
+
 
 class Recorder:
     """Counts and logs the requests that have ended in a turn of the event loop, together at its end."""
@@ -45,9 +47,10 @@ class Recorder:
         ended, self._ended = self._ended, []
         for context in ended:
             context.route.requests[context.status].add()
-            if context.status != HTTPStatus.SWITCHING_PROTOCOLS:  # how long a connection stays open is no latency
+            if context.status != _SWITCHING_PROTOCOLS:  # how long a connection stays open is no latency
                 context.route.latency.observe(context.duration_s)
-            self.count_refusal(context)
+            if context.reason:
+                self.count_refusal(context)
         if self._access is not None:
             self._access.add(ended)
 
