@@ -164,6 +164,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._hangup.set())
+        for number in (signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, lambda *_: None)  # not SIG_IGN, which the workers would inherit
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, and return the status to end with: `STARTUP_FAILURE` if no worker can

@@ -53,6 +53,16 @@ def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
     assert metric(server.url, "sine_steps_total") == answered_by_all * 4
 
 
+@pytest.mark.parametrize("name", ["SIGQUIT", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2"])
+def test_a_signal_without_a_meaning_changes_nothing(server: Server, name: str) -> None:
+    before = workers_of(server)
+    os.kill(server.process.pid, signal.Signals[name])
+    time.sleep(0.7)  # longer than the supervisor takes between two looks at its workers
+    assert server.process.poll() is None
+    assert workers_of(server) == before
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
 @needs_edge
 def test_connections_are_counted_over_all_workers_whatever_they_are(server: Server) -> None:
     with ExitStack() as stack:
