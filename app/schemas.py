@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from model.intervals import LEVELS
+from model.limits import LARGEST_VALUE
 from model.metadata import Metadata
-
-LARGEST_VALUE = 1e6
-"""The largest magnitude of a value in a sequence, in the caller's unit."""
 
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
 

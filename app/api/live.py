@@ -108,7 +108,7 @@ def _parse(model: type[PredictRequest], message: str | None) -> PredictRequest:
         try:
             _NUMBER.validate_json(message)
         except ValidationError:
-            allowed = "a message is a finite number of at most a million, or an object like the body of POST /predict"
+            allowed = "a message is a finite number of at most 1e15, or an object like the body of POST /predict"
             raise invalid("", allowed) from None
         message = f'{{"sequence":[{message}]}}'
     return parse(model, message)

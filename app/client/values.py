@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from app.schemas import LARGEST_VALUE
+from model.limits import LARGEST_VALUE
 
 
 def read_values(lines: Iterable[str], name: str) -> list[float]:
@@ -22,7 +22,7 @@ def read_values(lines: Iterable[str], name: str) -> list[float]:
             if not abs(value) <= LARGEST_VALUE:  # true for NaN too
                 wrong = repr(word if len(word) <= 20 else word[:20] + "…")
                 raise ValueError(
-                    f"{name}, line {number}: {wrong} is not a finite number of at most {LARGEST_VALUE:,.0f} in size"
+                    f"{name}, line {number}: {wrong} is not a finite number of at most {LARGEST_VALUE:g} in size"
                 )
             values.append(value)
     return values

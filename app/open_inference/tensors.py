@@ -20,7 +20,7 @@ import orjson
 from app.api.parsing import invalid, parse
 from app.errors import Diverged
 from app.open_inference.schemas import OUTPUT, VERSION, Datatype, InferInput, InferParameters, InferRequest
-from app.schemas import LARGEST_VALUE
+from model.limits import LARGEST_VALUE
 
 LENGTH_HEADER = "inference-header-content-length"
 

@@ -23,11 +23,11 @@ wrong_values = st.one_of(
     st.none(),
     st.booleans(),
     st.just(MARK),
-    st.sampled_from(["NaN", "Infinity", "1.5", "", math.nan, math.inf, -math.inf, 1.1e6, -1e300]),
+    st.sampled_from(["NaN", "Infinity", "1.5", "", math.nan, math.inf, -math.inf, 1.1e15, -1e300]),
     st.lists(st.floats(allow_nan=False), max_size=3),
     st.just({MARK: 1}),
 )
-good_values = st.floats(-1e6, 1e6)
+good_values = st.floats(-1e15, 1e15)
 wrong_sequences = st.one_of(
     wrong_values,
     st.just([]),
@@ -43,7 +43,7 @@ wrong_sequences = st.one_of(
         not (
             isinstance(value, list)
             and value
-            and all(type(v) is float and abs(v) <= 1e6 for v in value)
+            and all(type(v) is float and abs(v) <= 1e15 for v in value)
             and len(value) <= 4096
         )
     )

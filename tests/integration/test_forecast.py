@@ -62,7 +62,7 @@ async def test_twice_the_input_gives_twice_the_output(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"sequence":[1]}', b'{"sequence":[0]}', b'{"sequence":[1e6,-1E6,1,-0.0]}', b'{"sequence":[1]}\n']
+    "body", [b'{"sequence":[1]}', b'{"sequence":[0]}', b'{"sequence":[1e15,-1E15,1,-0.0]}', b'{"sequence":[1]}\n']
 )
 async def test_the_limits_themselves_are_allowed(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post("/predict", content=body, headers={"content-type": "application/json"})

@@ -34,7 +34,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
         yield both
 
 
-values = st.one_of(st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6), st.sampled_from([-0.0, 5e-324, 1e6]))
+values = st.one_of(st.floats(-1e15, 1e15), st.integers(-(10**15), 10**15), st.sampled_from([-0.0, 5e-324, 1e15]))
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

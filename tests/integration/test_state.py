@@ -39,7 +39,7 @@ def clients(urls: dict[str, str]) -> Iterator[dict[str, Client]]:
 shared = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@given(data=st.data(), size=st.floats(1e-3, 1e6))
+@given(data=st.data(), size=st.floats(1e-3, 1e14))
 @shared
 def test_b_from_the_state_of_a_equals_a_and_b_together(
     clients: dict[str, Client], data: st.DataObject, size: float

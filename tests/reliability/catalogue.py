@@ -79,7 +79,7 @@ async def make_catalogue(model: Path, max_steps: int) -> Catalogue:
     draw, catalogue = random.Random(0), Catalogue()  # noqa: S311 - inputs, not secrets
 
     def sequence(length: int) -> list[float]:
-        scale = draw.choice([1.0, 230.0, 1e-3, 1e6])
+        scale = draw.choice([1.0, 230.0, 1e-3, 1e6, 1e15])
         return [scale * draw.uniform(-1, 1) for _ in range(length)]
 
     async def predict(**fields: object) -> Prepared:
@@ -129,7 +129,7 @@ _REFUSED: list[Any] = [
     {"sequence": []},
     {"sequence": ["1"], "steps": 1},
     {"sequence": [1, None], "steps": 1},
-    {"sequence": [1e7], "steps": 1},
+    {"sequence": [1.1e15], "steps": 1},
     {"sequence": [1], "steps": 0},
     {"sequence": [1], "steps": 1, "other": 1},
     {"sequence": [1], "steps": 1, "state": "AAAA"},

@@ -20,7 +20,7 @@ from app.client.values import read_values
 from app.schemas import ProblemDetails, StreamedValues, StreamEnd
 from tests.server import ROOT
 
-values = st.lists(st.floats(-1e6, 1e6))
+values = st.lists(st.floats(-1e15, 1e15))
 separators = st.sampled_from([" ", "\n", ",", ", ", "\t", "\r\n", "\n\n", " ,\n"])
 
 
@@ -31,18 +31,18 @@ def test_the_client_needs_no_more_than_httpx_and_the_contract() -> None:
     assert ran.stdout == "[]\n"
 
 
-@given(st.lists(st.tuples(st.floats(-1e6, 1e6), separators)))
+@given(st.lists(st.tuples(st.floats(-1e15, 1e15), separators)))
 def test_values_are_read_whatever_is_between_them(pairs: list[tuple[float, str]]) -> None:
     text = "".join(f"{value}{separator}" for value, separator in pairs)
     assert read_values(text.splitlines(), "input") == [value for value, _ in pairs]
 
 
-@pytest.mark.parametrize("word", ["three", "nan", "inf", "-1e7", "1e400", "0x10", "1;2", "\x00", "\u22125"])
+@pytest.mark.parametrize("word", ["three", "nan", "inf", "-1.1e15", "1e400", "0x10", "1;2", "\x00", "\u22125"])
 def test_a_word_that_is_no_value_is_named_with_its_line(word: str) -> None:
     with pytest.raises(ValueError, match=r"wave\.txt, line 3: ") as caught:
         read_values(["1, 2\n", "\n", f"3 {word} 4\n"], "wave.txt")
     assert repr(word) in str(caught.value)
-    assert "at most 1,000,000" in str(caught.value)
+    assert "at most 1e+15" in str(caught.value)
 
 
 def test_any_iterable_of_numbers_is_a_sequence() -> None:
@@ -52,7 +52,7 @@ def test_any_iterable_of_numbers_is_a_sequence() -> None:
         assert generation(way, 2, {}) == b'{"sequence":[0.5,-1.0,0.25],"steps":2}'
 
 
-@pytest.mark.parametrize(("sequence", "steps"), [([float("nan")], 1), ([1e7], 1), ([1.0], 0)])
+@pytest.mark.parametrize(("sequence", "steps"), [([float("nan")], 1), ([1.1e15], 1), ([1.0], 0)])
 def test_invalid_requests_are_not_sent(sequence: list[float], steps: int) -> None:
     with (
         Client("http://127.0.0.1:9") as client,

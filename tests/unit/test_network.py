@@ -109,7 +109,7 @@ def test_twice_the_input_gives_twice_the_output(network: Network) -> None:
     torch.testing.assert_close(twice_BS, 2 * once_BS, atol=0, rtol=0)  # two is a power of two, so the result is exact
 
 
-@pytest.mark.parametrize("amplitude", [1e-300, 1e-6, 1e6])
+@pytest.mark.parametrize("amplitude", [1e-300, 1e-6, 1e6, 1e15])
 def test_no_magnitude_is_lost_before_normalisation(network: Network, amplitude: float) -> None:
     expected_BS = amplitude * network.generate(waves(), 50)
     torch.testing.assert_close(network.generate(amplitude * waves(), 50), expected_BS, atol=1e-5 * amplitude, rtol=0)

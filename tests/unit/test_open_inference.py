@@ -118,7 +118,7 @@ def test_minimal_and_complete_requests_are_read() -> None:
         ({"data": [1, 2, None]}, "every value should be a valid number"),
         ({"data": [1, 2, float("nan")]}, "every value has to be finite"),
         ({"data": [1, 2, float("-inf")]}, "every value has to be finite"),
-        ({"data": [1, 2, 1000000.1]}, "at most 1e+06 in size"),
+        ({"data": [1, 2, 1.1e15]}, "at most 1e+15 in size"),
         ({"data": [1, 2, 10**400]}, "every value has to be finite"),
         ({"data": "AAAA"}, "/inputs/0/data: input should be a valid array"),
         ({"data": ...}, "either data or parameters.binary_data_size"),
@@ -205,7 +205,7 @@ def test_a_binary_tensor_has_exactly_the_bytes_of_its_shape() -> None:
         parse(a_request() + raw, str(len(a_request())))
 
 
-@pytest.mark.parametrize("bits", [0x7FC00000, 0x7F800001, 0xFF800000, 0x7F800000, 0x49742401])
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7F800001, 0xFF800000, 0x7F800000, 0x58635FAA])
 def test_bytes_that_are_no_finite_number_or_too_large_a_one_are_refused(bits: int) -> None:
     for position in range(3):
         raw = bytearray(np.ones(3, "<f4").tobytes())
@@ -267,7 +267,7 @@ def test_any_body_is_read_or_refused(head: bytes, raw: bytes, header: str | None
     assert 1 <= batch <= LIMITS.max_batch
     assert 1 <= length <= LIMITS.max_sequence
     assert 1 <= asked.steps <= LIMITS.max_steps
-    assert (np.abs(asked.x_BT) <= 1e6).all()
+    assert (np.abs(asked.x_BT) <= 1e15).all()
 
 
 @given(tensors(), st.none() | st.text(st.characters(exclude_categories=["Cs"])))

@@ -127,7 +127,7 @@ def test_zeros_are_continued_by_zeros(runtime: Runtime) -> None:
     assert rollout(runtime, [0.0, -0.0, 0.0], 5) == [0.0] * 5
 
 
-@pytest.mark.parametrize("magnitude", [1e-299, 1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("magnitude", [1e-299, 1e-3, 1.0, 1e6, 1e15])
 def test_every_magnitude_has_a_finite_answer_of_its_own_size(runtime: Runtime, magnitude: float) -> None:
     values = rollout(runtime, [magnitude, -magnitude, 0.0, magnitude], 10)
     assert np.isfinite(values).all()
