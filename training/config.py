@@ -12,6 +12,7 @@ from typing import Literal
 from tyro.conf import FlagCreatePairsOff
 
 from model.metadata import Architecture, CellKind
+from model.series.gaps import Fill
 from training.data import Waves
 
 Preset = Literal["default", "article", "series"]
@@ -57,6 +58,7 @@ class Config:
     data: Path | None = None
     """CSV or Parquet file with your own series: one column of numbers, one series with times, or many in long form.
     In long form, the column `unique_id` names the series that each row belongs to. Times must be evenly spaced.
+    The file may be a pipe.
     """
 
     column: str | None = None
@@ -65,6 +67,14 @@ class Config:
     time: str | None = None
     """Name of the column of times. The default is `ds` if the file has it.
     Without times, the rows are assumed to be evenly spaced.
+    """
+
+    id: str | None = None
+    """Name of the column that names the series of each row. The default is `unique_id` if the file has it."""
+
+    fill: Fill | None = None
+    """Values that close gaps: `previous` repeats the last value, `linear` joins its neighbours by a line.
+    Without it, a gap is an error.
     """
 
     season: int | None = None

@@ -19,12 +19,12 @@ from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, read_artifact
 from model.runtime.base import Runtime
 from model.runtime.select import open_runtime
+from model.series.gaps import Fill
 from training.baselines import Predictor, baselines
 from training.breakdown import breakdown, error_by_step
 from training.data import Floats, Source, Waves
-from training.reading import read_series
 from training.report import HORIZON, PORTRAIT, ROLLOUT, error_curve, phase_portrait, rollout_picture, save_figure, three
-from training.series import Series, fewest_points
+from training.series import Series, fewest_points, read
 
 TABLES = "evaluation.md"
 
@@ -44,6 +44,12 @@ class Evaluate:
 
     time: str | None = None
     """Name of the column of times, as in training."""
+
+    id: str | None = None
+    """Name of the column that names the series of each row, as in training."""
+
+    fill: Fill | None = None
+    """Values that close gaps, as in training."""
 
     runs: Path = Path("runs")
     """Directory of reports. Tables and plots are written to RUNS/NAME/."""
@@ -89,7 +95,8 @@ def source_of(artifact: Artifact, options: Evaluate) -> Source:
     trained: dict[str, Any] = artifact.metadata.training
     horizon = int(trained["horizon"][1])
     at_least = fewest_points(int(trained["context_evaluated"]), horizon)
-    return Series(read_series(options.data, options.column, options.time, at_least), horizon)
+    values = read(options.data, options.column, options.time, options.id, options.fill, at_least)
+    return Series(values, horizon)
 
 
 def served(runtime: Runtime) -> Predictor:

@@ -27,6 +27,7 @@ _NOT_ABOUT_THE_MODEL = {
         "data",
         "column",
         "time",
+        "id",
     ),  # stored elsewhere in the metadata, or not about the network
     *("output", "runs", "tensorboard", "resume"),
 }

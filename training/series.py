@@ -11,16 +11,19 @@ Shape suffixes: B batch, T time, S steps that follow the window, N all points of
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import JsonValue
 
+from model.series import read_series
+from model.series.gaps import Fill
 from training.config import Config
 from training.data import Floats, Source, WindowDataset, Windows
-from training.reading import read_series
 
 SELECTION, HELD_OUT = 0.15, 0.20
 
@@ -37,7 +40,21 @@ def open_source(config: Config) -> Source:
         return config.waves
     horizon = config.horizon[1]
     at_least = fewest_points(max(config.context[1], config.context_evaluated), horizon)
-    return Series(read_series(config.data, config.column, config.time, at_least), horizon)
+    return Series(read(config.data, config.column, config.time, config.id, config.fill, at_least), horizon)
+
+
+def read(
+    path: Path, column: str | None, time: str | None, id: str | None, fill: Fill | None, at_least: int
+) -> dict[str, Floats]:
+    """Return the series of a file, as `read_series` does, and print its notes.
+
+    Raises:
+        SeriesError: the file is not usable; the message names file and row.
+    """
+    reading = read_series(path, column, time, id, fill, at_least)
+    for note in reading.notes:
+        print(f"{path}: {note}", file=sys.stderr)
+    return reading.values
 
 
 class Series:

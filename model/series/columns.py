@@ -1,0 +1,122 @@
+"""The columns of a table: those that are used, and those that are not.
+
+A column of dates or of names of series that nobody asked for is an error. Without it, rows could be learned in the
+wrong order, or several series as one.
+"""
+
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+from model.series.table import SeriesError, Table
+from model.series.times import is_date
+
+_TIMES = {"ds", "date", "dates", "datetime", "date_time", "time", "times", "timestamp", "timestamps", "period", "t"}
+_IDS = {"id", "ids", "uid", "uuid", "key", "series", "sku", "item", "product", "store", "shop", "sensor", "meter"}
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_LIKE_DATES = (  # 31.12.26, 12/31/2026, 2026Q1, 2026-W05, 2026 01, 12:30, Jan 2026
+    r"(?i)^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{4}[-/ ]?(w|q|\d{2}$)|.*\d:\d{2}|"
+    rf"({_MONTHS})[a-z]*[ .\-/])"
+)
+_SAMPLE = 1000  # rows that are looked at to tell what a column holds
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of columns."""
+
+    value: str
+    time: str | None
+    id: str | None
+    unused: list[str]
+
+
+def choose(table: Table, value: str | None = None, time: str | None = None, id: str | None = None) -> Columns:
+    """Return the columns to use: those that are named, and otherwise `y`, `ds` and `unique_id`, or the only column.
+
+    Raises:
+        SeriesError: a named column does not exist, the column of values is not clear, or a column that is not used
+            looks like times or like names of series.
+    """
+    names = table.frame.columns
+    named = [name for name in (value, time, id) if name is not None]
+    for name in named:
+        if name not in names:
+            raise SeriesError(f"{table.path}: there is no column {name!r}, only {_listed(names)}")
+    if len(set(named)) < len(named):
+        raise SeriesError(f"{table.path}: --column, --time and --id must name different columns")
+    id = _default(id, "unique_id", names, named)
+    time = _default(time, "ds", names, named)
+    others = [name for name in names if name not in (time, id)]
+    if value is None and "y" not in others and len(others) != 1:
+        raise SeriesError(f"{table.path}: choose the column of values with --column; there are {_listed(others)}")
+    value = value or ("y" if "y" in others else others[0])
+    unused = [name for name in others if name != value]
+    _refuse_ignored(table, time, id, unused)
+    return Columns(value, time, id, unused)
+
+
+def _default(chosen: str | None, usual: str, names: list[str], taken: list[str]) -> str | None:
+    return chosen if chosen is not None else usual if usual in names and usual not in taken else None
+
+
+def _refuse_ignored(table: Table, time: str | None, id: str | None, unused: list[str]) -> None:
+    """Raise if a column that is not used would order the rows or part them into series."""
+    for name in unused:
+        column = table.frame[name]
+        if time is None and _holds_times(column):
+            raise _ignored(table, name, "times", "--time")
+        if id is None and _holds_ids(column, ordered=time is not None):
+            raise _ignored(table, name, "names of series", "--id")
+
+
+def _ignored(table: Table, name: str, kind: str, option: str) -> SeriesError:
+    return SeriesError(
+        f"{table.path}: the column {name!r} looks like {kind} and is not used: "
+        f"add {option} {name if name.isidentifier() else repr(name)}, or remove the column from the file"
+    )
+
+
+def _holds_times(column: pl.Series) -> bool:
+    """Return whether the column looks like times: by its type, its name, its texts, or as a count in another order."""
+    if column.dtype.is_temporal() or column.name.strip().lower() in _TIMES:
+        return True
+    if _is_text(column):
+        texts = column.cast(pl.String).str.strip_chars()
+        count = texts.str.contains(r"^\d+$").all()
+        if not count:
+            given = texts.drop_nulls().head(_SAMPLE)
+            return len(given) > 0 and bool((is_date(given) | given.str.contains(_LIKE_DATES)).all())
+        column = texts.cast(pl.Int64, strict=False)
+    if not column.dtype.is_integer() or column.null_count() or column.is_sorted():
+        return False
+    steps = column.sort().diff().drop_nulls()  # of a count in another order: each is the same, and none is 0
+    return len(steps) > 1 and steps[0] != 0 and steps.n_unique() == 1
+
+
+def _holds_ids(column: pl.Series, ordered: bool) -> bool:
+    """Return whether the column looks like names of series: several, each in several rows.
+
+    Where times order the rows, only the name of the column counts: such texts may be weekdays.
+    """
+    if column.dtype.is_nested() or not 1 < column.n_unique() < len(column):
+        return False
+    words = re.split(r"[^a-z0-9]+", column.name.strip().lower())
+    return (
+        words[-1] in _IDS or column.name.lower().endswith("id") or (_is_text(column) and not ordered and _words(column))
+    )
+
+
+def _words(column: pl.Series) -> bool:
+    """Return whether the texts are no numbers."""
+    texts = column.cast(pl.String).str.strip_chars().drop_nulls()
+    return len(texts) > 0 and texts.cast(pl.Float64, strict=False).null_count() == len(texts)
+
+
+def _is_text(column: pl.Series) -> bool:
+    return column.dtype in (pl.String, pl.Categorical, pl.Enum)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"

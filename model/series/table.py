@@ -1,0 +1,195 @@
+"""A file as a table of columns. The first bytes of the file tell its type, and its name is taken literally.
+
+Rows of a CSV file are counted as lines in an editor, from 1 with the header. Rows of a Parquet file are counted from 1.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import operator
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import SupportsIndex
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+MISSING = ("", "-", "NA", "N/A", "NaN", "nan", "NaT", "null", "NULL", "None")
+"""The texts that stand for a missing value. Programs that write CSV files have no common one."""
+
+_PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
+_OTHERS = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"ARROW1": "an Arrow or Feather file",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"SQLite": "an SQLite database",
+    b"\x89HDF": "an HDF5 file",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"{": "JSON",
+    b"[": "JSON",
+}
+_BYTE_ORDER_MARKS = {  # UTF-32 before UTF-16, whose mark is the beginning of that of UTF-32
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
+_NAME = re.compile(r"[^\W\d]")  # a letter or an underscore
+
+
+class SeriesError(ValueError):
+    """The file cannot be used. The message names the file, if possible the row, and says what is allowed."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a file, in its order. All columns of a CSV file are text, stripped; missing cells are null."""
+
+    path: Path
+    frame: pl.DataFrame
+    lines: str | None = None
+    """The text of a CSV file. None for Parquet."""
+    header: bool = False
+
+    def row(self, index: SupportsIndex) -> int:
+        """Return the number of a row for people; `index` counts from 0."""
+        if self.lines is None:
+            return operator.index(index) + 1
+        starts = _records(self.lines, strict=False)
+        return next(number for at, (number, _) in enumerate(starts) if at == operator.index(index) + self.header)
+
+    def shown(self, column: str, index: int) -> str:
+        """Return a cell for people; `index` counts from 0."""
+        cell = self.frame[column][index]
+        return "missing" if cell is None else repr(cell)
+
+    def error(self, index: SupportsIndex, why: str) -> SeriesError:
+        """Return an error about one row; `index` counts from 0."""
+        return SeriesError(f"{self.path}, row {self.row(index)}: {why}")
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV or a Parquet file. The file is opened once, so it may be a pipe.
+
+    Raises:
+        SeriesError: the file cannot be read, is neither CSV nor Parquet, or its lines do not fit its first.
+    """
+    content = _content(path)
+    if content.startswith(_PARQUET):
+        try:
+            return Table(path, pl.read_parquet(io.BytesIO(content)))
+        except PolarsError as error:
+            raise SeriesError(f"{path}: cannot be read as Parquet: {_first_line(error)}") from error
+    return _csv(path, _text(path, content))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:  # polars would take a name with brackets or stars for a pattern
+            content = file.read()
+    except IsADirectoryError as error:
+        raise SeriesError(f"{path}: is a folder; a CSV or a Parquet file is needed") from error
+    except OSError as error:
+        raise SeriesError(f"{path}: cannot be read: {error.strerror}") from error
+    if content.startswith(_GZIP):
+        try:
+            return gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise SeriesError(f"{path}: cannot be read: its gzip compression is damaged") from error
+    return content
+
+
+def _text(path: Path, content: bytes) -> str:
+    """Return the text of a CSV file with line ends of one kind."""
+    for beginning, kind in _OTHERS.items():
+        if content.startswith(beginning):
+            raise SeriesError(f"{path}: cannot be read: it is {kind}; a CSV or a Parquet file is needed")
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8-sig")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        raise SeriesError(f"{path}, row {row}: cannot be read: it is not text in UTF-8; save it as UTF-8") from error
+    if "\0" in text:
+        raise SeriesError(f"{path}: cannot be read: it is not text; a CSV or a Parquet file is needed")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _csv(path: Path, text: str) -> Table:
+    if not text.strip():
+        raise SeriesError(f"{path}: cannot be read: the file is empty")
+    first, _, rest = text.partition("\n")
+    for separator, name in _SEPARATORS.items():
+        if separator in first and "," not in first and (not rest.strip() or separator in rest.partition("\n")[0]):
+            raise SeriesError(f"{path}, row 1: columns are separated by {name}; commas are needed, and decimal points")
+    try:
+        frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, has_header=False)
+    except PolarsError as error:
+        raise SeriesError(f"{path}{_irregular(text) or ': cannot be read: ' + _first_line(error)}") from error
+    stripped = pl.all().str.strip_chars()
+    frame = frame.select(pl.when(stripped != "").then(stripped))
+    names = frame.row(0)
+    header = any(map(_is_name, names))
+    if header:
+        frame = frame.slice(1)
+    elif frame.width > 1:
+        raise SeriesError(f"{path}, row 1: a file of several columns has to begin with their names")
+    # Some programs end a file with empty lines. Anywhere else, empty lines are missing values.
+    filled = (~frame.select(pl.all_horizontal(pl.all().is_null())).to_series()).arg_true()
+    frame = frame.head(int(filled[-1]) + 1 if len(filled) else 0)
+    return Table(path, _named(path, frame, names if header else (None,) * frame.width), text, header)
+
+
+def _is_name(cell: str | None) -> bool:
+    """Return whether the first cell of a column is its name, and no value of it."""
+    return cell is not None and cell not in MISSING and bool(_NAME.match(cell)) and not _NUMBER.fullmatch(cell)
+
+
+def _named(path: Path, frame: pl.DataFrame, names: tuple[str | None, ...]) -> pl.DataFrame:
+    """Return the frame with its names. Columns without one are called column_0 and so on; empty ones are left out."""
+    called = [name or f"column_{number}" for number, name in enumerate(names)]
+    if twice := next((name for name in called if called.count(name) > 1), None):
+        raise SeriesError(f"{path}, row 1: two columns are called {twice!r}")
+    frame.columns = called
+    unnamed = [name for name, given in zip(called, names, strict=True) if given is None]
+    empty = [name for name in unnamed if frame.width > 1 and frame[name].null_count() == frame.height]
+    return frame.drop(empty)
+
+
+def _irregular(text: str) -> str | None:
+    """Return the first row that does not fit the first one, and why: ", row 2: …"."""
+    width = None
+    try:
+        for number, record in _records(text, strict=True):
+            width = len(record) if width is None else width
+            if len(record) > max(width, 1):
+                return (
+                    f", row {number}: cannot be read: {len(record)} fields, and row 1 has {max(width, 1)}; "
+                    "commas separate fields, and numbers have decimal points"
+                )
+    except csv.Error as error:
+        return f": cannot be read: {error}"
+    return None
+
+
+def _records(text: str, strict: bool) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record of a CSV file with the number of the line that it begins on."""
+    reader = csv.reader(io.StringIO(text), strict=strict)
+    number = 1
+    for record in reader:
+        yield number, record
+        number = reader.line_num + 1
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
