@@ -7,12 +7,28 @@ wrong order, or several series as one.
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
+from model.series.frequency import Grid, grid_of
 from model.series.table import SeriesError, Table
-from model.series.times import is_date
+from model.series.times import Times, is_date
+from model.series.values import TEXT
 
-_TIMES = {"ds", "date", "dates", "datetime", "date_time", "time", "times", "timestamp", "timestamps", "period", "t"}
+_TIMES = {
+    "ds",
+    "date",
+    "dates",
+    "datetime",
+    "date_time",
+    "time",
+    "times",
+    "timestamp",
+    "timestamps",
+    "period",
+    "t",
+    "year",
+}
 _IDS = {"id", "ids", "uid", "uuid", "key", "series", "sku", "item", "product", "store", "shop", "sensor", "meter"}
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _LIKE_DATES = (  # 31.12.26, 12/31/2026, 2026Q1, 2026-W05, 2026 01, 12:30, Jan 2026
@@ -82,17 +98,20 @@ def _holds_times(column: pl.Series) -> bool:
     """Return whether the column looks like times: by its type, its name, its texts, or as a count in another order."""
     if column.dtype.is_temporal() or column.name.strip().lower() in _TIMES:
         return True
-    if _is_text(column):
-        texts = column.cast(pl.String).str.strip_chars()
-        count = texts.str.contains(r"^\d+$").all()
-        if not count:
-            given = texts.drop_nulls().head(_SAMPLE)
-            return len(given) > 0 and bool((is_date(given) | given.str.contains(_LIKE_DATES)).all())
-        column = texts.cast(pl.Int64, strict=False)
-    if not column.dtype.is_integer() or column.null_count() or column.is_sorted():
+    if column.dtype not in TEXT:
+        return column.dtype.is_numeric() and _counts(column)
+    texts = column.cast(pl.String).str.strip_chars()
+    given = texts.drop_nulls().head(_SAMPLE)
+    dates = is_date(given) | given.str.contains(_LIKE_DATES)
+    return _counts(texts) or (len(given) > 0 and bool(dates.all()))
+
+
+def _counts(column: pl.Series) -> bool:
+    """Return whether the column has evenly spaced numbers in another order than that of the rows."""
+    number_N = column.cast(pl.Float64, strict=False).to_numpy()
+    if len(number_N) < 2 or not np.all(np.isfinite(number_N)) or np.all(np.diff(number_N) >= 0):
         return False
-    steps = column.sort().diff().drop_nulls()  # of a count in another order: each is the same, and none is 0
-    return len(steps) > 1 and steps[0] != 0 and steps.n_unique() == 1
+    return isinstance(grid := grid_of(Times(np.sort(number_N))), Grid) and not grid.missing
 
 
 def _holds_ids(column: pl.Series, ordered: bool) -> bool:
@@ -104,7 +123,9 @@ def _holds_ids(column: pl.Series, ordered: bool) -> bool:
         return False
     words = re.split(r"[^a-z0-9]+", column.name.strip().lower())
     return (
-        words[-1] in _IDS or column.name.lower().endswith("id") or (_is_text(column) and not ordered and _words(column))
+        words[-1] in _IDS
+        or column.name.lower().endswith("id")
+        or (column.dtype in TEXT and not ordered and _words(column))
     )
 
 
@@ -112,10 +133,6 @@ def _words(column: pl.Series) -> bool:
     """Return whether the texts are no numbers."""
     texts = column.cast(pl.String).str.strip_chars().drop_nulls()
     return len(texts) > 0 and texts.cast(pl.Float64, strict=False).null_count() == len(texts)
-
-
-def _is_text(column: pl.Series) -> bool:
-    return column.dtype in (pl.String, pl.Categorical, pl.Enum)
 
 
 def _listed(names: list[str]) -> str:

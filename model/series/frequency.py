@@ -123,7 +123,7 @@ def _months(day_T: np.ndarray) -> Iterator[tuple[Integers, str]]:
 def _floats(at_T: Floats) -> Grid | Uneven:
     """Return the grid of times that are floats, which are rounded to the resolution of the largest."""
     apart_T = np.diff(at_T)
-    step = float(np.median(apart_T))
+    step = max(float(np.median(apart_T)), np.spacing(np.abs(at_T).max()))
     steps_T = np.rint(apart_T / step)
     tolerance = 1e-6 * step + 2 * np.spacing(np.abs(at_T).max())
     off_T = (np.abs(apart_T - steps_T * step) > tolerance * np.maximum(steps_T, 1)) | (steps_T < 1)

@@ -44,6 +44,7 @@ _BYTE_ORDER_MARKS = {  # UTF-32 before UTF-16, whose mark is the beginning of th
 }
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
+_SHOWN = 40  # characters of a cell in a message
 _NAME = re.compile(r"[^\W\d]")  # a letter or an underscore
 
 
@@ -71,7 +72,8 @@ class Table:
     def shown(self, column: str, index: int) -> str:
         """Return a cell for people; `index` counts from 0."""
         cell = self.frame[column][index]
-        return "missing" if cell is None else repr(cell)
+        text = "missing" if cell is None else repr(cell)
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
     def error(self, index: SupportsIndex, why: str) -> SeriesError:
         """Return an error about one row; `index` counts from 0."""
@@ -129,6 +131,8 @@ def _csv(path: Path, text: str) -> Table:
     if not text.strip():
         raise SeriesError(f"{path}: cannot be read: the file is empty")
     first, _, rest = text.partition("\n")
+    if not first.strip() and any(map(_is_name, rest.lstrip().partition("\n")[0].split(","))):
+        raise SeriesError(f"{path}, row 1: is empty; the names of the columns have to be in row 1")
     for separator, name in _SEPARATORS.items():
         if separator in first and "," not in first and (not rest.strip() or separator in rest.partition("\n")[0]):
             raise SeriesError(f"{path}, row 1: columns are separated by {name}; commas are needed, and decimal points")

@@ -11,6 +11,7 @@ from model.series.table import MISSING, SeriesError, Table
 
 Floats = npt.NDArray[np.float64]
 
+TEXT = (pl.String, pl.Categorical, pl.Enum)
 ALLOWED = f"a finite number of at most {LARGEST_VALUE:g} in size is needed"
 
 
@@ -41,18 +42,19 @@ def ids(table: Table, name: str) -> pl.Series:
     Raises:
         SeriesError: the column's type holds neither text nor whole numbers, or a row has no name.
     """
-    column = text_of(table.frame[name])
-    if column.dtype != pl.String and not column.dtype.is_integer():
+    column = table.frame[name]
+    if column.dtype not in TEXT and not column.dtype.is_integer():
         raise wrong_type(table, name, "text or whole numbers")
-    missing = column.is_null()
+    column = column.cast(pl.String)
+    missing = column.is_null() | (column.str.strip_chars() == "")
     if missing.any():
         raise table.error(int(missing.arg_true()[0]), f"{name} is empty; every row needs one")
-    return column.cast(pl.String)
+    return column
 
 
 def text_of(column: pl.Series) -> pl.Series:
     """Return categories as texts, and texts without the space around them; empty ones are null. Others stay."""
-    if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
+    if column.dtype not in TEXT:
         return column
     texts = column.cast(pl.String).str.strip_chars()
     return texts.set(texts == "", None)

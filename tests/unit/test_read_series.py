@@ -97,6 +97,9 @@ def test_parquet_is_read_as_well(tmp_path: Path) -> None:
         ("y\n1\n1.1e15\n", "row 3: y is '1.1e15'; a finite number"),
         ("y\n1\n1_0\n", "row 3: y is '1_0'; a finite number"),
         ("\n0.5\n1.5\n", "row 1: column_0 is missing; a finite number"),
+        ("\n\ny\n1\n", "row 1: is empty; the names of the columns have to be in row 1"),
+        ("\nds,y\n1,1\n", "row 1: is empty; the names of the columns"),
+        ("y\n" + "9" * 400, "row 2: y is '999999999999999999999999999999999999999…; a finite number"),
         ("NA\n1\n2\n", "row 1: column_0 is 'NA'; a finite number"),
         ("$5\n6\n7\n", "row 1: column_0 is '$5'; a finite number"),
         ("1 000\n2 000\n", "row 1: column_0 is '1 000'; a finite number"),
@@ -273,6 +276,21 @@ def test_each_series_has_its_own_frequency(tmp_path: Path) -> None:
         )
 
 
+def test_names_of_series_are_taken_literally(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"unique_id": ["a", "a ", "A", "a"], "y": [1, 2, 3, 4]})
+    frame.write_parquet(tmp_path / "x.parquet")
+    assert values_of(read_series(tmp_path / "x.parquet")) == {"a": [1, 4], "a ": [2], "A": [3]}
+
+
+def test_days_and_months_cross_a_change_to_summer_time_in_text(tmp_path: Path) -> None:
+    days = ["2026-03-28T00:00:00+01:00", "2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00"]
+    assert read(tmp_path, "ds,y\n" + "".join(f"{day},1\n" for day in days)) == {"y": [1, 1, 1]}
+    months = ["2026-03-01 00:00+01", "2026-04-01 00:00+02", "2026-05-01 00:00+0200", "2026-06-01 00:00+02:00"]
+    assert read(tmp_path, "ds,y\n" + "".join(f"{month},1\n" for month in months)) == {"y": [1, 1, 1, 1]}
+    hours = ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"]
+    assert read(tmp_path, "ds,y\n" + "".join(f"{hour},1\n" for hour in hours)) == {"y": [1, 1, 1]}
+
+
 def test_series_of_one_frequency_need_no_note(tmp_path: Path) -> None:
     assert read_series(write(tmp_path, "unique_id,ds,y\na,2026-01-01,1\na,2026-01-02,2\nb,2026-01-01,1\n")).notes == []
 
@@ -339,6 +357,8 @@ def test_categories_are_read_as_the_texts_that_they_stand_for(tmp_path: Path, te
         ),
         ("when,y\nJan 2026,2\nDec 2025,1\n", "the column 'when' looks like times"),
         ("n,y\n3,3\n2,2\n1,1\n", "the column 'n' looks like times"),
+        ("n,y\n0.3,3\n0.2,2\n0.1,1\n", "the column 'n' looks like times"),
+        ("year,month,y\n2026,2,3\n2026,1,2\n2025,12,1\n", "the column 'year' looks like times"),
         ("timestamp,y\n1,3\n2,2\n4,1\n", "the column 'timestamp' looks like times"),
         (
             "item_id,y\n1,1\n1,2\n2,1\n2,2\n",
