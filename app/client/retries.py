@@ -2,11 +2,13 @@
 
 import logging
 import random
+import time
 from http import HTTPStatus
+from numbers import Real
 from typing import Any
 
 import httpx
-from tenacity import RetryCallState, stop_before_delay
+from tenacity import AttemptManager, RetryCallState, stop_before_delay
 
 from app.client.messages import ServiceError
 
@@ -32,7 +34,9 @@ def pause_s(error: BaseException | None, attempts: int) -> float | None:
 
 
 def retries(patience_s: float) -> dict[str, Any]:
-    """Return the arguments of tenacity's loops, for both clients."""
+    """Return the arguments of tenacity's loops, for both clients. Raises ValueError for a wrong patience."""
+    if isinstance(patience_s, bool) or not isinstance(patience_s, Real) or not patience_s >= 0:
+        raise ValueError("patience_s is not a number of seconds, 0 or more")
 
     def pause(attempt: RetryCallState) -> float | None:
         return pause_s(attempt.outcome.exception() if attempt.outcome else None, attempt.attempt_number)
@@ -48,3 +52,9 @@ def retries(patience_s: float) -> dict[str, Any]:
         "before_sleep": tell,
         "reraise": True,
     }
+
+
+def begin(attempt: AttemptManager) -> None:
+    """Count the patience from the first attempt: the time in which a request waits for its turn costs none."""
+    if attempt.retry_state.attempt_number == 1:
+        attempt.retry_state.start_time = time.monotonic()

@@ -1,13 +1,13 @@
-"""The client of `app/client` against real servers, and its command line."""
+"""The client of `app/client` against real servers, and its command line where a stream is left early."""
 
 import asyncio
-import json
 import logging
-import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from app.client import AsyncClient, Client, ServiceError
+from app.client.connection import MOST_STREAMS
 from app.main import create_app
 from app.schemas import GenerateResponse
 from app.settings import Settings
@@ -174,70 +175,49 @@ async def test_a_service_that_is_not_ready_is_asked_again(tmp_path: Path, caplog
             assert (await answer).prediction
 
 
-def ask(server: Server, *arguments: object, text: str | None = None, **environment: str) -> tuple[int, str, str]:
-    """The status and what was written by `python -m app.client`."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "app.client", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"SINE_URL": server.url} | environment,
-        input=text if text is not None else "\n".join(map(str, WAVE)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return ran.returncode, ran.stdout, ran.stderr
+@pytest.mark.anyio
+async def test_a_gather_of_many_requests_is_answered(server: Server) -> None:
+    async with AsyncClient(server.url) as client:
+        first, *answers = await asyncio.gather(*(client.predict(WAVE) for _ in range(2000)))
+    assert answers == [first] * 1999
 
 
-def test_the_command_line_prints_one_number_a_line(server: Server, tmp_path: Path) -> None:
-    with Client(server.url) as client:
-        answer = client.generate(WAVE, 300)
-    lines = "".join(f"{value}\n" for value in answer.values)
-    assert ask(server, "generate", "--steps", 300) == (0, lines, "")
-    assert ask(server, "stream", "--steps", 300) == (0, lines, "")
-    (tmp_path / "wave.csv").write_text(", ".join(map(str, WAVE)))
-    assert ask(server, "predict", tmp_path / "wave.csv", text="not read") == (0, f"{answer.values[0]}\n", "")
+@pytest.mark.anyio
+async def test_a_gather_of_many_streams_is_answered(server: Server) -> None:
+    async def ask(client: AsyncClient) -> list[float]:
+        async with client.stream(WAVE, 10) as rollout:
+            return [value async for part in rollout for value in part.values]
+
+    async with AsyncClient(server.url) as client:
+        first, *answers = await asyncio.gather(*(ask(client) for _ in range(3 * MOST_STREAMS)))
+    assert len(first) == 10
+    assert answers == [first] * (3 * MOST_STREAMS - 1)
 
 
-def test_levels_are_columns_with_names(server: Server) -> None:
-    with Client(server.url) as client:
-        answer = client.generate(WAVE, 256, level=[80, 95])
-    assert answer.intervals is not None
-    columns = [answer.values, *answer.intervals.values()]
-    rows = ["value\tlo-95\tlo-80\thi-80\thi-95", *("\t".join(map(str, row)) for row in zip(*columns, strict=True))]
-    for command in ("generate", "stream"):
-        status, printed, _ = ask(server, command, "--steps", 256, "--level", 80, "--level", 95)
-        assert (status, printed.splitlines()) == (0, rows)
+def test_many_threads_are_answered(server: Server) -> None:
+    with Client(server.url) as client, ThreadPoolExecutor(200) as threads:
+        first, *answers = threads.map(client.predict, [WAVE] * 400)
+    assert answers == [first] * 399
 
 
-def test_json_is_what_the_service_answers(server: Server) -> None:
-    with Client(server.url) as client:
-        answer = client.generate(WAVE, 300)
-        model = client.model()
-    assert json.loads(ask(server, "generate", "--steps", 300, "--json")[1]) == answer.model_dump(exclude_unset=True)
-    *parts, end = map(json.loads, ask(server, "stream", "--steps", 300, "--json")[1].splitlines())
-    assert [value for part in parts for value in part["values"]] == answer.values
-    assert end == {"finish_reason": "length"}
-    assert json.loads(ask(server, "model")[1]) == model.model_dump()
+def test_an_address_needs_no_scheme(server: Server) -> None:
+    host, port = server.address
+    with Client(f"{host}:{port}") as client, Client(f" http://{host}:{port}/\n") as same:
+        assert client.predict(WAVE) == same.predict(WAVE)
 
 
-def test_a_plot_is_drawn_as_wide_as_the_terminal(server: Server) -> None:
-    status, drawn, errors = ask(server, "generate", "--steps", 100, "--plot", "--level", 95, COLUMNS="100")
-    assert (status, errors) == (0, "")
-    assert 86 <= max(map(len, drawn.splitlines())) <= 100
-    assert "lo-95" in drawn
-
-
-def test_a_state_goes_from_file_to_file(server: Server, tmp_path: Path) -> None:
-    whole = ask(server, "predict")[1]
-    state = tmp_path / "state"
-    first, rest = (" ".join(map(str, part)) for part in (WAVE[:40], WAVE[40:]))
-    assert ask(server, "predict", "--save-state", state, text=first)[0] == 0
-    assert ask(server, "predict", "--state", state, "--save-state", state, text=rest) == (0, whole, "")
-    ahead = ask(server, "stream", "--state", state, "--save-state", state, "--steps", 3, text="")[1]
-    assert (
-        ahead + ask(server, "generate", "--state", state, "--steps", 4, text="")[1]
-        == ask(server, "generate", "--steps", 7)[1]
-    )
+@pytest.mark.anyio
+async def test_a_service_that_stays_silent_is_an_error_with_a_message() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with (
+            Client(httpx.Client(base_url=url, timeout=0.05)) as client,
+            pytest.raises(httpx.ReadTimeout, match=r"\w"),
+        ):
+            client.predict(WAVE)
+        async with AsyncClient(httpx.AsyncClient(base_url=url, timeout=0.05)) as other:
+            with pytest.raises(httpx.ReadTimeout, match=r"\w"):
+                await other.predict(WAVE)
 
 
 def test_head_ends_a_stream_quietly(slow_server: Server) -> None:
@@ -261,27 +241,3 @@ def test_ctrl_c_ends_a_stream_quietly(slow_server: Server, tmp_path: Path) -> No
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text", "status", "said"),
-    [
-        (["predict"], "1 2\nthree", 2, "error: input, line 2: 'three' is not a finite number"),
-        (["predict"], "", 2, "error: sequence: List should have at least 1 item"),
-        (["predict", "no-such-file"], "1", 2, "no-such-file"),
-        (["predict", "--state", "no-such-file"], "1", 2, "no-such-file"),
-        (["generate", "--steps", "0"], "1", 2, "error: steps: Input should be greater than or equal to 1"),
-        (["generate", "--steps", "10001"], "1", 1, "error: 422 /steps: input should be less than or equal to 10000"),
-        (["predict", "--url", "http://127.0.0.1:9", "--patience", "0"], "1", 1, "error: http://127.0.0.1:9: "),
-        (["predict", "--url", "localhost"], "1", 1, "error: localhost: "),
-        (["predict", "--url", "http://host:port"], "1", 2, "error: Invalid port: 'port'"),
-    ],
-)
-def test_what_goes_wrong_is_one_clear_line(
-    server: Server, arguments: list[str], text: str, status: int, said: str
-) -> None:
-    ended, printed, errors = ask(server, *arguments, text=text)
-    assert (ended, printed) == (status, "")
-    assert errors.startswith("python -m app.client: error: ")
-    assert said in errors
-    assert errors.count("\n") == 1
