@@ -4,21 +4,27 @@ cat values.txt | python -m app.client predict
 python -m app.client generate values.txt --steps 200 --level 95 --plot
 python -m app.client stream values.txt --steps 1000000 | head
 
-The environment variable SINE_API_KEY holds the key, if the service requires one.
+A number has a decimal point; a decimal comma is refused. The environment variable SINE_API_KEY holds the key, if the
+service requires one.
 """
 
 import argparse
 import logging
+import math
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 from pydantic import ValidationError
 
-from app.client import URL, Client, Options, ServiceError
-from app.client.values import read_values
+from app.client import Client, Options, ServiceError
+from app.client.address import clean_key
+from app.client.inputs import address, check_can_write, state, values
+from app.client.values import number, whole
 from app.schemas import GenerateResponse, PredictResponse, StreamEnd
 
 Intervals = dict[str, list[float]] | None
@@ -30,23 +36,24 @@ INTERRUPTED = 130  # shells report 128 + SIGINT for a program that Ctrl-C ended
 
 def predict(client: Client, asked: argparse.Namespace) -> None:
     """Print the next value."""
-    sequence = values(asked)
-    answer = client.predict(sequence, **options(asked))
+    sequence, options = inputs(asked)
+    answer = client.predict(sequence, **options)
     show(sequence, [answer.prediction], answer.intervals, asked)
     finish(answer, asked)
 
 
 def generate(client: Client, asked: argparse.Namespace) -> None:
     """Print the next values."""
-    sequence = values(asked)
-    answer = client.generate(sequence, asked.steps, **options(asked))
+    sequence, options = inputs(asked)
+    answer = client.generate(sequence, asked.steps, **options)
     show(sequence, answer.values, answer.intervals, asked)
     finish(answer, asked)
 
 
 def stream(client: Client, asked: argparse.Namespace) -> None:
     """Print the next values as they are computed."""
-    with client.stream(values(asked), asked.steps, **options(asked)) as rollout:
+    sequence, options = inputs(asked)
+    with client.stream(sequence, asked.steps, **options) as rollout:
         for number, part in enumerate(rollout):
             as_json = [part.model_dump_json(exclude_none=True)]
             write(as_json if asked.json else rows(part.values, part.intervals, named=number == 0))
@@ -63,21 +70,13 @@ def models(client: Client, asked: argparse.Namespace) -> None:
     write(info.name for info in client.models().models)
 
 
-def values(asked: argparse.Namespace) -> list[float]:
-    """Return the values from the file or standard input. With a state, a terminal as standard input means none."""
-    if asked.file is not None:
-        with asked.file.open(errors="replace") as file:
-            return read_values(file, str(asked.file))
-    if asked.state is not None and sys.stdin.isatty():
-        return []
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
-    return read_values(sys.stdin, "input")
-
-
-def options(asked: argparse.Namespace) -> Options:
-    """Return the options of the request."""
-    state = None if asked.state is None else asked.state.read_text().strip()
-    return {"state": state, "return_state": asked.save_state is not None, "level": asked.level, "model": asked.model}
+def inputs(asked: argparse.Namespace) -> tuple[list[float], Options]:
+    """Return the values and the options of the request."""
+    check_can_write(asked.save_state)
+    token = state(asked.state)
+    sequence = values(asked.file, needed=token is None)
+    saves = asked.save_state is not None
+    return sequence, {"state": token, "return_state": saves, "level": asked.level, "model": asked.model}
 
 
 def show(sequence: list[float], forecast: list[float], intervals: Intervals, asked: argparse.Namespace) -> None:
@@ -116,26 +115,32 @@ def finish(answer: PredictResponse | GenerateResponse | StreamEnd, asked: argpar
         print(f"{PROGRAM}: the rollout stopped being finite, and ended there", file=sys.stderr)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        stop(WRONG, message)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    url = os.environ.get("SINE_URL") or URL
-    root = argparse.ArgumentParser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root = Parser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = root.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for run in (predict, generate, stream, model, models):
         command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         add = command.add_argument
-        add("--url", default=url, help=f"the address of the service; default: SINE_URL, here {url}")
-        add("--patience", type=float, default=10, metavar="S", help="seconds to retry for; default: 10")
+        add("--url", help="the address of the service; default: SINE_URL, or this machine with SINE_HOST and SINE_PORT")
+        add("--patience", type=option(number, 0), default=10, metavar="S", help="seconds to retry for; default: 10")
         if run in (model, models):
             continue
         add("file", nargs="?", type=Path, metavar="FILE", help="the values; default: standard input")
-        add("--level", type=int, action="append", help="add intervals of this level, in percent; repeatable")
+        add("--level", type=option(whole), action="append", help="add intervals of this level, in percent; repeatable")
         add("--state", type=Path, metavar="FILE", help="continue from the state in this file")
         add("--save-state", type=Path, metavar="FILE", help="write the state to continue from to this file")
         add("--model", metavar="NAME", help="the model to ask, if several are served")
         if run in (generate, stream):
-            add("--steps", type=int, default=50, help="how many values; default: 50")
+            add("--steps", type=option(whole), default=50, help="how many values; default: 50")
         form = command.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print the service's answer as JSON")
         if run in (predict, generate):
@@ -143,33 +148,77 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def stop(status: int, message: str) -> None:
-    """End the program with a line on standard error."""
-    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+def option(read: Callable[[str], float], least: float = -math.inf) -> Callable[[str], float]:
+    """Return a type of option for argparse, whose errors say what `read` allows."""
+
+    def typed(text: str) -> float:
+        try:
+            value = read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"this is below {least}")
+        return value
+
+    return typed
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed command line. No unknown argument is repeated as a whole, because it may be a key."""
+    asked, unknown = parser().parse_known_args(arguments)
+    names = [argument.partition("=")[0] for argument in unknown if argument.startswith("--")]
+    if unknown:
+        stop(WRONG, f"there is no option {' '.join(names)}" if names else "there are too many arguments")
+    return asked
+
+
+def stop(status: int, message: str) -> NoReturn:
+    """End the program with a line on standard error. It has no user names and passwords of addresses."""
+    shown = re.sub(r"(:/+)\S*@", r"\1", message)
+    if sys.stderr is not None:  # print would take standard output instead
+        print(f"{PROGRAM}: error: {shown}", file=sys.stderr)
     sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. A failed request ends with status 1, wrong input with 2."""
-    asked = parser().parse_args(arguments)
-    logging.basicConfig(format=f"{PROGRAM}: %(message)s")
-    key = os.environ.get("SINE_API_KEY") or None  # not an option: all users of the machine can read those
+    if sys.stdout is None:
+        stop(WRONG, "output is closed")
+    url = ""
     try:
-        with Client(asked.url, api_key=key, patience_s=asked.patience) as client:
-            asked.run(client, asked)
-        sys.stdout.flush()
+        try:
+            asked = parse(arguments)
+            sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a plot, where output is not UTF-8
+            logging.basicConfig(format=f"{PROGRAM}: %(message)s")
+            key = clean_key(os.environ.get("SINE_API_KEY"), "SINE_API_KEY")  # an option would show it to all users
+            url = address(asked.url)
+            with Client(url, api_key=key, patience_s=asked.patience) as client:
+                asked.run(client, asked)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # `| head` has read enough; Python must not write to the pipe again when it exits
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `| head` has read enough
+        drop_output()
     except ServiceError as error:
-        stop(FAILED, f"{error.status} {error}")
+        detail = str(error)
+        stop(FAILED, f"{url}: {detail}" if detail.startswith(str(error.status)) else f"{error.status} {detail}")
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        stop(FAILED, f"{url}: no answer: {error}; --url gives another address")
     except httpx.HTTPError as error:
-        stop(FAILED, f"{asked.url}: {str(error) or type(error).__name__}")
+        stop(FAILED, f"{url}: {error}")
     except ValidationError as error:
         stop(WRONG, "; ".join(f"{'/'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()))
-    except (ValueError, OSError, httpx.InvalidURL) as error:
+    except ValueError as error:
         stop(WRONG, str(error))
+    except OSError as error:
+        drop_output()
+        stop(WRONG, f"{error.filename or 'output'}: {error.strerror}")
+
+
+def drop_output() -> None:
+    """Send what is still to be written to nowhere: Python writes it when it exits, and must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""What the command line reads: the address, the values and the state. Raises ValueError for what it cannot use."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from app.client import URL
+from app.client.address import service_url
+from app.client.values import read_values
+
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - a server listens on all interfaces with these; nothing is bound here
+
+
+def address(url: str | None) -> str:
+    """Return the address to ask: the option `--url`, SINE_URL, or where a server with these variables listens."""
+    if url is not None:
+        return service_url(url, "--url")
+    url = os.environ.get("SINE_URL", "").strip()
+    if url:
+        return service_url(url, "SINE_URL")
+    host, port = (os.environ.get(name, "").strip() for name in ("SINE_HOST", "SINE_PORT"))
+    if host in _EVERYWHERE and not port:
+        return URL
+    if port == "0":
+        raise ValueError("SINE_PORT is 0, so the system chose the port of the service: --url gives its address")
+    host = "localhost" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
+    return service_url(f"http://{host}:{port or 8000}", "SINE_PORT" if port else "SINE_HOST")
+
+
+def values(file: Path | None, needed: bool) -> list[float]:
+    """Return the values in the file, or in standard input without one. Where none are needed, a terminal has none."""
+    name = "input" if file is None else str(file)
+    if file is None and not needed and (sys.stdin is None or sys.stdin.isatty()):
+        return []
+    if file is None and sys.stdin is None:
+        raise ValueError("input is closed: give a file, or the values through a pipe")
+    try:
+        with open(sys.stdin.fileno() if file is None else file, encoding="utf-8", errors="replace") as text:
+            read = read_values(text, name)
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror}") from None
+    if needed and not read:
+        raise ValueError(f"{name}: there are no values in it")
+    return read
+
+
+def state(file: Path | None) -> str | None:
+    """Return the state in the file; None without a file."""
+    if file is None:
+        return None
+    try:
+        text = file.read_bytes().strip()
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    if not re.fullmatch(rb"[!-~]+", text):
+        raise ValueError(f"{file}: there is no state in this file; --save-state writes one")
+    return text.decode()
+
+
+def check_can_write(file: Path | None) -> None:
+    """Raise ValueError if a state cannot be saved there, before the request is sent for it."""
+    if file is not None and (file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK)):
+        raise ValueError(f"{file}: this file cannot be written")

@@ -1,0 +1,265 @@
+"""The command line of the client, `python -m app.client`, against real servers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.client import Client
+from tests.server import ROOT, Server
+
+WAVE = [0.0, 0.5, 1.0, 0.5, 0.0, -0.5, -1.0, -0.5] * 8
+
+
+def ask(server: Server, *arguments: object, text: str | None = None, **environment: str) -> tuple[int, str, str]:
+    """The status and what was written by `python -m app.client`."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "app.client", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"SINE_URL": server.url} | environment,
+        input=text if text is not None else "\n".join(map(str, WAVE)),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_the_command_line_prints_one_number_a_line(server: Server, tmp_path: Path) -> None:
+    with Client(server.url) as client:
+        answer = client.generate(WAVE, 300)
+    lines = "".join(f"{value}\n" for value in answer.values)
+    assert ask(server, "generate", "--steps", 300) == (0, lines, "")
+    assert ask(server, "stream", "--steps", 300) == (0, lines, "")
+    (tmp_path / "wave.csv").write_text(", ".join(map(str, WAVE)))
+    assert ask(server, "predict", tmp_path / "wave.csv", text="not read") == (0, f"{answer.values[0]}\n", "")
+
+
+def test_levels_are_columns_with_names(server: Server) -> None:
+    with Client(server.url) as client:
+        answer = client.generate(WAVE, 256, level=[80, 95])
+    assert answer.intervals is not None
+    columns = [answer.values, *answer.intervals.values()]
+    rows = ["value\tlo-95\tlo-80\thi-80\thi-95", *("\t".join(map(str, row)) for row in zip(*columns, strict=True))]
+    for command in ("generate", "stream"):
+        status, printed, _ = ask(server, command, "--steps", 256, "--level", 80, "--level", 95)
+        assert (status, printed.splitlines()) == (0, rows)
+
+
+def test_json_is_what_the_service_answers(server: Server) -> None:
+    with Client(server.url) as client:
+        answer = client.generate(WAVE, 300)
+        model = client.model()
+    assert json.loads(ask(server, "generate", "--steps", 300, "--json")[1]) == answer.model_dump(exclude_unset=True)
+    *parts, end = map(json.loads, ask(server, "stream", "--steps", 300, "--json")[1].splitlines())
+    assert [value for part in parts for value in part["values"]] == answer.values
+    assert end == {"finish_reason": "length"}
+    assert json.loads(ask(server, "model")[1]) == model.model_dump()
+
+
+def test_a_plot_is_drawn_as_wide_as_the_terminal(server: Server) -> None:
+    status, drawn, errors = ask(server, "generate", "--steps", 100, "--plot", "--level", 95, COLUMNS="100")
+    assert (status, errors) == (0, "")
+    assert 86 <= max(map(len, drawn.splitlines())) <= 100
+    assert "lo-95" in drawn
+
+
+def test_a_state_goes_from_file_to_file(server: Server, tmp_path: Path) -> None:
+    whole = ask(server, "predict")[1]
+    state = tmp_path / "state"
+    first, rest = (" ".join(map(str, part)) for part in (WAVE[:40], WAVE[40:]))
+    assert ask(server, "predict", "--save-state", state, text=first)[0] == 0
+    assert ask(server, "predict", "--state", state, "--save-state", state, text=rest) == (0, whole, "")
+    ahead = ask(server, "stream", "--state", state, "--save-state", state, "--steps", 3, text="")[1]
+    assert (
+        ahead + ask(server, "generate", "--state", state, "--steps", 4, text="")[1]
+        == ask(server, "generate", "--steps", 7)[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "status", "said"),
+    [
+        (["predict"], "1 2\nthree", 2, "error: input, line 2: 'three' is not a finite number"),
+        (["predict"], "", 2, "error: input: there are no values in it"),
+        (["generate"], "\n , \n", 2, "error: input: there are no values in it"),
+        (["predict"], "0,5\n0,7\n", 2, "error: input, line 1: '0,5' may have a decimal comma: write a decimal point"),
+        (["predict"], "1_0 2_0", 2, "error: input, line 1: '1_0' is not a finite number"),
+        (["predict"], "\uff11", 2, "is not a finite number"),
+        (["predict"], "1\x00", 2, "this is not text in UTF-8"),
+        (["predict", "."], "1", 2, "error: .: Is a directory"),
+        (["predict", sys.executable], "1", 2, "this is not text in UTF-8"),
+        (["predict", "no-such-file"], "1", 2, "no-such-file"),
+        (["predict", "--state", "no-such-file"], "1", 2, "no-such-file"),
+        (["generate", "--steps", "0"], "1", 2, "error: steps: Input should be greater than or equal to 1"),
+        (["generate", "--steps", "10001"], "1", 1, "error: 422 /steps: input should be less than or equal to 10000"),
+        (["predict", "--url", "http://127.0.0.1:9", "--patience", "0"], "1", 1, "error: http://127.0.0.1:9: "),
+        (["predict", "--url", "127.0.0.1:9", "--patience", "0"], "1", 1, "refused; --url gives another address"),
+        (
+            ["predict", "--url", "http://host:port"],
+            "1",
+            2,
+            "error: --url has a port that is not a number from 1 to 65535",
+        ),
+        (["predict", "--url", "ftp://host"], "1", 2, "error: --url does not begin with http:// or https://"),
+        (["predict", "--url", ""], "1", 2, "error: --url has no valid host"),
+        (["generate", "--steps", "1e3"], "1", 2, "error: argument --steps: this is not a whole number"),
+        (["generate", "--steps", "5_0"], "1", 2, "error: argument --steps: this is not a whole number"),
+        (["predict", "--level", "80.5"], "1", 2, "error: argument --level: this is not a whole number"),
+        (["predict", "--level", "100"], "1", 2, "error: level/0: Input should be less than or equal to 99"),
+        (["predict", "--patience", "nan"], "1", 2, "error: argument --patience: this is not a number"),
+        (["predict", "--patience", "-1"], "1", 2, "error: argument --patience: this is below 0"),
+        (["predict", "--state", "."], "1", 2, "error: .: Is a directory"),
+        (["predict", "--state", os.devnull], "1", 2, "there is no state in this file"),
+        (["predict", "--state", sys.executable], "1", 2, "there is no state in this file"),
+        (["predict", "--save-state", "no/such/folder"], "1", 2, "this file cannot be written"),
+        (["predict", "--save-state", "."], "1", 2, "this file cannot be written"),
+        (["predict", "one", "two"], "1", 2, "error: there are too many arguments"),
+        (["forecast"], "1", 2, "error: argument COMMAND: invalid choice: 'forecast'"),
+        ([], "1", 2, "error: the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_goes_wrong_is_one_clear_line(
+    server: Server, arguments: list[str], text: str, status: int, said: str
+) -> None:
+    ended, printed, errors = ask(server, *arguments, text=text)
+    assert (ended, printed) == (status, "")
+    assert errors.startswith("python -m app.client: error: ")
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "--url", "http://alice:s3cret@127.0.0.1:9"],
+        ["predict", "--url", "alice:s3cret/x@127.0.0.1:9"],
+        ["predict", "--url=http://host:s3cret"],
+        ["predict", "http://alice:s3cret@127.0.0.1:9"],
+        ["http://alice:s3cret@127.0.0.1:9"],
+        ["predict", "--api-key", "x", "--key=s3cret"],
+        ["model", "--api-key", "s3cret"],
+    ],
+)
+def test_nothing_that_may_be_secret_is_repeated(server: Server, arguments: list[str]) -> None:
+    status, printed, errors = ask(server, *arguments)
+    assert (status, printed, errors.count("\n")) == (2, "", 1)
+    assert "s3cret" not in errors
+
+
+def test_the_address_in_the_environment_is_not_shown_either(server: Server) -> None:
+    url = "http://alice:s3cret@127.0.0.1:9"
+    status, printed, errors = ask(server, "predict", SINE_URL=url)
+    assert (status, printed) == (2, "")
+    assert errors.startswith("python -m app.client: error: SINE_URL contains a user name or a password")
+    assert "s3cret" not in errors + ask(server, "predict", "--help", SINE_URL=url)[1]
+
+
+def test_a_key_is_stripped_and_a_wrong_one_is_not_shown(server: Server) -> None:
+    right = ask(server, "predict")
+    assert right[0] == 0
+    assert ask(server, "predict", SINE_API_KEY="s3cret\n") == right
+    status, printed, errors = ask(server, "predict", SINE_API_KEY="s3cret\nand more")
+    assert (status, printed, errors.count("\n")) == (2, "", 1)
+    assert "SINE_API_KEY is not a key" in errors
+    assert "s3cret" not in errors
+
+
+def test_the_address_follows_the_variables_of_the_server(server: Server) -> None:
+    right = ask(server, "predict")
+    host, port = server.address
+    assert ask(server, "predict", SINE_URL="", SINE_PORT=str(port)) == right
+    assert ask(server, "predict", SINE_URL=" ", SINE_PORT=str(port), SINE_HOST="0.0.0.0") == right  # noqa: S104
+    assert ask(server, "predict", SINE_URL=f"{host}:{port}", SINE_PORT="9") == right
+    nobody = ask(server, "predict", "--patience", 0, SINE_URL="", SINE_HOST="127.0.0.1", SINE_PORT="9")
+    assert nobody[:2] == (1, "")
+    assert "http://127.0.0.1:9: no answer: " in nobody[2]
+    for port_that_is_none in ("0", "port", "99999"):
+        status, _, errors = ask(server, "predict", SINE_URL="", SINE_PORT=port_that_is_none)
+        assert status == 2
+        assert "error: SINE_PORT " in errors
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"ALL_PROXY": "socks5://127.0.0.1:1"},
+        {"ALL_PROXY": "socks5://127.0.0.1:1", "NO_PROXY": "127.0.0.1"},
+        {"HTTP_PROXY": "no://proxy"},
+        {"NO_PROXY": "[::1]"},
+        {"SSL_CERT_FILE": "/no/such/file"},
+        {"SSL_CERT_DIR": "/no/such/folder", "SSL_CERT_FILE": ""},
+    ],
+)
+def test_variables_that_do_not_concern_the_service_do_not_stop_it(server: Server, variables: dict[str, str]) -> None:
+    status, printed, errors = ask(server, "predict", **variables)
+    assert (status, errors) == (0, "")
+    assert float(printed)
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "value"),
+    [
+        ("http://192.0.2.1", "HTTP_PROXY", "no://alice:s3cret@proxy"),
+        ("http://192.0.2.1", "ALL_PROXY", "http://alice:s3cret@proxy:port"),
+        ("https://127.0.0.1:9", "SSL_CERT_FILE", "/no/such/file"),
+        ("https://127.0.0.1:9", "SSL_CERT_FILE", os.devnull),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(server: Server, url: str, variable: str, value: str) -> None:
+    status, printed, errors = ask(server, "predict", "--url", url, **{variable: value})
+    assert (status, printed, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith(f"python -m app.client: error: {variable} ")
+    assert "s3cret" not in errors
+
+
+def test_byte_order_marks_are_taken(server: Server, tmp_path: Path) -> None:
+    right = ask(server, "predict", text="1 2 3")
+    assert right[0] == 0
+    assert ask(server, "predict", text="\ufeff1 2 3\n") == right
+    (tmp_path / "values.txt").write_text("1 2 3", encoding="utf-8-sig")
+    assert ask(server, "predict", tmp_path / "values.txt") == right
+    (tmp_path / "values.txt").write_text("1 2 3", encoding="utf-16")
+    status, _, errors = ask(server, "predict", tmp_path / "values.txt")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "this is not text in UTF-8" in errors
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("predict <&-", 2, "error: input is closed: give a file, or the values through a pipe"),
+        ("predict >&-", 2, "error: output is closed"),
+        ("generate > /dev/full", 2, "error: output: No space left on device"),
+        ("generate --json > /dev/full", 2, "error: output: No space left on device"),
+    ],
+)
+def test_closed_and_full_files_are_one_clear_line(server: Server, command: str, status: int, said: str) -> None:
+    ran = in_shell(f"echo 1 2 3 | {{ {PROGRAM} {command}; }}", server)
+    assert (ran.returncode, ran.stdout) == (status, "")
+    assert ran.stderr == f"python -m app.client: {said}\n"
+
+
+@pytest.mark.parametrize("command", ["--help", "generate", "generate --json", "generate --plot", "models"])
+def test_a_reader_that_has_left_is_no_error(server: Server, command: str) -> None:
+    ran = in_shell(f"echo 1 2 3 | {PROGRAM} {command} | true; exit ${{PIPESTATUS[1]}}", server)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_errors_do_not_go_into_the_output(server: Server) -> None:
+    ran = in_shell(f"echo three | {PROGRAM} predict 2>&-", server)
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
+PROGRAM = f"{sys.executable} -m app.client"
+
+
+def in_shell(command: str, server: Server) -> subprocess.CompletedProcess[str]:
+    """Run a command of bash that asks `server`."""
+    environment = os.environ | {"SINE_URL": server.url}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
