@@ -3,29 +3,32 @@
 import os
 import re
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
-from app.client import URL
 from app.client.address import service_url
 from app.client.values import read_values
 
-_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - a server listens on all interfaces with these; nothing is bound here
-
 
 def address(url: str | None) -> str:
-    """Return the address to ask: the option `--url`, SINE_URL, or where a server with these variables listens."""
+    """Return the address to ask: the option `--url`, SINE_URL, or that of a server with SINE_HOST and SINE_PORT."""
     if url is not None:
         return service_url(url, "--url")
     url = os.environ.get("SINE_URL", "").strip()
     if url:
         return service_url(url, "SINE_URL")
     host, port = (os.environ.get(name, "").strip() for name in ("SINE_HOST", "SINE_PORT"))
-    if host in _EVERYWHERE and not port:
-        return URL
+    host = "localhost" if _is_every_interface(host) else f"[{host}]" if ":" in host else host
     if port == "0":
         raise ValueError("SINE_PORT is 0, so the system chose the port of the service: --url gives its address")
-    host = "localhost" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
     return service_url(f"http://{host}:{port or 8000}", "SINE_PORT" if port else "SINE_HOST")
+
+
+def _is_every_interface(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return not host
 
 
 def values(file: Path | None, needed: bool) -> list[float]:
