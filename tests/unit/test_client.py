@@ -17,10 +17,11 @@ from app.client.messages import generation, service_error
 from app.client.plot import plot
 from app.client.retries import pause_s
 from app.client.values import read_values
-from app.schemas import LARGEST_VALUE, ProblemDetails, StreamedValues, StreamEnd
+from app.schemas import ProblemDetails, StreamedValues, StreamEnd
+from model.limits import LARGEST_VALUE
 from tests.server import ROOT
 
-values = st.lists(st.floats(-1e6, 1e6))
+values = st.lists(st.floats(-1e15, 1e15))
 separators = st.sampled_from([" ", "\n", ",", ", ", "\t", "\r\n", "\n\n", " ,\n"])
 
 
@@ -31,7 +32,7 @@ def test_the_client_needs_no_more_than_httpx_and_the_contract() -> None:
     assert ran.stdout == "[]\n"
 
 
-@given(st.lists(st.tuples(st.floats(-1e6, 1e6), separators)))
+@given(st.lists(st.tuples(st.floats(-1e15, 1e15), separators)))
 def test_values_are_read_whatever_is_between_them(pairs: list[tuple[float, str]]) -> None:
     text = "".join(f"{value}{separator}" for value, separator in pairs)
     assert read_values(text.splitlines(), "input") == [value for value, _ in pairs]

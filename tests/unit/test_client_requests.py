@@ -16,7 +16,8 @@ import torch
 from app.client import AsyncClient, Client
 from app.client.connection import MOST_REQUESTS, MOST_STREAMS
 from app.client.messages import generation, prediction
-from app.schemas import LARGEST_VALUE, PredictResponse
+from app.schemas import PredictResponse
+from model.limits import LARGEST_VALUE
 
 NOBODY = "http://127.0.0.1:9"
 """An address at which nothing listens: a request that is sent to it ends with httpx.ConnectError."""
