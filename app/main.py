@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import problems
-from app.api import admin, forecast, live, openapi, page, service
+from app.api import admin, documentation, forecast, live, openapi, page, service
 from app.api.body_limit import BodyLimitMiddleware
 from app.api.dependencies import Service, service_of
 from app.api.endpoints import endpoints
@@ -61,13 +61,15 @@ def create_service(settings: Settings | None = None) -> ASGIApp:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Nothing is loaded before its lifespan starts."""
     settings = settings or Settings()
-    # Its own copies of the documentation pages' scripts: they work without an internet connection.
+    # Its own copy of the documentation page's scripts: they work without an internet connection.
     app = FastAPIOffline(
         title="Sine RNN server",
         summary="The next value of a sequence, and its continuation, from a recurrent network.",
         version="1",  # of the HTTP contract; CONTRIBUTING.md says which version is which
         redoc_url=None,
+        docs_url=None,
         # Refusals in front of the routes, which every endpoint can answer
+        servers=documentation.SERVERS,
         responses=openapi.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=_lifespan,
@@ -81,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(admin.routes)
     app.include_router(open_inference.routes)
     app.include_router(page.routes)
+    app.include_router(documentation.routes)
     problems.install(app)
     openapi.install(app, settings, InferRequest)
     metrics = Metrics(routes=(context.path for context in iter_route_contexts(app.routes) if context.path))
