@@ -22,6 +22,7 @@ from app.api.body_limit import BodyLimitMiddleware
 from app.api.dependencies import Service, service_of
 from app.api.endpoints import endpoints
 from app.api.guard import guarded
+from app.api.head import HeadMiddleware
 from app.api.hotpath import Front, Handler
 from app.engine.reload import Serving
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
@@ -66,10 +67,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Sine RNN server",
         summary="The next value of a sequence, and its continuation, from a recurrent network.",
         version="1",  # of the HTTP contract; CONTRIBUTING.md says which version is which
-        redoc_url=None,
         docs_url=None,
-        # Refusals in front of the routes, which every endpoint can answer
+        redoc_url=None,
         servers=documentation.SERVERS,
+        # Refusals in front of the routes, which every endpoint can answer
         responses=openapi.declared(RequestTimeout, BodyTooLarge, HeadTooLarge),
         redirect_slashes=False,  # a path is right or 404; a redirect would lose the body of many clients' requests
         lifespan=_lifespan,
@@ -82,8 +83,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.admin_keys is not None:
         app.include_router(admin.routes)
     app.include_router(open_inference.routes)
-    app.include_router(page.routes)
     app.include_router(documentation.routes)
+    app.include_router(page.routes)
+    app.add_middleware(HeadMiddleware)
     problems.install(app)
     openapi.install(app, settings, InferRequest)
     metrics = Metrics(routes=(context.path for context in iter_route_contexts(app.routes) if context.path))
@@ -149,7 +151,7 @@ def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=settings.cors_origins.split(","),
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "HEAD", "POST"],
         allow_headers=["Authorization", "X-Request-Id", "traceparent", LENGTH_HEADER],
         expose_headers=["Retry-After", "X-Request-Id", "X-Model-Version", LENGTH_HEADER],
     )

@@ -8,6 +8,7 @@ Triton: 400 stands for 422, and 503 for 504.
 
 import errno
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -71,7 +72,18 @@ def install(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         problem = Problem(status.description or status.phrase)
         problem.status, problem.title, problem.headers = status, status.phrase, error.headers or {}
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.headers = {**problem.headers, "Allow": _allowed(problem.headers)}
         return _response(problem, request.scope["path"])
+
+
+def _allowed(headers: Mapping[str, str]) -> str:
+    """Return the methods that a path allows, from the headers of Starlette's refusal. A path of files has none there.
+
+    `app/api/head.py` answers HEAD wherever a route answers GET.
+    """
+    methods = set(headers.get("Allow", "GET").split(", "))
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def _response(problem: Problem, path: str) -> Response:
