@@ -19,7 +19,8 @@ def violation(
     Args:
         headers: name, in lower case, and value of each header field.
         version: returns the HTTP version, such as `1.1`. It is called if there is no header Host.
-        upgrade: whether the request asks for another protocol.
+        upgrade: whether the connection becomes a WebSocket, or a tunnel (CONNECT), if the request is granted. An
+            Upgrade to another protocol is ignored.
         answering: whether an earlier request of the connection is still being answered.
     """
     hosts = [value for name, value in headers if name == b"host"]
@@ -29,7 +30,7 @@ def violation(
         return "The header Host is a name or an address, and a port."
     if upgrade:
         if answering:
-            return "A connection is upgraded when it has no answers to wait for."
+            return "A connection changes its protocol when it has no answers to wait for."
         if any(name in (b"content-length", b"transfer-encoding") for name, _ in headers):
-            return "A request that asks for another protocol, by the header Upgrade, has no body."
+            return "A request for a WebSocket or a tunnel has no body."
     return ""

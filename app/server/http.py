@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import HeadTooLarge, Malformed, Overloaded, Problem, RequestTimeout
@@ -101,7 +102,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse `data`, then count the bytes that were neither content nor wanted."""
-        super().data_received(data)
+        rest: bytes | memoryview | None = data
+        try:
+            while rest is not None:
+                rest = self._parse(rest)
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._refuse(self._malformed)
         in_head = self._in_head()
         if not (in_head or self.transport.receiving):
             self._unused_bytes = 0
@@ -113,10 +120,33 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._unused_bytes > UNWANTED_BYTES:
             self.transport.close_now()
 
+    def _parse(self, data: bytes | memoryview) -> memoryview | None:
+        """Parse `data`, and return what is left of it after the head of a request whose Upgrade is ignored.
+
+        The parser stops after the head of every request with Upgrade, and leaves out the body. A server may ignore that
+        header (RFC 9110, 7.8). So a new parser reads the head again without it. It checks and frames the body in the
+        same way as any other. Raises HttpParserError.
+        """
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as paused:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif not self._is_tunnel():
+                head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self._version().encode())]
+                head += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn's constructor
+                self.parser.feed_data(b"%b\r\n" % b"".join(head))
+                return memoryview(data)[paused.args[0] :]
+        return None
+
     def on_headers_complete(self) -> None:
-        """Decide what becomes of the request. An exception ends the parsing, and calls `send_400_response`."""
+        """Decide what becomes of the request. An exception ends the parsing, and is answered with 400."""
         upgrade, answering = self.parser.should_upgrade(), not self._has_answered()
-        why = violation(self.headers, self.parser.get_http_version, upgrade, answering)
+        if upgrade and not (self._should_upgrade() or self._is_tunnel()):
+            return  # `_parse` reads the head again
+        why = violation(self.headers, self._version, upgrade, answering)
         if why:
             self._malformed = Malformed(why)
             raise self._malformed
@@ -147,7 +177,8 @@ class HttpProtocol(HttpToolsProtocol):
                 self._held, self._held_body = False, b""
                 return self._complete()
             self._hand_on()
-        super().on_message_complete()
+        if not self._in_head():  # a request with Upgrade has only a head here
+            super().on_message_complete()
         self.transport.received()
         self._unused_bytes = 0
 
@@ -160,16 +191,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP. Uvicorn would write the refusal into an answer that has begun, too."""
-        self._refuse(self._malformed)
-
     # The ways of a request
 
     def _shed(self) -> None:
         """Refuse a request without doing anything for it."""
         path = self.url.partition(b"?")[0].decode("latin-1")
-        keep_alive = self.parser.should_keep_alive() and not self._draining
+        keep_alive = self._keeps_alive()
         self.transport.receiving = True
         self.transport.write(_overloaded(is_open_inference(path), keep_alive))
         self._complete()
@@ -180,21 +207,46 @@ class HttpProtocol(HttpToolsProtocol):
     def _is_answered_inline(self) -> bool:
         return (
             self._edge.inline.takes(self.url, self.headers)
-            and self.parser.should_keep_alive()
-            and not (self.expect_100_continue or self._draining)
+            and self._keeps_alive()
+            and not self.expect_100_continue
             and not (self.flow.write_paused or self.transport.is_closing())
         )
 
     def _hand_on(self) -> None:
         """Give the request to the application. One that was held goes as if its head had come only now."""
         self._held, body, self._held_body = False, self._held_body, b""
+        if self._version() != "1.1":
+            self.expect_100_continue = False  # only HTTP/1.1 has it
         super().on_headers_complete()
         self.transport.receiving = True
-        # The parser does not read on after a request for a protocol that is not spoken here.
-        if self.cycle is not None and (self._draining or (self.parser.should_upgrade() and not self._should_upgrade())):
+        if self.cycle is not None and not self._keeps_alive():
             self.cycle.keep_alive = False
         if body:
             self.on_body(body)
+
+    def _keeps_alive(self) -> bool:
+        """Return whether the connection stays open after the answer.
+
+        Only HTTP/1.1 keeps it open, as in uvicorn. The parser does not read on after a request for a tunnel.
+        """
+        parser = self.parser
+        return (
+            parser.should_keep_alive()
+            and parser.get_http_version() == "1.1"
+            and not (self._draining or parser.should_upgrade())
+        )
+
+    def _version(self) -> str:
+        """Return the version of HTTP in the request, such as 1.1."""
+        return self.parser.get_http_version()
+
+    def _should_upgrade(self) -> bool:
+        """Return whether a request with Upgrade asks for a WebSocket alone. HTTP/1.0 has no Upgrade (RFC 9110, 7.8)."""
+        offers = [value.lower() for name, value in self.headers if name == b"upgrade"]
+        return offers == [b"websocket"] and self._version() == "1.1"
+
+    def _is_tunnel(self) -> bool:
+        return self.parser.get_method() == b"CONNECT"
 
     def _complete(self) -> None:
         """Mark the request as answered without the application."""

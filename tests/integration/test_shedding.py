@@ -84,8 +84,9 @@ def test_status_requests_are_not_refused(server: Server, connections: list[socke
 def test_a_connection_without_keep_alive_ends_with_its_refusal(
     server: Server, connections: list[socket.socket]
 ) -> None:
-    requests = [post(PREDICT, b"connection: close\r\n", "/predict")] * len(connections)
-    got = at_once(server, connections, requests)
+    closing = post(PREDICT, b"connection: close\r\n", "/predict")
+    old = post(PREDICT, b"connection: keep-alive\r\n", "/predict", version="1.0")
+    got = at_once(server, connections, [closing, old] * (len(connections) // 2))
     assert 0 < sum(status == 503 for status, _, _ in got) < len(connections)
     assert {headers["connection"] for _, headers, _ in got} == {"close"}
     assert all(connection.recv(1) == b"" for connection in connections)

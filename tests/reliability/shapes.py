@@ -18,6 +18,19 @@ _CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 _LENGTH = b"content-length: %d\r\n" % len(BODY)
 _GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
 _KEY = b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+_JDK = (
+    b"POST /generate HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\n%bHost: 127.0.0.1:8000\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n"
+    b"User-Agent: Java-http-client/17.0.15\r\nContent-Type: application/json\r\n\r\n"
+)
+_CURL = (
+    b"POST /generate HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n"
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+    b"content-type: application/json\r\n%b\r\n"
+)
+"""The heads that a JDK's HttpClient and `curl --http2` send, with a place for the framing of the body."""
+
+_H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
 _SOCKET = b"connection: upgrade\r\nupgrade: websocket\r\n" + _KEY
 
 
@@ -58,8 +71,16 @@ def shapes() -> list[Shape]:
         *_lengths_and_encodings(),
         *_chunks(),
         *_bodies_where_there_are_none(),
+        *_ignored_protocols(),
         *_other_protocols(),
     ]
+
+
+def offering(shape: Shape) -> Shape:
+    """Return `shape` with an offer of h2c in its first request, which changes no answer. Leave out WebSockets."""
+    if b"upgrade: websocket" in shape.sent:
+        return shape
+    return Shape(shape.sent.replace(b"host: x\r\n", b"host: x\r\n" + _H2C, 1), shape.statuses)
 
 
 def _not_http() -> Iterator[Shape]:
@@ -226,25 +247,62 @@ def _bodies_where_there_are_none() -> Iterator[Shape]:
     yield _taken(_GET + b"expect: 100-continue\r\n" + length + FOLLOWING, 200)
 
 
-def _other_protocols() -> Iterator[Shape]:
-    h2c = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+def _ignored_protocols() -> Iterator[Shape]:
+    """Offer protocols that are not spoken here. The bytes after the head are framed as without the offer."""
     live = b"GET /live HTTP/1.1\r\nhost: x\r\n"
-    yield _ends(_GET + h2c + b"\r\n" + FOLLOWING, 200)  # the protocol stays, and the connection is not used again
+    chunked = b"transfer-encoding: chunked\r\n\r\n%b\r\n%b\r\n0\r\n\r\n" % (_SIZE, BODY)
+    followed = b"content-length: %d\r\n\r\n" % len(FOLLOWING) + FOLLOWING
+    for head in (_JDK, _CURL):
+        yield _taken(head % _LENGTH + BODY, 200)
+        yield _taken((head % _LENGTH + BODY) * 2, 200, 200)
+        yield _taken(head % b"Transfer-Encoding: chunked\r\n" + chunked.partition(b"\r\n\r\n")[2], 200)
+        yield from _refused(head % (_LENGTH + b"transfer-encoding: chunked\r\n") + BODY)
+    offers = [_H2C, _H2C.replace(b"h2c", b"TLS/1.0"), _H2C.replace(b"h2c", b"h2c, websocket"), _H2C.upper()]
+    offers += [_H2C.replace(b": h2c", b":"), _H2C + b"upgrade: IRC/6.9\r\n", _H2C + _SOCKET]
+    offers += [_SOCKET.replace(b": upgrade", b": x")]
+    for offer in offers:
+        yield _taken(_GET + offer + b"\r\n", 200)
+        yield _taken(_GET + offer + followed, 200)  # CL.0
+        yield _taken(live + offer + b"\r\n", 404)
+        yield _taken(_GET.replace(b"GET", b"DELETE") + offer + followed, 405)
+        yield _taken(HEAD + offer + _LENGTH + b"\r\n" + BODY, 200)
+        yield _taken(HEAD + _LENGTH + offer + b"\r\n" + BODY, 200)
+        yield _taken(HEAD + offer + chunked, 200)
+        yield _taken(HEAD + offer + _LENGTH + b"expect: 100-continue\r\n\r\n" + BODY, 100, 200)
+        yield _taken(_GET + b"\r\n" + (HEAD + offer + _LENGTH + b"\r\n" + BODY) * 3, 200, 200, 200, 200)
+        yield _ends((HEAD + offer + _LENGTH + b"\r\n" + BODY).replace(b"HTTP/1.1", b"HTTP/1.0") + FOLLOWING, 200)
+        yield _ends(HEAD + offer + b"connection: close\r\n" + _LENGTH + b"\r\n" + BODY + FOLLOWING, 200)
+        yield from _refused(
+            HEAD + offer + _LENGTH + chunked,
+            HEAD + offer + b"transfer-encoding: chunked\r\n" + _LENGTH + b"\r\n0\r\n\r\n",
+            HEAD + offer + _LENGTH + _LENGTH + b"\r\n" + BODY,
+            HEAD + offer + b"host: y\r\n" + _LENGTH + b"\r\n" + BODY,
+            _GET.replace(b"host: x\r\n", b"") + offer + b"\r\n",
+        )
+    # HTTP/1.0 has no other protocols.
+    yield _ends(live.replace(b"HTTP/1.1", b"HTTP/1.0") + _SOCKET + b"\r\n" + FOLLOWING, 404)
+
+
+def _other_protocols() -> Iterator[Shape]:
+    live = b"GET /live HTTP/1.1\r\nhost: x\r\n"
     yield _ends(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + FOLLOWING, 400)
-    yield _ends(b"CONNECT /model HTTP/1.1\r\nhost: x\r\n\r\n" + FOLLOWING, 405)
+    for headers in (b"", _H2C, b"connection: keep-alive\r\n"):
+        yield _ends(b"CONNECT /model HTTP/1.1\r\nhost: x\r\n" + headers + b"\r\n" + FOLLOWING, 405)
     yield from _refused(
-        HEAD + _LENGTH + h2c + b"\r\n" + BODY,
-        HEAD + h2c + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + _LENGTH + _SOCKET + b"\r\n" + BODY,
+        HEAD + _SOCKET + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"CONNECT /model HTTP/1.1\r\nhost: x\r\n" + _H2C + _LENGTH + b"\r\n" + BODY,
         live + _SOCKET + b"content-length: %d\r\n\r\n" % len(FOLLOWING),
         live + _SOCKET.replace(b": 13", b": 777") + b"\r\n",
         live + _SOCKET.replace(_KEY, b"") + b"\r\n",
         # The second request would change the connection's protocol before the first answer is given.
         _GET + b"\r\n" + live + _SOCKET + b"\r\n",
+        _GET + b"\r\n" + b"CONNECT /model HTTP/1.1\r\nhost: x\r\n\r\n",
     )
     yield _ends(live + _SOCKET + b"x: y\r\n" * 300 + b"\r\n" + FOLLOWING, 431)
     yield _ends(live.replace(b"/live", b"/live?" + b"a" * 20_000) + _SOCKET + b"\r\n" + FOLLOWING, 414)
     yield _ends(_GET + _SOCKET + b"\r\n" + FOLLOWING, 403)
+    yield _ends(HEAD + _SOCKET + b"\r\n" + FOLLOWING, 405)
 
 
 def generated() -> Iterator[Shape]:

@@ -21,7 +21,7 @@ from tests.reliability.clients import (
     statuses,
 )
 from tests.reliability.results import Results
-from tests.reliability.shapes import FOLLOWING, Shape, generated, shapes
+from tests.reliability.shapes import FOLLOWING, Shape, generated, offering, shapes
 from tests.server import Server
 from tests.waiting import wait_for
 
@@ -113,7 +113,9 @@ def wrong_ones(server: Server, tried: Iterable[Shape]) -> list[tuple[bytes, list
 
 
 def test_what_could_be_read_in_two_ways_smuggles_nothing(patient: Server, results: Results, full: bool) -> None:
-    tried = [*shapes(), *list(generated())[:: 6 if full else 37]]
+    made = list(generated())
+    tried = [*shapes(), *made[:: 6 if full else 37]]
+    tried += [offering(shape) for shape in (*shapes(), *made[3 :: 6 if full else 37])]
     before = resident_mb(patient)
     with honest(patient) as others:
         wrong = wrong_ones(patient, tried)
