@@ -11,7 +11,7 @@
     ├── RequestTimeout      408  the rest of a request did not arrive in time
     ├── ReloadRefused       409  an artifact that should be loaded cannot be served
     ├── BodyTooLarge        413  the body exceeds the limit
-    ├── UnsupportedEncoding 415  the body has a compression that this service does not know
+    ├── UnsupportedEncoding 415  the body has a compression that its path does not know
     ├── RateExceeded        429  the quota of the key is used up for now
     ├── HeadTooLarge        431  the head of a request, or the framing of its chunks, exceeds the limit
     ├── ClientGone          499  the client closed the connection; seen in metrics only
@@ -126,9 +126,13 @@ class ReloadRefused(Problem, status=409, title="Conflict", sample=(["models/sine
         super().__init__(" ".join(f"Not reloaded, and the service goes on as before: {reason}" for reason in reasons))
 
 
-class UnsupportedEncoding(Problem, status=415, title="Unsupported Media Type", sample=(["gzip", "deflate"],)):
+class UnsupportedEncoding(Problem, status=415, title="Unsupported Media Type", sample=([],)):
     def __init__(self, known: Iterable[str]) -> None:
-        super().__init__(f"The content-encoding of a body must be one of {', '.join(known)}.")
+        """Create the refusal from the codings that the path knows, beside identity."""
+        codings = ", ".join(known)
+        allowed = f"The content-encoding of a body must be one of {codings}."
+        super().__init__(allowed if codings else "A body has no content-encoding here: send it uncompressed.")
+        self.headers = {"Accept-Encoding": codings or "identity"}  # RFC 9110, 12.5.3
 
 
 class RequestTimeout(Problem, status=408, title="Request Timeout", sample=(30,)):

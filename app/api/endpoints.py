@@ -17,11 +17,11 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from app.api.parsing import JSON, invalid, parse
+from app.api.parsing import JSON, content_coding, invalid, parse
 from app.api.state_tokens import START, BadToken, Origin, read_token, write_token
 from app.engine.forecaster import Forecast
 from app.engine.repository import Repository, ServedModel
-from app.errors import Diverged
+from app.errors import Diverged, UnsupportedEncoding
 from app.schemas import GenerateRequest, PredictRequest, limited
 from app.settings import Settings
 from model.intervals import NoInterval
@@ -53,14 +53,19 @@ class Endpoint(Generic[Request]):
     model: type[Request]
     answer: Answer[Request]
 
-    def asked(self, content_type: str, body: bytes, repository: Repository) -> tuple[Request, ServedModel]:
+    def asked(self, headers: Headers, body: bytes, repository: Repository) -> tuple[Request, ServedModel]:
         """Return the request in `body`, and the model that it names. Raises Problem if it is refused."""
+        if content_coding(headers):
+            raise UnsupportedEncoding([])
+        return self._parsed(headers.get("content-type", ""), body, repository)
+
+    def _parsed(self, content_type: str, body: bytes, repository: Repository) -> tuple[Request, ServedModel]:
         request = parse(self.model, body, content_type)
         return request, repository.named(request.model)
 
     async def respond(self, headers: Headers, body: bytes, repository: Repository, client_gone: ClientGone) -> Response:
         """Return the response to `body`. Raises Problem if the request is refused."""
-        request, served = self.asked(headers.get("content-type", ""), body, repository)
+        request, served = self.asked(headers, body, repository)
         response = Response(await self.answer(request, served, client_gone), media_type=JSON)
         response.raw_headers.insert(0, served.version)
         return response
@@ -68,8 +73,11 @@ class Endpoint(Generic[Request]):
     def respond_synchronously(
         self, content_type: str, body: bytes, repository: Repository
     ) -> tuple[bytes, ServedModel] | None:
-        """Return the JSON that answers `body`, and its model. Returns None if there is too much work to do at once."""
-        request, served = self.asked(content_type, body, repository)
+        """Return the JSON that answers an uncompressed `body`, and its model.
+
+        Returns None if there is too much work to do at once. Raises Problem if the request is refused.
+        """
+        request, served = self._parsed(content_type, body, repository)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
         if steps > _SLICE or not served.forecaster.is_inline(len(request.sequence) + steps):
             return None

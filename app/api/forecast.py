@@ -14,7 +14,16 @@ from app.api.dependencies import CurrentRepository
 from app.api.endpoints import Endpoint, Event, stream
 from app.api.openapi import declared
 from app.api.parsing import disconnected, documented_body, read_body
-from app.errors import DeadlineExceeded, Diverged, Exhausted, InvalidRequest, NotReady, Overloaded, UnknownModel
+from app.errors import (
+    DeadlineExceeded,
+    Diverged,
+    Exhausted,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    UnknownModel,
+    UnsupportedEncoding,
+)
 from app.problems import problem_of, problem_response
 from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
 
@@ -58,7 +67,9 @@ class _EventStream(StreamingResponse):
 
 def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoint[GenerateRequest]) -> APIRouter:
     """All three endpoints."""
-    refusals = declared(InvalidRequest, UnknownModel, NotReady, Exhausted, Overloaded, DeadlineExceeded)
+    refusals = declared(
+        InvalidRequest, UnknownModel, UnsupportedEncoding, NotReady, Exhausted, Overloaded, DeadlineExceeded
+    )
     routes = APIRouter(tags=["forecast"], responses=refusals)
 
     @routes.post(
@@ -103,7 +114,7 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         A client that reads slowly slows the rollout down, and one that closes the connection ends it.
         """
         body = await read_body(request.receive)
-        asked, served = generate_endpoint.asked(request.headers.get("content-type", ""), body, repository)
+        asked, served = generate_endpoint.asked(request.headers, body, repository)
         events = stream(asked, served)
         unbuffered = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # by browsers and nginx
         # Make the first event before the response begins: a refusal then has its own status.

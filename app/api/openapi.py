@@ -28,6 +28,7 @@ parameter in a path, which this service never answers."""
 _REFERENCE = "#/components/schemas/{model}"
 
 _HEADERS = {
+    "Accept-Encoding": {"description": "The content-encodings that a body may have.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "The kind of key that is required.", "schema": {"type": "string"}},
 }

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from app.errors import ClientGone, InvalidRequest
@@ -28,6 +29,12 @@ async def read_body(receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def content_coding(headers: Headers) -> str:
+    """Return the coding of a body in lower case: several as a list, and an empty text for identity."""
+    given = ",".join(headers.getlist("content-encoding")).lower().split(",")
+    return ", ".join(coding for each in given if (coding := each.strip()) not in ("", "identity"))
 
 
 async def disconnected(receive: Receive) -> None:

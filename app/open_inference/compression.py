@@ -10,6 +10,9 @@ from app.errors import BodyTooLarge, UnsupportedEncoding
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """zlib's parameter `wbits` for each coding. HTTP's deflate is the zlib format (RFC 9110)."""
 
+CODINGS = tuple(_WINDOWS)
+"""The codings that a body and an answer may have."""
+
 SMALLEST = 512
 """The size in bytes below which an answer is not compressed: it would not fit into fewer packets."""
 
@@ -17,16 +20,18 @@ _refused = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE).fullmatch
 
 
 def inflate(coding: str, body: bytes, max_bytes: int) -> bytes:
-    """Decompress a body whose Content-Encoding is `coding`. Never allocates more than about `max_bytes`.
+    """Decompress a body whose coding is `coding`, as `content_coding` returns it.
+
+    Never allocates more than about `max_bytes`.
 
     Raises:
         UnsupportedEncoding: the coding is neither gzip nor deflate.
         BodyTooLarge: the content exceeds `max_bytes`.
         InvalidRequest: the body is damaged or truncated, or continues after its end.
     """
-    window = _WINDOWS.get(coding.strip().lower())
+    window = _WINDOWS.get(coding)
     if window is None:
-        raise UnsupportedEncoding(_WINDOWS)
+        raise UnsupportedEncoding(CODINGS)
     reader, content = zlib.decompressobj(window), b""
     with suppress(zlib.error):  # a damaged body does not reach its end
         content = reader.decompress(body, max_bytes + 1)

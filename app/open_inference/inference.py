@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from app.api.endpoints import ClientGone, array
-from app.api.parsing import JSON
+from app.api.parsing import JSON, content_coding
 from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged
 from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
@@ -36,8 +36,7 @@ class Inference:
         """Return the response to `body`. Raises Problem if the request is refused."""
         began = time.perf_counter()
         try:
-            coding = headers.get("content-encoding", "identity")
-            if coding.lower() != "identity":
+            if coding := content_coding(headers):
                 body = await asyncio.to_thread(inflate, coding, body, self._max_bytes)
             asked = parse_request(body, headers.get(LENGTH_HEADER), self.limits)
             parsed = time.perf_counter()

@@ -14,6 +14,7 @@ from app.api.openapi import UNDECLARED, declared
 from app.api.parsing import JSON, disconnected, invalid, read_body
 from app.engine.repository import ServedModel
 from app.open_inference import descriptions
+from app.open_inference.compression import CODINGS
 from app.open_inference.inference import inference
 from app.open_inference.schemas import BINARY, EXTENSIONS, INPUT, OUTPUT, VERSION, InferResponse
 from app.open_inference.statistics import statistics_of
@@ -32,7 +33,7 @@ def _header(name: str, description: str, **schema: object) -> dict[str, object]:
 
 _HEADERS = [
     _header(LENGTH_HEADER, "The size of the JSON in bytes, if binary tensors follow it.", type="integer", minimum=1),
-    _header("content-encoding", "The compression of the body.", type="string", enum=["identity", "gzip", "deflate"]),
+    _header("content-encoding", "The compression of the body.", type="string", enum=["identity", *CODINGS]),
 ]
 
 _declared = partial(declared, path="/v2")
@@ -41,7 +42,7 @@ _NEEDS_NO_MODEL = _declared(errors.Exhausted)
 _INFERENCE = _declared(
     invalid("/inputs/0/shape", "field required"),
     errors.Diverged.in_row(0, steps=1),
-    errors.UnsupportedEncoding,
+    errors.UnsupportedEncoding(CODINGS),
     errors.NotReady,
     errors.Exhausted,
     errors.Overloaded,

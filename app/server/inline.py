@@ -39,7 +39,12 @@ class InlineResponder:
         """Return whether a POST request may be answered inline. Its body has to be complete then."""
         if url not in self._endpoints:
             return False
-        length = next((value for name, value in headers if name == b"content-length"), None)
+        length = None
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-encoding":
+                return False
         # The HTTP parser has checked that the length is a number.
         return length is not None and int(length) <= self._max_body_bytes
 

@@ -74,6 +74,7 @@ bodies = st.one_of(
 content_types = st.sampled_from(
     [*["application/json"] * 5, "application/json; charset=utf-8", "text/plain", "APPLICATION/json", "", "\u00e9"]
 )
+codings = st.sampled_from([*[None] * 5, "gzip", "identity", "br", "", "identity, gzip"])
 paths = st.sampled_from(["/predict", "/generate"] * 5 + ["/predict/", "/generate?x=1", "/model", "/readyz", "/no"])
 methods = st.sampled_from(["POST"] * 8 + ["GET", "PUT", "OPTIONS", "HEAD", "DELETE"])
 
@@ -95,7 +96,7 @@ async def assert_alike(
     assert answers[0][0] < 500
 
 
-@given(method=methods, path=paths, content_type=content_types, body=bodies, chunked=st.booleans())
+@given(method=methods, path=paths, content_type=content_types, coding=codings, body=bodies, chunked=st.booleans())
 @settings(
     max_examples=5 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -104,6 +105,7 @@ async def test_both_ways_answer_alike(
     method: str,
     path: str,
     content_type: str,
+    coding: str | None,
     body: bytes,
     chunked: bool,
 ) -> None:
@@ -112,6 +114,8 @@ async def test_both_ways_answer_alike(
         yield body[3:]
 
     headers = [(b"content-type", content_type.encode("latin-1")), (b"x-request-id", b"the-same")]
+    if coding is not None:
+        headers.append((b"content-encoding", coding.encode()))
     await assert_alike(clients, method, path, headers, lambda: parts() if chunked else body)
 
 
@@ -146,7 +150,7 @@ model_paths = st.sampled_from(
     body=inference | inference | bodies,
     header=st.sampled_from([None, None, "5", "right", "x", ""]),
     raw=st.sampled_from([b"", b"", b"\0" * 8]),
-    sent=st.sampled_from([None, None, "gzip", "br", "identity"]),
+    sent=st.sampled_from([None, None, "gzip", "br", "identity", "gzip, br", "identity, gzip"]),
     accepted=st.sampled_from(["identity", "gzip", "deflate"]),
 )
 @settings(
@@ -169,7 +173,7 @@ async def test_both_ways_infer_alike(
         "accept-encoding": accepted,
     }
     headers = {name: value for name, value in given.items() if value is not None}
-    content = gzip.compress(body + raw) if sent == "gzip" else body + raw
+    content = gzip.compress(body + raw) if sent in ("gzip", "identity, gzip") else body + raw
     await assert_alike(clients, method, path, headers, lambda: content)
 
 

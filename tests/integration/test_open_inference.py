@@ -304,7 +304,7 @@ def test_a_body_that_is_or_becomes_too_large_is_refused(limited: Server) -> None
     def chunks() -> Iterator[bytes]:
         yield from [b" " * 10_000] * 10
 
-    said = "A request body has at most"
+    said, infer = "A request body has at most", f"{limited.url}/v2/models/small/infer"
     assert_refused(post(limited, b" " * 100_000), 413, said)
     assert_refused(httpx.post(f"{limited.url}/v2/models/small/infer", content=chunks()), 413, said)
     for coding, bomb in (("gzip", gzip.compress(bytes(5_000_000))), ("deflate", b"x" * 10)):
@@ -314,6 +314,9 @@ def test_a_body_that_is_or_becomes_too_large_is_refused(limited: Server) -> None
             said if coding == "gzip" else "content-encoding",
         )
     assert_refused(post(limited, b"{}", **{"content-encoding": "br"}), 415, "one of gzip, deflate")
+    for coding in ("br", "zstd", "gzip, br", "gzip, gzip", "identity, br"):
+        refused = post(limited, b"{}", **{"content-encoding": coding})
+        assert (refused.status_code, refused.headers["accept-encoding"]) == (415, "gzip, deflate")
     full = triton.InferInput("sequence", [4, 30], "FP64")
     full.set_data_from_numpy(np.full((4, 30), -0.12345678901234567))
     body, json_bytes = triton.InferenceServerClient.generate_request_body([full])
@@ -321,6 +324,11 @@ def test_a_body_that_is_or_becomes_too_large_is_refused(limited: Server) -> None
     assert post(limited, body, **header).status_code == 200
     assert post(limited, gzip.compress(body), **header, **{"content-encoding": "GZip"}).status_code == 200
     assert post(limited, body, **header, **{"content-encoding": "Identity"}).status_code == 200
+    twice = [
+        ("inference-header-content-length", str(json_bytes)),
+        *[("content-encoding", c) for c in ("identity", "gzip")],
+    ]
+    assert httpx.post(infer, content=gzip.compress(body), headers=twice).status_code == 200
     assert httpx.get(f"{limited.url}/v2/health/ready").status_code == 200
 
 

@@ -110,6 +110,8 @@ def ask(server: Server, method: str, path: str, body: bytes, headers: Mapping[st
         (413, "/predict", {"content-length": "10000000"}, b""),
         (413, "/v2/models/small/infer", {"content-length": "10000000"}, b""),
         (413, "/v2/repository/index", {"content-length": "10000000"}, b""),
+        (415, "/predict", {"content-encoding": "gzip"}, b"{}"),
+        (415, "/generate/stream", {"content-encoding": "br"}, b"{}"),
         (415, "/v2/models/small/infer", {"content-encoding": "br"}, b"{}"),
         (422, "/generate/stream", {}, b"{}"),
         (504, "/generate", {}, b'{"sequence": [1], "steps": 5000, "timeout_s": 1e-9}'),

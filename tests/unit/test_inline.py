@@ -72,6 +72,13 @@ async def test_it_takes_bodies_of_a_known_and_small_size(
     assert inline.responder.takes(url, headers) == expected
 
 
+@pytest.mark.parametrize("coding", [b"gzip", b"identity", b""])
+async def test_it_leaves_every_coding_of_a_body_to_the_application(inline: Inline, coding: bytes) -> None:
+    headers = [(b"content-length", b"10"), JSON, (b"content-encoding", coding)]
+    assert not inline.responder.takes(b"/predict", headers)
+    assert not inline.responder.takes(b"/predict", headers[::-1])
+
+
 async def test_a_small_forecast_is_one_whole_response(inline: Inline) -> None:
     assert inline.ask(b"/generate", b'{"sequence": [0.1, 0.2], "steps": 3}')
     (response,) = inline.sent
