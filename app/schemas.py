@@ -27,7 +27,7 @@ class _Message(BaseModel):
 
 
 class PredictRequest(_Message):
-    """A sequence of observed values."""
+    """A sequence of observed values. Null stands for an optional field that is absent."""
 
     sequence: Annotated[list[Value], FailFast()] = Field(min_length=1, examples=[_EXAMPLE])
     """The values so far, oldest first, evenly spaced in time, in any unit. With `state`, only the values since then."""
@@ -35,7 +35,7 @@ class PredictRequest(_Message):
     state: str | None = Field(default=None, strict=True, examples=[None])
     """A state token of an earlier answer. The sequence continues from there, with the same scale."""
 
-    return_state: bool = Field(default=False, strict=True, examples=[False])
+    return_state: bool | None = Field(default=False, strict=True, examples=[False])
     """Also answer with a state token, from which a later request can continue."""
 
     timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0, examples=[5])
@@ -49,7 +49,8 @@ class PredictRequest(_Message):
 
 
 class GenerateRequest(PredictRequest):
-    """A sequence of observed values, and the number of values to generate."""
+    """A sequence of observed values, and the number of values to generate. Null stands for an optional field that is
+    absent."""
 
     sequence: Annotated[list[Value], FailFast()] = Field(examples=[_EXAMPLE])
     """The values so far, oldest first, evenly spaced in time, in any unit: at least one. With `state`, only the values

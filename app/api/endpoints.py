@@ -90,7 +90,7 @@ class Endpoint(Generic[Request]):
 
 async def predict(request: PredictRequest, served: ServedModel, client_gone: ClientGone | None) -> bytes:
     """Return a serialised `PredictResponse`."""
-    content, _ = await next_value(request, origin_of(request, served), served, client_gone, request.return_state)
+    content, _ = await next_value(request, origin_of(request, served), served, client_gone, bool(request.return_state))
     return content
 
 
@@ -117,7 +117,7 @@ async def generate(request: GenerateRequest, served: ServedModel, client_gone: C
     origin = origin_of(request, served)
     around = _intervals(request, origin, request.steps, served)
     forecast = await served.forecaster.forecast(
-        request.sequence, request.steps, request.timeout_s, client_gone, origin.state, request.return_state
+        request.sequence, request.steps, request.timeout_s, client_gone, origin.state, bool(request.return_state)
     )
     response: _Fields = {
         "values": await array(forecast.chunks),

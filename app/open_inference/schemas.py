@@ -4,7 +4,7 @@ The descriptions of the server and its models are in `app/open_inference/descrip
 https://github.com/open-inference/open-inference-protocol has the protocol, and Triton's documentation the extensions.
 
 The protocol requires that a server ignores unknown fields of a request. This one refuses those that would change the
-meaning of the answer.
+meaning of the answer. Null stands for an optional field that is absent, everywhere in a request.
 """
 
 from typing import Annotated, Any, Literal
@@ -33,20 +33,25 @@ class _NoOthers(Message):
 
     model_config = ConfigDict(extra="allow")
 
+    @property
+    def others(self) -> list[str]:
+        """Return the names of the unknown fields that are not null."""
+        return [name for name, value in (self.model_extra or {}).items() if value is not None]
+
 
 class InferParameters(_NoOthers):
     """The parameters of a request."""
 
-    steps: int = Field(default=1, strict=True, ge=1, examples=[8])
+    steps: int | None = Field(default=1, strict=True, ge=1, examples=[8])
     """The number of values to generate for each sequence."""
 
-    timeout: int = Field(default=0, strict=True, ge=0, lt=2**63, examples=[5_000_000])
+    timeout: int | None = Field(default=0, strict=True, ge=0, lt=2**63, examples=[5_000_000])
     """Cancel the request after this many microseconds; never for 0. The service's own limit may be shorter."""
 
-    priority: int = Field(default=0, strict=True, ge=0)
+    priority: int | None = Field(default=0, strict=True, ge=0)
     """Accepted and ignored: all requests have the same priority."""
 
-    binary_data_output: bool = Field(default=False, strict=True)
+    binary_data_output: bool | None = Field(default=False, strict=True)
     """Answer with binary tensors, unless the output's own parameter differs."""
 
 
@@ -66,7 +71,7 @@ class InferInput(Message):
     data: list[Any] | None = Field(default=None, examples=[[0.0, 0.5, 0.86, 1.0]])
     """The values in row-major order, flat or nested like the shape."""
 
-    parameters: InputParameters = InputParameters()
+    parameters: InputParameters | None = None
 
 
 class OutputParameters(_NoOthers):
@@ -75,7 +80,7 @@ class OutputParameters(_NoOthers):
 
 class InferRequestedOutput(Message):
     name: Literal["values"]
-    parameters: OutputParameters = OutputParameters()
+    parameters: OutputParameters | None = None
 
 
 class InferRequest(Message):
@@ -84,7 +89,7 @@ class InferRequest(Message):
     id: str | None = None
     """The answer repeats it."""
 
-    parameters: InferParameters = InferParameters()
+    parameters: InferParameters | None = None
     inputs: list[InferInput] = Field(min_length=1, max_length=1)
     outputs: list[InferRequestedOutput] | None = Field(default=None, max_length=1)
     """The requested outputs. Without them, the answer holds all outputs."""

@@ -66,20 +66,21 @@ def parse_request(body: bytes, header_length: str | None, limits: TensorLimits) 
     if json_bytes > limits.max_json_bytes:
         raise invalid("", f"its JSON has at most {limits.max_json_bytes} bytes; larger tensors have to be binary")
     request = parse(InferRequest, body[:json_bytes])
-    parameters = request.parameters
+    parameters = request.parameters or InferParameters()
     _check(parameters, limits)
-    binary = None
-    if request.outputs:
-        if request.outputs[0].parameters.model_extra:
+    binary = parameters.binary_data_output
+    if request.outputs and (of_output := request.outputs[0].parameters):
+        if of_output.others:
             raise invalid("/outputs/0/parameters", "the only parameter of an output is binary_data")
-        binary = request.outputs[0].parameters.binary_data
+        if of_output.binary_data is not None:
+            binary = of_output.binary_data
     return Asked(
         id=request.id,
         x_BT=_values(request.inputs[0], body[json_bytes:], limits),
         datatype=request.inputs[0].datatype,
-        steps=parameters.steps,
-        timeout_s=parameters.timeout / 1e6 or None,
-        binary=parameters.binary_data_output if binary is None else binary,
+        steps=parameters.steps or 1,
+        timeout_s=parameters.timeout / 1e6 if parameters.timeout else None,
+        binary=bool(binary),
     )
 
 
@@ -101,12 +102,11 @@ def response_json(request: Asked, model: str, **values: object) -> bytes:
 
 
 def _check(parameters: InferParameters, limits: TensorLimits) -> None:
-    if parameters.steps > limits.max_steps:
+    if parameters.steps is not None and parameters.steps > limits.max_steps:
         raise invalid("/parameters/steps", f"input should be less than or equal to {limits.max_steps}")
-    others = parameters.model_extra or {}
-    if any(name.startswith("sequence_") for name in others):
+    if any(name.startswith("sequence_") for name in parameters.others):
         raise invalid("/parameters", "this server keeps no sequences: send the values so far with each request")
-    if others:
+    if parameters.others:
         raise invalid("/parameters", f"the parameters are {', '.join(InferParameters.model_fields)}")
 
 
@@ -117,7 +117,7 @@ def _values(given: InferInput, raw: bytes, limits: TensorLimits) -> npt.NDArray[
         allowed = f"of at most {limits.max_batch} sequences of at most {limits.max_sequence} values"
         raise invalid("/inputs/0/shape", f"the shape is [batch, time] or [batch, time, 1], {allowed}")
     dtype = np.dtype(_DTYPES[given.datatype])
-    size, needed = given.parameters.binary_data_size, batch * length * dtype.itemsize
+    size, needed = given.parameters and given.parameters.binary_data_size, batch * length * dtype.itemsize
     if (size is None) == (given.data is None):
         raise invalid("/inputs/0", "an input has either data or parameters.binary_data_size")
     if given.data is not None and raw:

@@ -1,5 +1,6 @@
 """Whatever a client sends, the answer is 4xx as problem+json, repeats nothing of it, and harms nobody else."""
 
+import gzip
 import json
 import math
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.schemas import GenerateRequest
 from tests.integration.wire import connected
 from tests.server import Server
 
@@ -156,6 +158,34 @@ async def test_other_ways_to_write_the_right_content_type_are_taken(
 ) -> None:
     response = await post(client, "/predict", b'{"sequence":[1]}', content_type)
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/predict", "/generate", "/generate/stream"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-gzip", "gzip, gzip", "identity, br", MARK])
+async def test_a_compressed_body_is_refused_with_the_codings_that_may_be_sent(
+    client: httpx.AsyncClient, path: str, coding: str
+) -> None:
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    response = await client.post(path, content=gzip.compress(b'{"sequence":[1],"steps":1}'), headers=headers)
+    assert_refused(response)
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", "identity, identity"])
+async def test_a_body_that_says_it_is_not_compressed_is_taken(client: httpx.AsyncClient, coding: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    response = await client.post("/predict", content=b'{"sequence":[1]}', headers=headers)
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/predict", "/generate"])
+async def test_null_is_an_absent_field(client: httpx.AsyncClient, path: str) -> None:
+    required = {"sequence": [0.0, 0.5], **({} if path == "/predict" else {"steps": 2})}
+    optional = dict.fromkeys(GenerateRequest.model_fields.keys() - {"sequence", "steps"})
+    assert len(optional) > 4
+    responses = [await client.post(path, json={**required, **nulls}) for nulls in ({}, optional)]
+    assert [response.status_code for response in responses] == [200, 200]
+    assert responses[0].json() == responses[1].json()
 
 
 @pytest.mark.parametrize("first", ["content-length: 2", "transfer-encoding: chunked"])

@@ -46,7 +46,7 @@ good = st.fixed_dictionaries(
     optional={
         "timeout_s": st.floats(0.5, 60),
         "level": st.lists(st.integers(1, 99), min_size=1, max_size=4),
-        "return_state": st.booleans(),
+        "return_state": st.none() | st.booleans(),
         "model": st.sampled_from(["small", "lstm", "lstm", None, "other"]),
     },
 )
@@ -129,7 +129,11 @@ inference = st.fixed_dictionaries(
     optional={
         "id": st.text(max_size=5) | anything,
         "parameters": st.fixed_dictionaries(
-            {}, optional={"steps": st.integers(-1, MAX_STEPS + 2), "binary_data_output": st.booleans()}
+            {},
+            optional={
+                "steps": st.none() | st.integers(-1, MAX_STEPS + 2),
+                "binary_data_output": st.none() | st.booleans(),
+            },
         )
         | anything,
         "outputs": st.just([{"name": "values", "parameters": {"binary_data": True}}]) | anything,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from app.errors import Diverged, InvalidRequest
-from app.open_inference.schemas import Datatype, InferResponse
+from app.open_inference.schemas import Datatype, InferParameters, InferResponse
 from app.open_inference.tensors import Asked, TensorLimits, parse_request, response_json, tensor
 
 LIMITS = TensorLimits(max_batch=4, max_sequence=6, max_steps=10, max_json_bytes=200_000)
@@ -69,6 +69,41 @@ def test_flat_nested_and_binary_are_the_same_tensor_exactly(
 def test_a_number_in_json_is_the_one_that_the_datatype_has() -> None:
     assert parse(a_request(shape=[1, 1], data=[0.1])).x_BT == np.float32(0.1)
     assert parse(a_request(shape=[1, 1], data=[0.1], datatype="FP64")).x_BT == 0.1
+
+
+def test_null_is_an_absent_field_everywhere() -> None:
+    names = [*InferParameters.model_fields, "sequence_id", "sequence_start", "anything"]
+    nulls: list[dict[str, Any]] = [
+        {"id": None, "parameters": None, "outputs": None},
+        {"parameters": dict.fromkeys(names)},
+        {"inputs": [an_input(parameters=None)], "outputs": [{"name": "values", "parameters": None}]},
+        {
+            "inputs": [an_input(parameters={"binary_data_size": None, "shared_memory_region": None})],
+            "outputs": [{"name": "values", "parameters": {"binary_data": None, "classification": None}}],
+        },
+    ]
+    least = parse(a_request())
+    for each in nulls:
+        asked = parse(json.dumps({"inputs": [an_input()], **each}).encode())
+        assert (asked.id, asked.steps, asked.timeout_s, asked.binary) == (
+            least.id,
+            least.steps,
+            least.timeout_s,
+            least.binary,
+        )
+        np.testing.assert_array_equal(asked.x_BT, least.x_BT)
+    head = a_request({"binary_data_output": True}, [{"name": "values", "parameters": {"binary_data": None}}])
+    assert parse(head).binary
+    assert parse(*binary(bytes(12), size=12)).x_BT.shape == (1, 3)
+    raw = a_request(data=None, parameters={"binary_data_size": 12})
+    assert parse(raw + bytes(12), str(len(raw))).x_BT.shape == (1, 3)
+
+
+@pytest.mark.parametrize("field", ["inputs", "name", "shape", "datatype"])
+def test_null_is_no_value_of_a_required_field(field: str) -> None:
+    body = {"inputs": None} if field == "inputs" else {"inputs": [an_input(**{field: None})]}
+    with pytest.raises(InvalidRequest, match=field):
+        parse(json.dumps(body).encode())
 
 
 def test_minimal_and_complete_requests_are_read() -> None:
