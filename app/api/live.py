@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, WebSocket
 from pydantic import TypeAdapter, ValidationError
+from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from app.api.dependencies import CurrentService
@@ -48,7 +49,7 @@ async def live(socket: WebSocket, service: CurrentService, model: str | None = N
                 # Setting a timer costs a tenth of an answer, so not every message sets it.
                 if (later := clock() + idle_s) - until > _SLACK * idle_s:
                     idle.reschedule(until := later)
-                await socket.send_text(await _answer(sequence, service.predict.model, message.get("text")))
+                await socket.send_text(await _answer(sequence, service.predict.model, _content(message)))
     except TimeoutError:
         await socket.close(_GOING_AWAY, f"no message for {idle_s:g} s")
     except WebSocketDisconnect:
@@ -93,7 +94,13 @@ class LiveSequence:
         return state is not None and max(map(abs, new)) > state.scale and runtime.start(new).scale > state.scale
 
 
-async def _answer(sequence: LiveSequence, model: type[PredictRequest], message: str | None) -> str:
+def _content(message: Message) -> str | bytes:
+    """Return the content of a text message, or of a binary one: some clients send every message as bytes."""
+    text: str | None = message.get("text")
+    return message["bytes"] if text is None else text
+
+
+async def _answer(sequence: LiveSequence, model: type[PredictRequest], message: str | bytes) -> str:
     """Return a `PredictResponse`, or the problem with the message. The sequence continues after a problem."""
     try:
         return (await sequence.observe(_parse(model, message))).decode()
@@ -101,9 +108,13 @@ async def _answer(sequence: LiveSequence, model: type[PredictRequest], message: 
         return bytes(problem_response(problem_of(error, "/live")).body).decode()
 
 
-def _parse(model: type[PredictRequest], message: str | None) -> PredictRequest:
-    """Return the request in a message: a number, or an object like the body of /predict. None is a binary message."""
-    message = message or ""
+def _parse(model: type[PredictRequest], message: str | bytes) -> PredictRequest:
+    """Return the request in a message: a number, or an object like the body of /predict, as text or as its UTF-8."""
+    if isinstance(message, bytes):
+        try:
+            message = message.decode()
+        except UnicodeDecodeError:
+            raise invalid("", "a message is text; the bytes of a binary message have to be UTF-8") from None
     if not message.lstrip().startswith("{"):
         try:
             _NUMBER.validate_json(message)

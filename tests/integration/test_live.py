@@ -97,7 +97,9 @@ async def test_a_connection_goes_on_from_a_state_at_its_scale(server: Server, cl
         ("[1]", ""),
         ("1,2", ""),
         ("1],", ""),
-        (b"1", ""),
+        (b"\xff", ""),
+        (b"", ""),
+        ("1".encode("utf-16"), ""),
         ("{", ""),
         ('{"sequence": []}', "/sequence"),
         ('{"sequence": [1, "x"]}', "/sequence/1"),
@@ -115,6 +117,22 @@ async def test_a_wrong_message_is_a_problem_and_changes_nothing(
         assert problem["status"] == 422
         assert [error["pointer"] for error in problem["errors"]] == [pointer]
         assert await ask(socket, 0.25) == await predicted(client, [0.5, 0.25])
+
+
+async def test_a_binary_message_is_taken_like_its_text(server: Server, client: httpx.AsyncClient) -> None:
+    async with live(server) as socket:
+        assert await ask(socket, b"0.5") == await predicted(client, [0.5])
+        assert await ask(socket, b' {"sequence": [0.25, -1]}') == await predicted(client, [0.5, 0.25, -1])
+        refused = await ask(socket, b"\xff1")
+        assert "a message is text" in refused["detail"]
+        assert await ask(socket, "0.75") == await predicted(client, [0.5, 0.25, -1, 0.75])
+
+
+async def test_null_in_a_message_is_an_absent_field(server: Server, client: httpx.AsyncClient) -> None:
+    absent = dict.fromkeys(("state", "return_state", "timeout_s", "level", "model"))
+    async with live(server) as socket:
+        await ask(socket, 0.5)
+        assert await ask(socket, {"sequence": [0.25], **absent}) == await predicted(client, [0.5, 0.25])
 
 
 async def test_a_message_that_is_too_long_ends_the_connection(server: Server) -> None:
