@@ -113,6 +113,14 @@ def test_forecasts_and_streams_go_through(proxy: Proxy) -> None:
         assert "event: done" in stream.text
 
 
+def test_an_offer_of_another_protocol_goes_through_and_is_ignored(proxy: Proxy) -> None:
+    offer = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAMAAABkAAQCAAAAAAIAAAAA"}
+    with client_from("127.0.0.10", proxy.url) as client:
+        answers = [client.post("/generate", content=BODY, headers=headers) for headers in ({}, offer)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+
+
 async def test_sockets_go_through(proxy: Proxy) -> None:
     async with connect(proxy.url.replace("http", "ws") + "/live", local_addr=("127.0.0.10", 0)) as live:
         await live.send("0.5")
