@@ -53,7 +53,7 @@ def test_a_connection_without_a_request_is_closed(patient: Server, sent: bytes) 
     with connected(patient) as client:
         client.sendall(sent)
         answer = until_closed(client)
-    assert b"408" not in answer
+    assert 408 not in statuses(answer)  # digits elsewhere may be the same
     assert answer.count(b"HTTP/1.1 200") == sent.count(b"POST")
 
 
