@@ -88,7 +88,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadMiddleware)
     problems.install(app)
     openapi.install(app, settings, InferRequest)
-    metrics = Metrics(routes=(context.path for context in iter_route_contexts(app.routes) if context.path))
+    paths = (context.path for context in iter_route_contexts(app.routes) if context.path)
+    metrics = Metrics(paths, settings.max_models)
     recorder, serving = Recorder(metrics, access_log(settings)), Serving(settings, metrics)
     app.state.service = Service(settings, predict, generate, metrics, recorder, serving)
     return app

@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     """`SINE_MODELS` is a folder of further artifacts (*.pt). The service serves each by the name in its metadata. A
     request that names no model gets the one of `SINE_MODEL`."""
 
+    max_models: int = Field(default=64, ge=1, le=10_000)
+    """`SINE_MAX_MODELS` limits the number of models, 1 to 10,000. A model whose file has gone counts until the service
+    is restarted, because the metrics keep its counts. Each model takes a thread and 64 bytes of shared memory in each
+    worker, beside its own memory."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`SINE_DEVICE` chooses where the model runs. `auto` takes CUDA if there is a CUDA device; `cuda` refuses to start
     without one."""

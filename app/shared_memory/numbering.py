@@ -1,8 +1,8 @@
 """Numbers for names that come up while the service runs. A name has the same number in every worker.
 
 The numbers of a worker have fixed places (`app/telemetry/registry.py`), which are assigned before a reload brings new
-models. So there are places for a fixed number of models, and this module assigns them. Names have any length, so they
-are in a plain file and not in mapped memory.
+models. So there are places for a fixed number of models, `SINE_MAX_MODELS`, and this module assigns them. Names have
+any length, so they are in a plain file and not in mapped memory.
 """
 
 import fcntl
@@ -11,20 +11,17 @@ from pathlib import Path
 
 import orjson
 
-MOST = 64
-"""The most names in the life of the service."""
-
 
 class TooManyNames(Exception):
-    """No number is left for another name."""
+    """No number is left for another name. The message says what to do."""
 
 
 class Numbering:
     """The known names, in a file that all workers share."""
 
-    def __init__(self, file: Path | None) -> None:
-        """`file` need not exist; it is None for a process that is alone."""
-        self._file = file
+    def __init__(self, file: Path | None, most: int) -> None:
+        """There are at most `most` names. `file` need not exist; it is None for a process that is alone."""
+        self._file, self._most = file, most
         self._known: list[str] = []
 
     def known(self) -> list[str]:
@@ -40,9 +37,10 @@ class Numbering:
                 fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
             known = self.known()
             if name not in known:
-                if len(known) == MOST:
+                if len(known) >= self._most:
                     raise TooManyNames(
-                        f"there have been {MOST} names of models, which is the most; restart the service"
+                        f"the models had {self._most} names since the service was started, and SINE_MAX_MODELS allows "
+                        "no more: restart the service, which forgets the names of models that have gone"
                     )
                 known.append(name)
                 if file is not None:

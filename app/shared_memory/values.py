@@ -19,11 +19,6 @@ from app.shared_memory.mapped_file import MappedFile, claim, is_claimed
 
 log = logging.getLogger(__name__)
 
-PLACES = 8192
-"""The most numbers of a worker: 64 KiB."""
-
-_BYTES = 8 * PLACES
-
 _AGAIN_S = 1.0
 """Seconds until the folder is searched again for new workers."""
 
@@ -33,27 +28,27 @@ Numbers = npt.NDArray[np.float64]
 class SharedValues:
     """The numbers of one worker, which only it writes, and those of all others, which it reads."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """`folder` is shared by the workers; None is for a process that is alone.
+    def __init__(self, folder: Path | None, places: int) -> None:
+        """Each worker has `places` numbers. `folder` is shared by the workers; None is for a process that is alone.
 
         A worker that cannot write to the folder keeps its numbers to itself, and serves all the same.
         """
-        self._folder = folder
-        file = None if folder is None else _unclaimed_in(folder)
+        self._folder, self._places = folder, places
+        file = None if folder is None else _unclaimed_in(folder, places)
         self._path = file and file.path
         self.is_alone = file is None
         """True if no other process can see its numbers."""
-        self.own: memoryview[float] = memoryview(bytearray(_BYTES)).cast("d") if file is None else file.numbers
+        self.own: memoryview[float] = memoryview(bytearray(8 * places)).cast("d") if file is None else file.numbers
         self._others: list[memoryview[float]] = []
         self._looked_s = -_AGAIN_S
 
     def sums(self) -> tuple[Numbers, Numbers]:
         """The sums of the numbers of all workers that there ever were, and of those that are alive."""
-        ever = np.array(self.own) if self.is_alone else np.zeros(PLACES)
+        ever = np.array(self.own) if self.is_alone else np.zeros(self._places)
         now = ever.copy()
         for path in self._files():
             numbers = np.fromfile(path)
-            if len(numbers) == PLACES:  # not of a worker that is just starting
+            if len(numbers) == self._places:  # not of a worker that is just starting
                 ever += numbers
                 if is_claimed(path):
                     now += numbers
@@ -64,28 +59,30 @@ class SharedValues:
         now_s = time.monotonic()
         if now_s - self._looked_s >= _AGAIN_S and not self.is_alone:
             self._looked_s = now_s
-            self._others = [*filter(None, map(_mapped, self._files() - {self._path}))]
+            self._others = [*filter(None, map(self._mapped, self._files() - {self._path}))]
         return [numbers[place] for numbers in self._others]
 
     def _files(self) -> set[Path]:
         return set() if self._folder is None else {*self._folder.glob("[0-9]*")}
 
+    def _mapped(self, path: Path) -> "memoryview[float] | None":
+        """The numbers of a living worker. None where it has died, is just starting, or its file cannot be read."""
+        with (
+            suppress(OSError, ValueError),
+            path.open("rb") as file,
+        ):  # ValueError: the file is too short
+            if is_claimed(path):
+                return memoryview(mmap.mmap(file.fileno(), 8 * self._places, access=mmap.ACCESS_READ)).cast("d")
+        return None
 
-def _unclaimed_in(folder: Path) -> MappedFile | None:
+
+def _unclaimed_in(folder: Path, places: int) -> MappedFile | None:
     """Claim a file that no living worker has: that of a dead one, or a new one. None where that fails."""
     try:
         for number in itertools.count():
-            file = MappedFile(folder / str(number), PLACES)
+            file = MappedFile(folder / str(number), places)
             if claim(file.file):
                 return file
     except OSError as error:
         log.warning("The metrics of this worker are not shared: %s", error.strerror)
-    return None
-
-
-def _mapped(path: Path) -> "memoryview[float] | None":
-    """The numbers of a living worker. None where it has died, is just starting, or its file cannot be read."""
-    with suppress(OSError, ValueError), path.open("rb") as file:  # `mmap` raises ValueError where the file is too short
-        if is_claimed(path):
-            return memoryview(mmap.mmap(file.fileno(), _BYTES, access=mmap.ACCESS_READ)).cast("d")
     return None

@@ -50,10 +50,13 @@ class Stage(NamedTuple):
 class Metrics:
     """The metrics of one worker. `expose` shows the sum over all workers."""
 
-    def __init__(self, routes: Iterable[str]) -> None:
-        """`routes` are templates of paths. Requests are counted by them, and all other paths count as `other`."""
+    def __init__(self, routes: Iterable[str], models: int = 64) -> None:
+        """`routes` are templates of paths. Requests are counted by them, and all other paths count as `other`.
+
+        `models` is the most names of models that can be counted.
+        """
         folder = os.environ.get(METRICS_FOLDER)
-        made = Registry(Path(folder) if folder is not None else None)
+        made = Registry(Path(folder) if folder is not None else None, models)
         self.expose = made.expose
         self.other_workers = made.other_workers
         route, status = [*dict.fromkeys(routes), _OTHER], [*map(str, _STATUSES)]

@@ -20,9 +20,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from app.shared_memory.numbering import MOST, Numbering
-from app.shared_memory.values import PLACES, Numbers, SharedValues
+from app.shared_memory.numbering import Numbering
+from app.shared_memory.values import Numbers, SharedValues
 from app.telemetry.instruments import Counter, Gauge, Histogram, Info
+
+PLACES, PLACES_BY_MODEL = 7680, 8
+"""A worker has room for so many numbers, and for so many more for each model."""
 
 Labels = tuple[str, ...]
 
@@ -34,10 +37,11 @@ all workers that there ever were, and of the workers that are alive."""
 class Registry(Collector):
     """The metrics of one worker; `expose` shows the sum over all workers."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """`folder` is shared by the workers; None is for a process that is alone."""
-        self._shared = SharedValues(folder)
-        self._models = Numbering(None if folder is None or self._shared.is_alone else folder / "models")
+    def __init__(self, folder: Path | None, models: int = 64) -> None:
+        """There are at most so many names of models. `folder` is shared by the workers; None is for a lone process."""
+        self._room, self._most_models = PLACES + models * PLACES_BY_MODEL, models
+        self._shared = SharedValues(folder, self._room)
+        self._models = Numbering(None if folder is None or self._shared.is_alone else folder / "models", models)
         self._taken = 0
         self._families: list[tuple[Any, str, str, list[str], Samples]] = []
         """The class of each metric's family, its name, text and labels, and its samples."""
@@ -54,7 +58,7 @@ class Registry(Collector):
 
     def counter_by_model(self, name: str, text: str, **labels: Iterable[str]) -> Callable[[str], dict[Labels, Counter]]:
         """The same for each model: a function of the model's name. The label `model` comes first."""
-        places = self._places(MOST, labels)
+        places = self._places(self._most_models, labels)
 
         def samples(ever: Numbers, _: Numbers) -> Iterator[tuple[Any, ...]]:
             for number, model in enumerate(self._models.known()):
@@ -121,6 +125,6 @@ class Registry(Collector):
         """The first of `size` places for each combination of the labels' values."""
         combinations = [*itertools.product(*labels.values())]
         first, self._taken = self._taken, self._taken + size * len(combinations)
-        if self._taken > PLACES:
-            raise ValueError(f"{self._taken} numbers are more than the {PLACES} that a worker has room for")
+        if self._taken > self._room:
+            raise ValueError(f"{self._taken} numbers are more than the {self._room} that a worker has room for")
         return {values: first + size * number for number, values in enumerate(combinations)}

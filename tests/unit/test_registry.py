@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.shared_memory.numbering import TooManyNames
+from app.telemetry.metrics import Metrics
 from app.telemetry.registry import Registry
 
 _OTHER = """
@@ -170,9 +171,18 @@ def test_models_have_the_same_numbers_in_every_process_whichever_meets_them_firs
 
 
 def test_more_models_than_there_are_places_for_are_refused(tmp_path: Path) -> None:
-    asked = Registry(tmp_path).counter_by_model("asked", "")
-    for number in range(64):
+    asked = Registry(tmp_path, models=3).counter_by_model("asked", "")
+    for number in range(3):
         asked(str(number))
     asked("0")
-    with pytest.raises(TooManyNames, match="64"):
+    with pytest.raises(TooManyNames, match=r"had 3 names .* SINE_MAX_MODELS .* restart the service"):
         asked("another")
+
+
+def test_there_are_places_for_as_many_models_as_the_setting_allows() -> None:
+    metrics = Metrics(["/predict"], models=10_000)
+    for number in range(300):
+        metrics.inference_of(f"m{number}").answered(number, 1.0, 1.0, 1.0)
+    exposed = metrics.expose().decode()
+    assert 'sine_inference_sequences_total{model="m299"} 299.0' in exposed
+    assert 'sine_inference_seconds_total{model="m0",part="success"} 3.0' in exposed
