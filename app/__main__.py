@@ -1,19 +1,25 @@
 """`python -m app`: read the settings, then serve."""
 
+import logging
 import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 from pydantic import ValidationError
-from pydantic_settings import CliApp
+from pydantic_settings import CliApp, SettingsError
 from uvicorn.config import STARTUP_FAILURE
 
-from app.server.workers import Server, Supervisor, listeners, worker_count
+from app.server.startup import CannotStart
+from app.server.workers import Supervisor, announce, listeners, serve, worker_count
 from app.settings import Settings
-from app.shared_memory.folders import shared_folders
+from app.shared_memory.folders import NoSharedFolder, shared_folders
 from app.telemetry.logs import log_config
+from app.variables import WrongVariable, allowed, check_variables, wrong_options
+
+log = logging.getLogger("app")
 
 APPLICATION = "app.main:create_service"
 
@@ -31,29 +37,48 @@ HEADERS = [
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT. Wrong settings end with status 2, a model that cannot be served with 3."""
-    try:
-        settings = CliApp.run(Settings)
-    except ValidationError as error:
-        for entry in error.errors():
-            name = "_".join(str(part) for part in entry["loc"]).upper()
-            # Our own checks say what is allowed; what they refuse may be a key that is where its file should be.
-            why = entry["ctx"]["error"] if entry["type"] == "value_error" else f"{entry['msg']}, not {entry['input']!r}"
-            print(f"SINE_{name}: {why}", file=sys.stderr)
-        sys.exit(2)
+    """Serve until SIGTERM or SIGINT. Wrong settings end with status 2, and any other start that fails with 3."""
+    settings, warnings = read_settings()
     # A SIGHUP during the start waits until the application can reload, which then unblocks it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # Uvicorn shuts down in order and then raises the signal again, for its caller: here that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(settings.as_environment())  # the application reads its settings where it is created
-    with shared_folders():
-        sys.exit(serve(settings, worker_count(settings)))
+    config = configuration(settings, worker_count(settings))
+    for warning in warnings:
+        log.warning("%s", warning)
+    try:
+        with shared_folders(), suppress(KeyboardInterrupt):
+            run(config)
+    except (CannotStart, NoSharedFolder) as error:
+        log.error("The service cannot start: %s", error)
+        sys.exit(STARTUP_FAILURE)
 
 
-def serve(settings: Settings, workers: int) -> int:
-    """Run the workers until they are told to stop, and return the status to end with."""
+def read_settings() -> tuple[Settings, list[str]]:
+    """Return the settings, and warnings of other variables. Wrong settings end the process with a line each.
+
+    A line never repeats the wrong value, which may be a key in the wrong place.
+    """
+    try:
+        settings = CliApp.run(Settings)
+        return settings, check_variables(os.environ, settings)
+    except ValidationError as error:
+        for entry in error.errors():
+            name = str(entry["loc"][0])
+            why = entry["ctx"]["error"] if entry["type"] == "value_error" else f"it has to be {allowed(name)}"
+            print(f"SINE_{name.upper()}: {why}", file=sys.stderr)
+    except SettingsError:
+        print(wrong_options(sys.argv[1:]), file=sys.stderr)
+    except WrongVariable as error:
+        print(error, file=sys.stderr)
+    sys.exit(2)
+
+
+def configuration(settings: Settings, workers: int) -> uvicorn.Config:
+    """Return uvicorn's configuration. This also configures the logs of this process."""
     http, websocket = PROTOCOLS[settings.http]
-    config = uvicorn.Config(
+    return uvicorn.Config(
         APPLICATION,
         factory=True,
         http=http,
@@ -70,12 +95,15 @@ def serve(settings: Settings, workers: int) -> int:
         ws_per_message_deflate=False,  # a number is shorter than what compressing it would add
         timeout_graceful_shutdown=settings.grace_period_s,
     )
-    if workers == 1:
-        server = Server(config)
-        with suppress(KeyboardInterrupt):
-            server.run(listeners(config))
-        return 0 if server.started else STARTUP_FAILURE
-    return Supervisor(config, listeners(config)).run()
+
+
+def run(config: uvicorn.Config) -> None:
+    """Run the workers until they are told to stop. Raises CannotStart."""
+    sockets = listeners(config)
+    if config.workers == 1:
+        serve(config, sockets, partial(announce, sockets[0]))
+    else:
+        Supervisor(config, sockets).run()
 
 
 if __name__ == "__main__":

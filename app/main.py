@@ -24,6 +24,7 @@ from app.api.endpoints import endpoints
 from app.api.guard import guarded
 from app.api.head import HeadMiddleware
 from app.api.hotpath import Front, Handler
+from app.engine.loading import UNUSABLE
 from app.engine.reload import Serving
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.open_inference import routes as open_inference
@@ -35,6 +36,7 @@ from app.server.http import Edge
 from app.server.inline import InlineResponder
 from app.server.shedding import LoadShedder
 from app.server.shutdown import shutdown
+from app.server.startup import CannotStart
 from app.settings import Settings
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
@@ -43,13 +45,20 @@ from app.telemetry.tracing import start_tracing, telemetry
 
 
 def create_service(settings: Settings | None = None) -> ASGIApp:
-    """Put the application behind the front, the body limit, the keys and the records, from the inside out.
+    """Load the models, and put the application behind the front, the body limit, the keys and the records.
 
-    They are around the application, and not its own middleware, because a request that the front answers would then
+    Those are around the application, and not its own middleware, because a request that the front answers would then
     pay for the outer layers of FastAPI as well.
+
+    Raises:
+        CannotStart: a model cannot be served.
     """
     settings = settings or Settings()
     app = create_app(settings)
+    try:
+        service_of(app).serving.start()
+    except UNUSABLE as error:
+        raise CannotStart.because(error) from error
     stack: ASGIApp = app
     if settings.hot_path and not settings.tracing:  # FastAPI's routing makes the spans
         stack = Front(stack, partial(handler, service_of(app)))
@@ -97,12 +106,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-    """Load the models and serve them until the server stops. Yields what the HTTP edge needs."""
+    """Load the models, if `create_service` has not, and serve them until the server stops.
+
+    Yields what the HTTP edge needs.
+    """
     this = service_of(app)
-    settings, metrics = this.settings, this.metrics
+    settings = this.settings
     provider = start_tracing() if settings.tracing else None
-    metrics.started.add()
-    metrics.alive.set(1)
     this.serving.start()
     # Half a million objects, most of them torch's, will never be garbage. A full collection would look at each of them,
     # for tens of milliseconds in the middle of somebody's request.

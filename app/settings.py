@@ -1,6 +1,8 @@
 """The settings of the service are environment variables `SINE_*` and flags of `python -m app`; a flag wins."""
 
 import re
+from importlib.util import find_spec
+from ipaddress import AddressValueError, IPv6Address
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.keys import read_keys
 from model import DEFAULT_ARTIFACT
 
-_PREFIX = "SINE_"
+PREFIX = "SINE_"
+"""The beginning of the name of every environment variable of the service."""
 
 
 class Settings(BaseSettings):
@@ -20,17 +23,19 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         frozen=True,
         use_attribute_docstrings=True,
         cli_prog_name="python -m app",
         cli_kebab_case=True,
         cli_hide_none_type=True,
+        cli_exit_on_error=False,
     )
 
     host: str = "127.0.0.1"
-    """`SINE_HOST` is the address that the service listens on; 0.0.0.0 stands for every interface."""
+    """`SINE_HOST` is the address that the service listens on, or a name of it. 0.0.0.0 stands for every interface, and
+    :: for the same with IPv6."""
 
     port: int = Field(default=8000, ge=0, le=65535)
     """`SINE_PORT` is the TCP port, 0 to 65535. With 0 the system chooses a free port, and the log names it."""
@@ -137,6 +142,16 @@ class Settings(BaseSettings):
     """`SINE_TRACING` exports OpenTelemetry traces as the OTEL_* variables say. It needs the extra `telemetry`, and
     turns the hot path off."""
 
+    @field_validator("host")
+    @classmethod
+    def _is_host(cls, host: str) -> str:
+        try:
+            IPv6Address(host)
+        except AddressValueError:
+            if not re.fullmatch(r"[\w.-]+", host):
+                raise ValueError("an address or a name of this machine, without a scheme, brackets or a port") from None
+        return host
+
     @field_validator("api_keys", "admin_keys")
     @classmethod
     def _usable(cls, path: Path | None) -> Path | None:
@@ -165,6 +180,13 @@ class Settings(BaseSettings):
             raise ValueError("64 hexadecimal digits, as sha256sum prints them; of several, with commas between them")
         return digests and digests.lower()
 
+    @field_validator("tracing")
+    @classmethod
+    def _can_trace(cls, tracing: bool) -> bool:
+        if tracing and find_spec("opentelemetry.exporter") is None:
+            raise ValueError("the packages that export traces are missing: pip install '.[telemetry]'")
+        return tracing
+
     @property
     def max_body_bytes(self) -> int:
         """The limit in bytes of a request body, and of a message on /live.
@@ -181,4 +203,4 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """Return the environment variables from which another process reads the same settings."""
-        return {_PREFIX + name.upper(): str(value) for name, value in self.model_dump().items() if value is not None}
+        return {PREFIX + name.upper(): str(value) for name, value in self.model_dump().items() if value is not None}

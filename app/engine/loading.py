@@ -1,6 +1,7 @@
 """Loading of artifacts: all of them at the start, and the changed ones on a reload."""
 
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from app.engine.quotas import quota
 from app.engine.repository import Repository, ServedModel
 from app.schemas import ModelInfo
 from app.settings import Settings
+from app.shared_memory.numbering import TooManyNames
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import forecast_span
 from model.artifact import Artifact, ArtifactError, ArtifactMissing, read_artifact
 from model.runtime.select import DeviceUnavailable, open_runtime
 
 log = logging.getLogger(__name__)
+
+UNUSABLE = (ArtifactError, DeviceUnavailable, TooManyNames)
+"""The errors of an artifact that cannot be served. Their messages are for the operator. Any other error is a fault."""
 
 
 def load(
@@ -28,8 +33,10 @@ def load(
     that list, the first such artifact raises its error.
 
     Raises:
-        ArtifactError: an artifact cannot be trusted or does not do what it says, or two have one name.
+        ArtifactError: an artifact cannot be trusted or does not do what it says, or two have one name, or they are more
+            than `max_models`.
         DeviceUnavailable: the device that was asked for is not there.
+        TooManyNames: with those that have gone, there were more names than `max_models`.
     """
     # A step of a small network takes far less time than handing it to another thread does. And the threads of all
     # workers would compete for the same cores.
@@ -40,12 +47,15 @@ def load(
     for path in _paths(settings):
         served = current.get(path)
         try:
+            if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would never end
+                raise ArtifactMissing(f"{path}: an artifact is a file, and this is none")
             artifact = read_artifact(path, digests)
             if served is None or served.info.digest != artifact.digest:
                 served = _opened(artifact, path, settings, metrics)
         except Exception as error:
             if refused is None:
-                error.add_note(f"while loading {path}")
+                if str(path) not in str(error):
+                    error.add_note(f"while loading {path}")
                 raise
             refused.append(_why(error, path))
         if served is not None:
@@ -54,15 +64,25 @@ def load(
 
 
 def _paths(settings: Settings) -> list[Path]:
-    """The artifacts to serve, the default first. A default that is also in the folder of models is listed once."""
+    """The artifacts to serve, the default first. A default that is also in the folder of models is listed once.
+
+    Raises ArtifactError where the folder cannot be read, or has too many.
+    """
     if settings.models is None:
         return [settings.model]
     try:
         found = sorted(path for path in settings.models.iterdir() if path.suffix == ".pt")
     except OSError as error:
-        raise ArtifactMissing(f"{settings.models}: the folder of the models cannot be read: {error}") from error
+        why = f"{settings.models}: the folder of the models cannot be read: {error.strerror}"
+        raise ArtifactMissing(why) from error
     default = settings.model.resolve()
-    return [settings.model, *(path for path in found if path.resolve() != default)]
+    paths = [settings.model, *(path for path in found if path.resolve() != default)]
+    if len(paths) > settings.max_models:
+        raise ArtifactError(
+            f"{settings.models}: {len(paths)} models, with that of SINE_MODEL, are more than the {settings.max_models} "
+            "that SINE_MAX_MODELS allows: start with a larger SINE_MAX_MODELS, or with fewer files"
+        )
+    return paths
 
 
 def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
@@ -75,13 +95,14 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
         runtime_reason=opened.reason,
         device=opened.runtime.device,
     )
+    inference = metrics.inference_of(info.name)  # before the forecaster, which starts a thread
     charge = None if settings.steps_per_second is None else quota(settings).charge_request
     forecaster = Forecaster(opened.runtime, settings, metrics, charge, forecast_span if settings.tracing else None)
-    return ServedModel(path, info, forecaster, artifact.intervals, metrics.inference_of(info.name))
+    return ServedModel(path, info, forecaster, artifact.intervals, inference)
 
 
 def _why(error: Exception, path: Path) -> str:
-    if not isinstance(error, ArtifactError | DeviceUnavailable):
+    if not isinstance(error, UNUSABLE):
         log.error("%s cannot be loaded", path, exc_info=error)
         return f"{path}: loading it failed: {type(error).__name__}"
     return str(error) if str(path) in str(error) else f"{path}: {error}"

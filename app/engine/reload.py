@@ -47,7 +47,11 @@ class Serving:
         return self.current
 
     def start(self) -> None:
-        """Load the models and begin to serve. `load` has the errors."""
+        """Load the models and begin to serve, if that is not done yet. `load` has the errors."""
+        if self.current is not None:
+            return
+        self._metrics.started.add()
+        self._metrics.alive.set(1)
         self._put(load(self._settings, self._metrics))
         self._metrics.ready.set(1)
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from app.shared_memory.mapped_file import claim, is_claimed
@@ -16,23 +16,35 @@ They are not set where the process is alone."""
 _PREFIX = "sine-"
 
 
+class NoSharedFolder(OSError):
+    """The folders cannot be made. The message is one line that says why, and what to do."""
+
+
 @contextmanager
 def shared_folders() -> Iterator[None]:
     """Make new, empty folders, and name them to all workers by environment variables.
 
     The folders are removed at the end. If a service is killed, the next one that starts removes its folders.
+
+    Raises:
+        NoSharedFolder: the folders cannot be made.
     """
-    _remove_abandoned()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as parent:
-        owned = os.open(parent, os.O_RDONLY)
-        with suppress(OSError):  # a file system without locks
-            claim(owned)  # while it is empty: no other service takes an empty folder for abandoned
-        for variable in (METRICS_FOLDER, RATES_FOLDER):
-            folder = Path(parent) / variable
-            folder.mkdir()
-            os.environ[variable] = str(folder)
+    with ExitStack() as stack:
+        try:
+            _remove_abandoned()
+            parent = stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True))
+            owned = os.open(parent, os.O_RDONLY)
+            stack.callback(os.close, owned)
+            with suppress(OSError):  # a file system without locks
+                claim(owned)  # while it is empty: no other service takes an empty folder for abandoned
+            for variable in (METRICS_FOLDER, RATES_FOLDER):
+                folder = Path(parent) / variable
+                folder.mkdir()
+                os.environ[variable] = str(folder)
+        except OSError as error:
+            why = f"no folder for what the workers share can be made: {error}: TMPDIR can name another place for it"
+            raise NoSharedFolder(why) from error
         yield
-        os.close(owned)
 
 
 def _remove_abandoned() -> None:

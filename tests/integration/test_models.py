@@ -1,8 +1,10 @@
 """Tests of several models: every endpoint finds each by its name, and a default serves requests that name none."""
 
+import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from app.client import AsyncClient, ServiceError
-from model.artifact import read_artifact
+from model.artifact import digest_path, read_artifact
 from tests.artifacts import make_small_artifact
 from tests.metrics import total
 from tests.server import Server, fails_to_start, serve
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -194,6 +197,49 @@ def test_a_file_that_cannot_be_served_stops_the_start_and_is_named(tmp_path: Pat
     status, log = fails_to_start(tmp_path, model=good, models=bad.parent, workers=1)
     assert status == 3
     assert f"while loading {bad}" in log
+
+
+def copies(folder: Path, count: int) -> Path:
+    """Make so many artifacts of the same network with names of their own in `folder`, and return the first one."""
+    first = make_small_artifact(folder, name="m000.pt", called="m000")
+    with zipfile.ZipFile(first) as archive:
+        entries = {entry: archive.read(entry) for entry in archive.infolist()}
+    for number in range(1, count):
+        name = f"m{number:03}"
+        path = first.with_name(f"{name}.pt")
+        with zipfile.ZipFile(path, "w") as archive:
+            for entry, content in entries.items():
+                archive.writestr(entry, content.replace(b'"m000"', f'"{name}"'.encode()))
+        digest_path(path).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+    return first
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_more_models_than_the_setting_allows_stop_the_start(tmp_path: Path, workers: int) -> None:
+    first = copies(tmp_path, 65)
+    status, log = fails_to_start(tmp_path, model=first, models=tmp_path, workers=workers)
+    assert status == 3
+    (line,) = log.splitlines()
+    assert f"{tmp_path}: 65 models, with that of SINE_MODEL, are more than the 64 that SINE_MAX_MODELS allows" in line
+
+
+def test_more_than_64_models_are_served_and_counted_where_the_setting_allows_it(tmp_path: Path) -> None:
+    first = copies(tmp_path, 130)
+    with serve(tmp_path, model=first, models=tmp_path, max_models=130, workers=2) as server:
+        names = [model["name"] for model in httpx.get(f"{server.url}/models").json()["models"]]
+        assert names == [f"m{number:03}" for number in range(130)]
+        asked = {"inputs": [{"name": "sequence", "shape": [1, 3], "datatype": "FP64", "data": SEQUENCE}]}
+        for number in range(100, 130):
+            answer = httpx.post(f"{server.url}/v2/models/m{number}/infer", json=asked)
+            assert answer.status_code == 200
+        for _ in range(10):  # whichever worker answers
+
+            def counted() -> bool:
+                exposed = httpx.get(f"{server.url}/metrics").text
+                counts = [total(exposed, "sine_inference_sequences_total", model=name) for name in names]
+                return counts == [0] * 100 + [1] * 30
+
+            wait_for("each of them to be counted once", counted)
 
 
 def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:

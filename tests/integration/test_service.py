@@ -1,9 +1,13 @@
 """Tests of the endpoints about the service itself, of its documentation, and of its start and end."""
 
+import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -15,7 +19,7 @@ from app.settings import Settings
 from model.artifact import digest_path, read_artifact
 from tests.artifacts import MakeArtifact
 from tests.metrics import metric
-from tests.server import Server, fails_to_start, serve
+from tests.server import ROOT, Server, fails_to_start, serve
 from tests.waiting import wait_for
 
 needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="torch finds a CUDA device")
@@ -140,12 +144,131 @@ def test_cuda_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     assert "torch finds no CUDA device" in log
 
 
-@pytest.mark.parametrize(("name", "value"), [("port", "eighty"), ("max_steps", 0), ("device", "tpu")])
-def test_a_wrong_setting_is_named_and_stops_the_start(tmp_path: Path, name: str, value: object) -> None:
+def replaced(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
+UNUSABLE_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "is missing": (lambda path: path.unlink(), "No such file"),
+    "has no digest": (lambda path: digest_path(path).unlink(), "No such file"),
+    "has another digest": (lambda path: digest_path(path).write_text("0" * 64), "sha256 was recorded"),
+    "has an empty digest": (lambda path: digest_path(path).write_text(""), "sha256 was recorded"),
+    "is text": (lambda path: path.write_text("no artifact"), "not a TorchScript file"),
+    "is a folder": (lambda path: replaced(path, Path.mkdir), "an artifact is a file"),
+    "is a pipe": (lambda path: replaced(path, os.mkfifo), "an artifact is a file"),
+    "has a name that is too long": (lambda path: path.rename(path.with_name("x")), "File name too long"),
+}
+
+
+@pytest.mark.parametrize("how", UNUSABLE_FILES)
+def test_an_artifact_that_cannot_be_used_is_one_line(how: str, tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    spoil, said = UNUSABLE_FILES[how]
+    path = make_artifact()
+    spoil(path)
+    path = path.with_name("x" * 300) if "name" in how else path
+    status, log = fails_to_start(tmp_path, model=path, workers=1)
+    assert status == 3
+    (line,) = map(json.loads, log.splitlines())
+    assert list(line) == ["time", "level", "logger", "message"]
+    assert line["level"] == "ERROR"
+    assert line["message"].startswith("The service cannot start: ")
+    assert str(path) in line["message"]
+    assert said in line["message"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - it is refused
+def test_a_port_in_use_is_named_with_its_host(tmp_path: Path, host: str, workers: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, log = fails_to_start(tmp_path, host=host, port=port, workers=workers)
+    assert status == 3
+    (line,) = map(json.loads, log.splitlines())
+    assert f"cannot listen on {host}:{port}: Address already in use" in line["message"]
+    assert "SINE_PORT" in line["message"]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "999.1.1.1", "name.invalid", "2001:db8::1", "a" * 300, "a..b"])
+def test_a_host_that_is_none_of_this_machine_is_named(tmp_path: Path, host: str) -> None:
+    status, log = fails_to_start(tmp_path, host=host, port=1234, workers=1)
+    assert status == 3
+    (line,) = map(json.loads, log.splitlines())
+    shown = f"[{host}]:1234" if ":" in host else f"{host}:1234"
+    assert f"cannot listen on {shown}: " in line["message"]
+    assert "SINE_HOST has to be" in line["message"]
+
+
+@pytest.mark.parametrize("host", ["http://me:planted@localhost", "localhost:8000", "[::1]", "/planted", "local host"])
+def test_a_host_with_more_than_a_host_is_refused_and_not_repeated(tmp_path: Path, host: str) -> None:
+    status, log = fails_to_start(tmp_path, host=host, workers=1)
+    assert status == 2
+    assert log.startswith("SINE_HOST: an address or a name of this machine")
+    assert len(log.splitlines()) == 1
+    assert host not in log
+
+
+def test_a_folder_for_temporary_files_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    code = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc']; "
+        "import runpy; runpy.run_module('app', run_name='__main__', alter_sys=True)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=ROOT, text=True)
+    assert ended.returncode == 3
+    (line,) = map(json.loads, ended.stderr.splitlines())
+    assert "what the workers share" in line["message"]
+    assert "TMPDIR" in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("port", "planted", "an integer from 0 to 65,535"),
+        ("max_steps", 0, "an integer from 1 to 10,000,000"),
+        ("timeout_s", "planted", "a number above 0"),
+        ("device", "planted", "auto, cpu or cuda"),
+        ("hot_path", "planted", "true or false"),
+        ("api_keys", "planted", "the file of keys cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_stops_the_start(tmp_path: Path, name: str, value: object, allowed: str) -> None:
     status, log = fails_to_start(tmp_path, **{name: value})
     assert status == 2
     assert log.startswith(f"SINE_{name.upper()}: ")
+    assert allowed in log
     assert len(log.splitlines()) == 1
+    assert "planted" not in log
+
+
+def test_a_misspelt_setting_is_named_once_by_a_service_that_starts(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    with serve(tmp_path, model=make_artifact(), workers=1, max_step=5) as server:
+        lines = [*map(json.loads, server.log.read_text().splitlines())]
+    (warning,) = [line for line in lines if line["level"] == "WARNING"]
+    assert "SINE_MAX_STEP (did you mean SINE_MAX_STEPS?)" in warning["message"]
+
+
+def test_a_misspelt_setting_of_keys_stops_the_start(tmp_path: Path) -> None:
+    status, log = fails_to_start(tmp_path, api_key_file="planted", workers=1)
+    assert status == 2
+    assert log.startswith("SINE_API_KEY_FILE: ")
+    assert "SINE_API_KEYS" in log
+    assert "planted" not in log
+
+
+def test_an_unknown_option_is_one_line_without_its_value() -> None:
+    command = [sys.executable, "-m", "app", "--api-key", "planted"]
+    ended = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "unknown option --api-key: `python -m app --help` lists the options\n"
+
+
+def test_the_last_line_of_a_start_is_the_address_to_open(tmp_path: Path, make_artifact: MakeArtifact) -> None:
+    with serve(tmp_path, model=make_artifact(), workers=1, access_log=False, host="0.0.0.0") as server:  # noqa: S104
+        last = json.loads(server.log.read_text().splitlines()[-1])
+        assert list(last) == ["time", "level", "logger", "message"]
+        assert last["message"] == f"The service is ready and running on {server.url}/"
+        assert server.url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
 
 
 def test_help_lists_every_setting_with_its_default() -> None:

@@ -1,5 +1,6 @@
 """Tests of several workers as one service: metrics are sums, and a dead worker is replaced and reported."""
 
+import json
 import os
 import signal
 import time
@@ -40,6 +41,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve(folder, model=make_small_artifact(folder), workers=3) as server:
         wait_for("three workers", lambda: metric(server.url, "sine_workers") == 3)
         yield server
+
+
+def test_the_address_is_the_last_line_of_a_start_after_all_workers_are_ready(server: Server) -> None:
+    lines = [*map(json.loads, server.log.read_text().splitlines())]
+    messages = [line["message"] for line in lines]
+    end = messages.index(f"The service is ready and running on {server.url}/")
+    assert sum(message.startswith("Serving small") for message in messages[:end]) == 3
+    assert {line["logger"] for line in lines[end + 1 :]} <= {"app.access"}
 
 
 def test_metrics_are_the_sum_over_all_workers(server: Server) -> None:
@@ -114,4 +123,6 @@ def test_a_model_that_cannot_be_served_ends_the_service_with_all_its_workers(
     path.write_bytes(b"nothing")
     status, log = fails_to_start(tmp_path, model=path, workers=2)
     assert status == 3
-    assert "not a TorchScript file" in log
+    (line,) = map(json.loads, log.splitlines())
+    assert line["message"].startswith("The service cannot start: ")
+    assert "not a TorchScript file" in line["message"]
