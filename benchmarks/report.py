@@ -65,7 +65,7 @@ class Target:
             self.work,
             f"{sign} {self.bound:,g}",
             number(self.measured),
-            "met" if self.met else f"missed by {abs(miss):.0f} %",
+            "met" if self.met else f"missed by {abs(miss):.0f} %" if abs(miss) >= 1 else f"missed by {abs(miss):.1g} %",
         ]
 
 

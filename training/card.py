@@ -1,6 +1,6 @@
 """The model card: what an artifact's own metadata says of it, for people. `python -m training card` writes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,10 @@ _USES = {
     "series": "The model continues series like those that it was trained on, in the same units and with the same "
     "distance in time between values. It knows nothing of later events.",
 }
+
+
+_RANGES = {"period", "phase", "amplitude", "context", "horizon"}
+"""The entries whose two numbers are the ends of a range. Every other list is one of single values."""
 
 
 def model_card(artifact: Artifact) -> str:
@@ -42,7 +46,7 @@ def model_card(artifact: Artifact) -> str:
         "AR(2), fitted by least squares, is exact on a clean sine up to rounding: use a model of clean sines to learn "
         "from, and not to beat mathematics."
         if kind == "sine"
-        else "The baselines were fitted to everything before the held-out part.",
+        else "Seasonal naive and AR(2) were fitted to everything before the held-out part.",
         "## Prediction intervals",
         _coverage(about),
         "## Training options",
@@ -56,13 +60,19 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _listed(values: Mapping[str, JsonValue]) -> str:
-    return "\n".join(f"- {key.replace('_', ' ')}: {_shown(value)}" for key, value in values.items())
+    return "\n".join(f"- {key.replace('_', ' ')}: {_shown(key, value)}" for key, value in values.items())
 
 
-def _shown(value: JsonValue) -> str:
+def _shown(key: str, value: JsonValue) -> str:
     if isinstance(value, list):
-        return " to ".join(_shown(end) for end in value)
-    return f"{value:.6g}" if isinstance(value, float) else "by default" if value is None else str(value)
+        return (" to " if key in _RANGES else ", ").join(_shown(key, each) for each in value)
+    return f"{value:.6g}" if isinstance(value, float) else "not set" if value is None else str(value)
+
+
+def _all(numbers: Sequence[int]) -> str:
+    """Return the numbers as `16, 32 and 64`."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _errors(about: Metadata) -> str:
@@ -87,22 +97,23 @@ def _coverage(about: Metadata) -> str:
         return "The model has no prediction intervals."
     columns = ["least", "mean", "most"]
     rows = {f"{row.context} values, {row.level} %": [row.lowest, row.mean, row.highest] for row in made.coverage}
-    contexts = " or ".join(f"{context}" for context in made.contexts)
+    if about.data.get("kind", "sine") == "sine":
+        fresh = "as many fresh"
+        holds = "They hold for clean sines like those of the training data."
+    else:
+        fresh = "the held-out"
+        holds = (
+            "These windows have also chosen the weights, so the intervals may be too narrow. They hold for series like "
+            "those of the training data."
+        )
+    title = f"Percentage of {fresh} rollouts inside the intervals: the least, the mean and the most of all steps:"
     return "\n\n".join(
         [
             f"`level` in a request asks for prediction intervals. They exist for sequences of at least "
-            f"{made.contexts[0]} values and for up to {made.horizon} steps. They are split conformal: at each step, "
-            f"their width comes from the errors of {made.rollouts:,} rollouts from {contexts} values that training "
-            "never saw. They hold for sequences like those of the training data: for clean sines, where the data "
-            "above are sines.",
-            str(
-                Table(
-                    "Percentage of as many fresh rollouts inside the intervals, over all steps:",
-                    "given, level",
-                    columns,
-                    rows,
-                )
-            ),
+            f"{made.contexts[0]} values and for up to {made.horizon} steps. They are split conformal, with a width of "
+            f"its own for each step. They were calibrated for {_all(made.contexts)} values, each time on the errors of "
+            f"{made.rollouts:,} rollouts from windows that were not trained on. {holds}",
+            str(Table(title, "given, level", columns, rows)),
         ]
     )
 

@@ -77,7 +77,7 @@ class TrainingProgress:
             for name, value in dataclasses.asdict(epoch).items():
                 self._curves.add_scalar(name, value, self._done)
         loss = epoch.one_step + self._config.closed_loop * epoch.closed_loop
-        news = f"loss {loss:.2e}  held-out rollout error {100 * epoch.rollout_rmse:.3g} %"
+        news = f"loss {loss:.2e}  rollout error of the selection {100 * epoch.rollout_rmse:.3g} %"
         self._bar.update(self._task, completed=self._done, epoch=self._done, news=news)
         now = time.monotonic()
         due = now - self._last_line >= SECONDS_BETWEEN_LINES or self._done in (1, self._epochs)

@@ -113,8 +113,7 @@ function notes(run) {
     found.push(`The model has learned periods of ${shortest} to ${longest} samples only.`);
   }
   if (model.intervals && !hasIntervals(run)) {
-    const { contexts, horizon } = model.intervals;
-    found.push(`Intervals are known from ${contexts[0]} values on, and for up to ${grouped(horizon)} steps.`);
+    found.push(...whyNoIntervals(run));
   } else if (model.intervals && !controls.clean) {
     found.push("The interval is that of sequences like those that the model learned from; others can be farther off.");
   }
@@ -122,10 +121,18 @@ function notes(run) {
 }
 
 function hasIntervals(run) {
-  if (!model.intervals) return false;
+  return Boolean(model.intervals) && whyNoIntervals(run).length === 0;
+}
+
+/** Return a sentence for each reason why a model with intervals has none for this run. */
+function whyNoIntervals(run) {
   const { contexts, horizon, rollouts } = model.intervals;
-  const calibrated = Math.ceil(((rollouts + 1) * LEVEL) / 100) <= rollouts;
-  return calibrated && run.values.length >= contexts[0] && run.steps <= horizon;
+  const highest = Math.floor((100 * rollouts) / (rollouts + 1)); // a higher level needs more calibration rollouts
+  const reasons = [];
+  if (LEVEL > highest) reasons.push(`Intervals of ${LEVEL} % are not known: this model has levels up to ${highest} %.`);
+  if (run.values.length < contexts[0]) reasons.push(`Intervals are known from ${contexts[0]} given values on.`);
+  if (run.steps > horizon) reasons.push(`Intervals are known for up to ${grouped(horizon)} steps.`);
+  return reasons;
 }
 
 function offered(list) {

@@ -32,9 +32,11 @@ export function numbers(text) {
   const tokens = words.split(separator).filter((token) => token !== "");
   return tokens.map((token, index) => {
     const number = separator.test(",") ? token : token.replace(",", ".");
-    if (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(number) && Number.isFinite(Number(number))) return Number(number);
+    const isNumber = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(number);
+    if (isNumber && Number.isFinite(Number(number))) return Number(number);
     const shown = token.length > 20 ? `${token.slice(0, 20)}…` : token;
-    throw new Error(`Number ${index + 1} of ${tokens.length} is not one: “${shown}”.`);
+    const wrong = isNumber ? "is too large" : "is not a number";
+    throw new Error(`Value ${index + 1} of ${tokens.length} ${wrong}: “${shown}”.`);
   });
 }
 

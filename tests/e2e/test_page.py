@@ -213,7 +213,7 @@ def test_a_rollout_is_shown_as_it_comes(open_page: Open, server: Server) -> None
     counts = [shown(text) for text in page.evaluate("seen")]
     assert counts == sorted(counts)
     assert len(set(counts)) > 10
-    expect(page.locator("#summary")).to_contain_text("Intervals are known")
+    expect(page.locator("#summary")).to_contain_text("Intervals are known for up to 256 steps.")
     expect(page.locator("#summary")).to_contain_text("Drawn are the last 1,200 steps.")
     assert page.locator("#values caption").count() == 0
     assert len(column(page, "Forecast")) == 500 - 64
@@ -256,8 +256,8 @@ def test_numbers_are_read_whatever_is_between_them(open_page: Open, server: Serv
 def test_invalid_numbers_are_explained(open_page: Open) -> None:
     page = open_page()
     for text, wrong in {
-        "1, 2, <b>three</b>, 4": "Number 3 of 4 is not one: “<b>three</b>”.",
-        "1e999": "Number 1 of 1 is not one: “1e999”.",
+        "1, 2, <b>three</b>, 4": "Value 3 of 4 is not a number: “<b>three</b>”.",
+        "1e999": "Value 1 of 1 is too large: “1e999”.",
         "0,5 0,25": "These commas could be decimal points or stand between numbers. Write 0.5, or put ; between them.",
         " ": "Paste at least one number.",
     }.items():

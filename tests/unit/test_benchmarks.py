@@ -25,7 +25,14 @@ def test_the_fit_is_as_good_as_the_kernel_says() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "at_most", "verdict"),
-    [(3.0, False, "met"), (1.0, False, "missed by 50 %"), (1.0, True, "met"), (3.0, True, "missed by 50 %")],
+    [
+        (3.0, False, "met"),
+        (1.0, False, "missed by 50 %"),
+        (1.0, True, "met"),
+        (3.0, True, "missed by 50 %"),
+        (1.9958, False, "missed by 0.2 %"),
+        (2.000001, True, "missed by 5e-05 %"),
+    ],
 )
 def test_a_target_says_by_how_much_it_is_missed(measured: float, at_most: bool, verdict: str) -> None:
     assert Target("work", measured, 2.0, at_most).row()[-1] == verdict
