@@ -29,14 +29,16 @@ def make_small_artifact(
     fixed_scale: float = 0.0,
     golden: Sequence[Sequence[float]] = GOLDEN_SEQUENCES,
     intervals: Intervals | None = None,
+    rollouts: int = 200,
     name: str = "small.pt",
     called: str = "small",
     version: str = "1",
 ) -> Path:
     """Write an artifact of an untrained network and return its path.
 
-    `name` is the file's name, and `called` is the model's name in its metadata. `prepare` may change the weights before
-    the golden rollouts are made, `spoil` after it.
+    `name` is the file's name, and `called` is the model's name in its metadata. `rollouts` is how many rollouts the
+    metadata says the intervals come from. `prepare` may change the weights before the golden rollouts are made, `spoil`
+    after it.
     """
     architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     torch.manual_seed(0)
@@ -52,7 +54,7 @@ def make_small_artifact(
         data={},
         training={},
         errors={"next_value_rmse": 1.0},
-        intervals=described(intervals),
+        intervals=described(intervals, rollouts),
         torch_version=torch.__version__,
     )
     save_artifact(network, metadata, expected, folder / name, intervals)
@@ -66,8 +68,8 @@ def some_intervals(contexts: tuple[int, ...] = (4, 8), horizon: int = 10, rollou
     return Intervals(contexts, np.stack([radius_VS / (number + 1) for number in range(len(contexts))]))
 
 
-def described(intervals: Intervals | None) -> Calibration | None:
+def described(intervals: Intervals | None, rollouts: int) -> Calibration | None:
     """Return the description of `intervals` in an artifact's metadata."""
     if intervals is None:
         return None
-    return Calibration(contexts=list(intervals.contexts), horizon=intervals.horizon, rollouts=200, coverage=[])
+    return Calibration(contexts=list(intervals.contexts), horizon=intervals.horizon, rollouts=rollouts, coverage=[])

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.keys import line, new_key
-from tests.artifacts import make_small_artifact
+from tests.artifacts import make_small_artifact, some_intervals
 from tests.e2e.browser import CHROMIUM, chromium
 from tests.metrics import metric, steps_after_they_stop_rising
 from tests.server import Server, serve
@@ -545,3 +545,19 @@ def test_a_model_can_be_chosen_from_several(browser: Browser, tmp_path: Path) ->
         assert len(found["passes"]) > 20
         assert page.evaluate("faults") == []
         page.close()
+
+
+@needs_chromium
+def test_the_page_says_which_limit_of_the_intervals_a_forecast_exceeds(browser: Browser, tmp_path: Path) -> None:
+    few = some_intervals(contexts=(100,), horizon=90, rollouts=12)
+    artifact = make_small_artifact(tmp_path, intervals=few, rollouts=12)
+    with serve(tmp_path, model=artifact, workers=1) as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        summary = page.locator("#summary")
+        expect(summary).to_contain_text("Intervals of 95 % are not known: this model has levels up to 92 %.")
+        expect(summary).to_contain_text("Intervals are known from 100 given values on.")
+        expect(summary).to_contain_text("Intervals are known for up to 90 steps.")
+        run(page, 80)
+        expect(summary).not_to_contain_text("Intervals are known for up to")
+    page.close()
