@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+comma := ,
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve train test lint format docs test-container reliability bench bench-peers clean
@@ -10,14 +11,21 @@ help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # Each set of packages has a stamp. Make installs a set again only after a change of pyproject.toml or constraints.txt.
+# pip says what it downloads, and how large that is: without a word, minutes would look like a fault.
+define install
+	@echo "Installing $(1) into $(VENV), which takes minutes: pip downloads about 300 MB, or 3 GB if torch is built for CUDA"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '$(2)'
+	@echo "Installed $(1)"
+endef
+
 $(VENV)/serve.stamp: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(call install,what the server needs,.)
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/serve.stamp
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+$(VENV)/dev.stamp: pyproject.toml constraints.txt
+	$(call install,what the server$(comma) training and tests need,.[dev])
+	@touch $(VENV)/serve.stamp $@
 
 install: $(VENV)/dev.stamp ## install everything: serving, training, tests
 
@@ -27,7 +35,7 @@ serve: $(VENV)/serve.stamp ## serve the shipped model on 127.0.0.1:8000; SINE_HO
 train: $(VENV)/dev.stamp ## train the default model and write model/artifacts/sine.pt
 	$(BIN)/python -m training
 
-test: $(VENV)/dev.stamp ## run all tests
+test: $(VENV)/dev.stamp ## run the tests of functions, of real servers and of the page
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose

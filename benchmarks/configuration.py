@@ -1,14 +1,11 @@
 """`python -m benchmarks.configuration` writes docs/configuration.md, the table of every setting, from `Settings`."""
 
 import argparse
-import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic.fields import FieldInfo
 
 from app.settings import Settings
+from app.variables import allowed
 from benchmarks.report import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"
@@ -17,15 +14,13 @@ TEXT = """# Configuration
 
 The service reads its settings from environment variables and from flags of `python -m app`. A flag wins over its
 variable, and an empty variable counts as not set. A wrong value ends the start with status 2 and a line that names the
-variable. `python -m app --help` lists the same settings.
+variable. [operations.md](operations.md#starting) says what happens to a variable that is no setting.
+`python -m app --help` lists the same settings.
 
 {table}
 
 `python -m benchmarks.configuration` writes this page from `app/settings.py`.
 """
-
-KINDS = {bool: "`true` or `false`", int: "integer", float: "number", str: "text", Path: "path"}
-BOUNDS = {"ge": "from", "gt": "above", "le": "to"}
 
 
 def configuration_page() -> str:
@@ -38,25 +33,8 @@ def configuration_table() -> str:
     lines = [["Variable", "Flag", "Allowed", "Default", "Meaning"], ["---"] * 5]
     for name, field in Settings.model_fields.items():
         variable, flag = f"`SINE_{name.upper()}`", f"`--{name.replace('_', '-')}`"
-        lines.append(
-            [variable, flag, _allowed(field), _default(field.default), " ".join(str(field.description).split())]
-        )
+        lines.append([variable, flag, allowed(name), _default(field.default), " ".join(str(field.description).split())])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _allowed(field: FieldInfo) -> str:
-    kind: Any = field.annotation
-    if get_origin(kind) is types.UnionType:
-        kind, _ = get_args(kind)  # an optional setting is of one type or None
-    if get_origin(kind) is Literal:
-        return ", ".join(f"`{choice}`" for choice in get_args(kind))
-    limits = [
-        f"{word} {getattr(bound, name):,}"
-        for name, word in BOUNDS.items()
-        for bound in field.metadata
-        if hasattr(bound, name)
-    ]
-    return " ".join([KINDS[kind], *limits])
 
 
 def _default(value: object) -> str:
