@@ -66,7 +66,8 @@ class Settings(BaseSettings):
     without one."""
 
     engine: Literal["auto", "fused", "torchscript"] = "auto"
-    """`SINE_ENGINE` chooses what executes the model. `auto` takes the fused kernel on a CPU and TorchScript on CUDA."""
+    """`SINE_ENGINE` chooses what executes the model. `auto` takes the fused kernel on a CPU and TorchScript on CUDA,
+    or where the kernel cannot be compiled."""
 
     max_sequence: int = Field(default=4096, ge=1, le=1_000_000)
     """`SINE_MAX_SEQUENCE` limits the length of a sequence, in values, 1 to 1,000,000."""
@@ -149,7 +150,9 @@ class Settings(BaseSettings):
             IPv6Address(host)
         except AddressValueError:
             if not re.fullmatch(r"[\w.-]+", host):
-                raise ValueError("an address or a name of this machine, without a scheme, brackets or a port") from None
+                raise ValueError(
+                    "it has to be an address or a name of this machine, without a scheme, brackets or a port"
+                ) from None
         return host
 
     @field_validator("api_keys", "admin_keys")
@@ -170,14 +173,19 @@ class Settings(BaseSettings):
     @classmethod
     def _are_origins(cls, origins: str | None) -> str | None:
         if origins is not None and not re.fullmatch(r"\*|https?://[^/,\s*]+(?:,https?://[^/,\s*]+)*", origins):
-            raise ValueError("either *, or origins as https://example.org, without a path, with commas between them")
+            raise ValueError(
+                "it has to be either *, or origins like https://example.org, without a path, with commas between them"
+            )
         return origins
 
     @field_validator("model_sha256")
     @classmethod
     def _are_digests(cls, digests: str | None) -> str | None:
         if digests is not None and not re.fullmatch(r"[0-9a-f]{64}(?:,[0-9a-f]{64})*", digests.lower()):
-            raise ValueError("64 hexadecimal digits, as sha256sum prints them; of several, with commas between them")
+            raise ValueError(
+                "it has to be 64 hexadecimal digits, as sha256sum prints them, or several such digests with commas "
+                "between them"
+            )
         return digests and digests.lower()
 
     @field_validator("tracing")

@@ -203,7 +203,7 @@ def test_a_host_that_is_none_of_this_machine_is_named(tmp_path: Path, host: str)
 def test_a_host_with_more_than_a_host_is_refused_and_not_repeated(tmp_path: Path, host: str) -> None:
     status, log = fails_to_start(tmp_path, host=host, workers=1)
     assert status == 2
-    assert log.startswith("SINE_HOST: an address or a name of this machine")
+    assert log.startswith("SINE_HOST: it has to be an address or a name of this machine")
     assert len(log.splitlines()) == 1
     assert host not in log
 
