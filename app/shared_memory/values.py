@@ -67,10 +67,7 @@ class SharedValues:
 
     def _mapped(self, path: Path) -> "memoryview[float] | None":
         """The numbers of a living worker. None where it has died, is just starting, or its file cannot be read."""
-        with (
-            suppress(OSError, ValueError),
-            path.open("rb") as file,
-        ):  # ValueError: the file is too short
+        with suppress(OSError, ValueError), path.open("rb") as file:  # `mmap`: ValueError if the file is too short
             if is_claimed(path):
                 return memoryview(mmap.mmap(file.fileno(), 8 * self._places, access=mmap.ACCESS_READ)).cast("d")
         return None

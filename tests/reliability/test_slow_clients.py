@@ -20,6 +20,7 @@ from tests.reliability.clients import (
     descriptors,
     honest,
     resident_mb,
+    statuses,
 )
 from tests.reliability.results import Results
 from tests.server import Server
