@@ -21,7 +21,7 @@ from app.variables import WrongVariable, allowed, check_variables, wrong_options
 
 log = logging.getLogger("app")
 
-APPLICATION = "app.main:create_service"
+APPLICATION = "app.main:start_service"
 
 PROTOCOLS = {
     "edge": ("app.server.http:HttpProtocol", "app.server.websocket:WebSocketProtocol"),

@@ -1,4 +1,4 @@
-"""The composition of the service: `create_service(settings)` is what uvicorn runs.
+"""The composition of the service: `start_service()` is what `python -m app` has uvicorn run.
 
 `create_app(settings)` is FastAPI's application alone, with every endpoint. Its lifespan loads the models.
 """
@@ -44,21 +44,33 @@ from app.telemetry.middleware import Recorder, RecordingMiddleware
 from app.telemetry.tracing import start_tracing, telemetry
 
 
-def create_service(settings: Settings | None = None) -> ASGIApp:
-    """Load the models, and put the application behind the front, the body limit, the keys and the records.
-
-    Those are around the application, and not its own middleware, because a request that the front answers would then
-    pay for the outer layers of FastAPI as well.
+def start_service() -> ASGIApp:
+    """Create the service with its models loaded, before a server starts: an error is then the caller's to explain.
 
     Raises:
         CannotStart: a model cannot be served.
     """
-    settings = settings or Settings()
+    settings = Settings()
     app = create_app(settings)
     try:
         service_of(app).serving.start()
     except UNUSABLE as error:
         raise CannotStart.because(error) from error
+    return _surrounded(app, settings)
+
+
+def create_service(settings: Settings | None = None) -> ASGIApp:
+    """Create the service. Its lifespan loads the models."""
+    settings = settings or Settings()
+    return _surrounded(create_app(settings), settings)
+
+
+def _surrounded(app: FastAPI, settings: Settings) -> ASGIApp:
+    """Put the application behind the front, the body limit, the keys and the records, from the inside out.
+
+    They are around the application, and not its own middleware, because a request that the front answers would then
+    pay for the outer layers of FastAPI as well.
+    """
     stack: ASGIApp = app
     if settings.hot_path and not settings.tracing:  # FastAPI's routing makes the spans
         stack = Front(stack, partial(handler, service_of(app)))
@@ -106,7 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-    """Load the models, if `create_service` has not, and serve them until the server stops.
+    """Load the models, if `start_service` has not, and serve them until the server stops.
 
     Yields what the HTTP edge needs.
     """
