@@ -30,11 +30,12 @@ def baselines(source: Source, context: int, season: int | None = None) -> dict[s
     to everything before the held-out part. A season longer than the context is left out: a forecaster that sees only
     the context could not repeat it.
     """
-    if not isinstance(source, Series):
-        return {"last_value": last_value, "seasonal_naive": seasonal_naive(season), "one_sine": one_sine, "ar2": ar2}
-    season = season or season_of_series(source.known_parts)
-    naive = {"seasonal_naive": seasonal_naive(season)} if season <= context else {}
-    return {"last_value": last_value} | naive | {"ar2": autoregression(*fit_autoregression(source.known_parts, 2))}
+    fitted: dict[str, Predictor] = {"one_sine": one_sine, "ar2": ar2}
+    if isinstance(source, Series):
+        season = season or season_of_series(source.known_parts)
+        fitted = {"ar2": autoregression(*fit_autoregression(source.known_parts, 2))}
+    naive = {"seasonal_naive": seasonal_naive(season)} if season is None or season <= context else {}
+    return {"last_value": last_value} | naive | fitted
 
 
 def last_value(x_BT: Tensor, steps: int) -> Tensor:
@@ -60,7 +61,8 @@ def ar2(x_BT: Tensor, steps: int) -> Tensor:
     """Forecast x_t = a x_(t-1) + b x_(t-2), with a and b fitted to each sequence by least squares.
 
     The forecast is exact up to rounding on a clean sine of frequency ω, where a = 2 cos ω and b = -1. No network can
-    beat it there, so it shows how far a learned model is from the mathematical limit. It needs at least 4 values.
+    beat it there, so it shows how far a learned model is from the mathematical limit. It needs at least 4 values. Like
+    a wave, the equation has no level; `fit_autoregression` has one. The fit is the same in any unit.
     """
     lagged_BT2 = torch.stack([x_BT[:, 1:-1], x_BT[:, :-2]], dim=-1)
     fit_B2 = torch.linalg.lstsq(lagged_BT2, x_BT[:, 2:, None]).solution.squeeze(-1)
@@ -85,6 +87,8 @@ def fit_sine(x_BT: Tensor) -> tuple[Tensor, Tensor]:
     grid, then Gauss-Newton steps. In white noise this is the maximum likelihood estimate. With little noise, no
     unbiased estimate has less variance (Rife and Boorstyn, IEEE Trans. Inf. Theory 20(5), 1974).
     """
+    # A power of two changes no digit of a value. Without it, the powers below overflow or vanish in some units.
+    x_BT, exponent_B1 = _near_one(x_BT)
     length = x_BT.size(1)
     time_T = _from_the_middle(torch.arange(length), length)
     omega_G = torch.linspace(0, math.pi, GRID * length + 2, dtype=x_BT.dtype)[1:-1]
@@ -103,7 +107,7 @@ def fit_sine(x_BT: Tensor) -> tuple[Tensor, Tensor]:
         by_all_BT3 = torch.cat([wave_BT2, by_omega_BT[:, :, None]], dim=-1)
         change_B3 = torch.linalg.lstsq(by_all_BT3, error_BT[:, :, None]).solution.squeeze(-1)
         omega_B = (omega_B + change_B3[:, 2]).clamp(omega_G[0], omega_G[-1])
-    return omega_B, fit_B2
+    return omega_B, torch.ldexp(fit_B2, exponent_B1)
 
 
 def sine_after(omega_B: Tensor, fit_B2: Tensor, length: int, step_BS: Tensor) -> Tensor:
@@ -117,28 +121,40 @@ def _from_the_middle(index: Tensor, length: int) -> Tensor:
     return index.double() - (length - 1) / 2
 
 
-def fit_autoregression(parts: Sequence[Floats], order: int) -> tuple[float, Floats]:
-    """Return c and a [P] of x_t = c + a_1 x_(t-1) + … + a_P x_(t-P), fitted to all parts by least squares."""
-    windows = [np.lib.stride_tricks.sliding_window_view(part_T, order + 1) for part_T in parts if len(part_T) > order]
-    window_BT = np.concatenate(windows)
+def fit_autoregression(parts: Sequence[Floats], order: int) -> tuple[float, Floats, float]:
+    """Return c, a [P] and m of z_t = c + a_1 z_(t-1) + … + a_P z_(t-P), fitted to all parts by least squares.
+
+    z is x - m, and m is the mean of all parts. The fit is made in units of the standard deviation. Both keep the
+    digits of small changes beside a large level, and the fit is the same in any unit.
+    """
+    every_N = np.concatenate(list(parts))
+    level, scale = float(every_N.mean()), float(np.std(every_N)) or 1.0
+    long = [(part_T - level) / scale for part_T in parts if len(part_T) > order]
+    window_BT = np.concatenate([np.lib.stride_tricks.sliding_window_view(part_T, order + 1) for part_T in long])
     lagged_BP = np.column_stack([np.ones(len(window_BT)), window_BT[:, -2::-1]])
     fit_P, *_ = np.linalg.lstsq(lagged_BP, window_BT[:, -1])
-    return float(fit_P[0]), fit_P[1:].astype(np.float64)
+    return float(fit_P[0]) * scale, fit_P[1:].astype(np.float64), level
 
 
-def autoregression(constant: float, lag_P: Floats) -> Predictor:
-    """Return a forecast by x_t = constant + a_1 x_(t-1) + … from the last P values."""
+def autoregression(constant: float, lag_P: Floats, level: float = 0.0) -> Predictor:
+    """Return a forecast by z_t = constant + a_1 z_(t-1) + … from the last P values, where z is x - `level`."""
     weight_P = torch.from_numpy(np.ascontiguousarray(lag_P[::-1]))  # the oldest value first, as in a sequence
 
     def predict(x_BT: Tensor, steps: int) -> Tensor:
-        recent_BP = x_BT[:, -len(weight_P) :]
+        recent_BP = x_BT[:, -len(weight_P) :] - level
         values = []
         for _ in range(steps):
             values.append(constant + recent_BP @ weight_P)
             recent_BP = torch.cat([recent_BP[:, 1:], values[-1][:, None]], dim=1)
-        return torch.stack(values, dim=1)
+        return torch.stack(values, dim=1) + level
 
     return predict
+
+
+def _near_one(x_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Return x · 2^-e [B, T], whose largest magnitude is 0.5 to 1, and e [B, 1]. Zeros stay zeros."""
+    exponent_B1 = torch.frexp(x_BT.abs().amax(dim=1, keepdim=True)).exponent
+    return torch.ldexp(x_BT, -exponent_B1), exponent_B1
 
 
 def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> Tensor:
@@ -152,7 +168,7 @@ def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> 
         longest: the longest lag to consider; by default two less than the length of the sequence.
         enough: the first peak of at least this fraction of the highest peak is taken.
     """
-    x_BT = x_BT - x_BT.mean(dim=1, keepdim=True)
+    x_BT, _ = _near_one(x_BT - x_BT.mean(dim=1, keepdim=True))
     length = x_BT.size(1)
     longest = min(longest or length, length - 2)
     if longest < 3:

@@ -3,6 +3,7 @@
 Shape suffixes: B batch, T time, S steps.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,11 +35,15 @@ def measure(predictor: Predictor, dataset: WindowDataset, rollouts: Sequence[int
 
 
 def evaluate(network: Network, source: Source, context: int, season: int | None = None) -> dict[str, float]:
-    """Return `measure` for the network and the baselines. A baseline's entries begin with its name and a slash."""
+    """Return `measure` for the network and the baselines. A baseline's entries begin with its name and a slash.
+
+    A baseline's error that is not finite is left out: a fitted autoregression may explode over many steps.
+    """
     dataset = source.held_out(context, max(source.rollouts), count=1024)
     errors = measure(network.eval().generate, dataset, source.rollouts)
     for name, baseline in baselines(source, context, season).items():
-        errors |= {f"{name}/{key}": value for key, value in measure(baseline, dataset, source.rollouts).items()}
+        measured = measure(baseline, dataset, source.rollouts)
+        errors |= {f"{name}/{key}": value for key, value in measured.items() if math.isfinite(value)}
     return errors
 
 

@@ -62,10 +62,34 @@ def test_an_autoregression_finds_the_weights_that_made_a_series_and_goes_on_with
     for _ in range(60):
         values.append(0.7 + 0.5 * values[-1] - 0.3 * values[-2] + 0.1 * values[-3])
     whole_T = np.array(values)
-    constant, lag_P = fit_autoregression([whole_T[:20], whole_T[10:30]], 3)
-    np.testing.assert_allclose([constant, *lag_P], [0.7, 0.5, -0.3, 0.1], atol=1e-9)
-    forecast_BS = autoregression(constant, lag_P)(torch.from_numpy(whole_T[None, :5]), 30)
+    constant, lag_P, level = fit_autoregression([whole_T[:20], whole_T[10:30]], 3)
+    constant_of_x = constant + level * (1 - lag_P.sum())
+    np.testing.assert_allclose([constant_of_x, *lag_P], [0.7, 0.5, -0.3, 0.1], atol=1e-9)
+    forecast_BS = autoregression(constant, lag_P, level)(torch.from_numpy(whole_T[None, :5]), 30)
     np.testing.assert_allclose(forecast_BS[0], whole_T[5:35], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("level", "size", "digits"),
+    [(0, 1, 1e-11), (1e5, 1e-3, 1e-6), (-1e6, 1e-2, 1e-6), (0, 1e-14, 1e-11), (0, 1e-150, 1e-11), (0, 1e150, 1e-11)],
+)
+def test_an_autoregression_and_the_season_are_found_in_any_unit_beside_any_level(
+    level: float, size: float, digits: float
+) -> None:
+    wave_T = level + size * np.sin(math.tau * np.arange(300) / 12)
+    forecast_BS = autoregression(*fit_autoregression([wave_T[:200]], 2))(torch.from_numpy(wave_T[None, :200]), 24)
+    assert np.abs(forecast_BS[0].numpy() - wave_T[200:224]).max() < digits * size
+    assert season_of_series([wave_T[:200]]) == 12
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-20, 1e-14, 1e15, 1e160, 1e300])
+def test_the_baselines_of_a_wave_are_the_same_in_any_unit(size: float) -> None:
+    time_T = torch.arange(264, dtype=torch.float64)
+    wave_BT = torch.sin(torch.arange(5)[:, None] + math.tau * time_T / (13.7 + 3 * torch.arange(5)[:, None]))
+    given_BT, truth_BS = wave_BT[:, :64], wave_BT[:, 64:]
+    assert torch.equal(season_of(size * given_BT), season_of(given_BT))
+    for predict in (ar2, one_sine):
+        torch.testing.assert_close(predict(size * given_BT, 200) / size, truth_BS, rtol=0, atol=1e-9)
 
 
 def test_a_series_gets_its_baselines_from_what_comes_before_the_held_out_part() -> None:
