@@ -1,7 +1,8 @@
 """The artifact is one TorchScript file. It holds its metadata and golden rollouts; its sha256 is in a file beside it.
 
 Loading TorchScript runs code from the file. The digest is therefore checked first, over the same bytes that are then
-loaded. The digest file has the format of `sha256sum`: `sha256sum -c sine.pt.sha256` checks it too.
+loaded. The digest file has the format of `sha256sum`: `sha256sum -c sine.pt.sha256` checks it too. `model/digest.py`
+describes it.
 
     ArtifactError
     ├── ArtifactMissing      the file or its digest does not exist or cannot be read
@@ -20,14 +21,17 @@ import io
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from model.digest import digest_path as digest_path  # whoever knows artifacts knows their digests
+from model.digest import recorded_digests, replacing, write_digest
 from model.intervals import Intervals
 from model.metadata import Golden, Metadata
 from model.network import Network
@@ -71,18 +75,18 @@ class Artifact:
     intervals: Intervals | None
 
 
-def digest_path(path: Path) -> Path:
-    """Return the path of the digest file that belongs to the artifact at `path`."""
-    return path.with_name(path.name + ".sha256")
-
-
 def save_artifact(
-    network: Network, metadata: Metadata, golden: Golden, path: Path, intervals: Intervals | None = None
+    network: Network,
+    metadata: Metadata,
+    golden: Golden,
+    path: Path,
+    intervals: Intervals | None = None,
+    verify: Callable[[Artifact], object] = lambda artifact: None,
 ) -> str:
     """Write the artifact and its digest file, and return the digest.
 
-    The metadata must describe the intervals, if there are any. Each file is written to a temporary file beside its
-    target and then renamed, so an interrupted save leaves the old files intact.
+    The metadata must describe the intervals, if there are any. The artifact is written aside, read back, given to
+    `verify`, and put in its place last: `replacing` in `model/digest.py`. An exception leaves an old artifact intact.
     """
     exported = io.BytesIO()
     with _torchscript_deprecation_ignored():
@@ -93,11 +97,10 @@ def save_artifact(
         torch.jit.save(script, exported, _extra_files=extra)
     content = reproducible(exported.getvalue())
     digest = hashlib.sha256(content).hexdigest()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for target, data in ((path, content), (digest_path(path), f"{digest}  {path.name}\n".encode())):
-        partial = target.with_name(target.name + ".partial")
-        partial.write_bytes(data)
-        partial.replace(target)
+    with replacing(path) as new:
+        new.write_bytes(content)
+        write_digest(new, digest)
+        verify(read_artifact(new))
     return digest
 
 
@@ -112,12 +115,14 @@ def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifac
         ArtifactError: one of its subclasses above.
     """
     try:
+        # The digests are read twice: another program may replace the pair in between, in the order of `replacing`.
+        recorded = recorded_digests(path)
         content = path.read_bytes()
-        recorded = digest_path(path).read_text("ascii").split()
-    except (OSError, UnicodeDecodeError) as error:
+        recorded |= recorded_digests(path)
+    except OSError as error:
         raise ArtifactMissing(f"{path}: the artifact or its .sha256 cannot be read: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
-    if not recorded or recorded[0].lower() != digest:
+    if digest not in recorded:
         raise _why_the_digest_differs(path, content, digest)
     if allowed is not None and digest not in allowed:
         raise ArtifactUnexpected(
@@ -154,14 +159,53 @@ def load_module(artifact: Artifact, device: torch.device) -> torch.jit.ScriptMod
         with _torchscript_deprecation_ignored():
             module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(artifact.content), map_location=device)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
-        raise ArtifactForeign(f"torch {torch.__version__} cannot load this TorchScript: {error}") from error
-    with torch.device("meta"):  # no memory is allocated: only the shapes are compared
-        described = Network(artifact.metadata.architecture).state_dict()
-    if _shapes(module.state_dict()) != _shapes(described):
+        why = str(error).strip().splitlines()[0]
         raise ArtifactForeign(
-            f"the network in the file is not the one of its metadata: {artifact.metadata.architecture}"
-        )
+            f"torch {torch.__version__} cannot load this TorchScript: {why}{other_torch(artifact.metadata)}"
+        ) from error
+    if _shapes(module.state_dict()) != _shapes(_described(artifact)):
+        raise _not_described(artifact)
     return module.eval()
+
+
+def other_torch(metadata: Metadata) -> str:
+    """Return what to do about an artifact that another version of torch exported; nothing if it was this one."""
+    then, now = (version.partition("+")[0] for version in (metadata.torch_version, torch.__version__))
+    if then == now:  # builds of one version, like +cpu and +cu130, do not differ in what they load
+        return ""
+    return (
+        f". Torch {then} exported this artifact, and torch {now} is installed. "
+        "`python -m training export ARTIFACT` exports the same weights again"
+    )
+
+
+def read_weights(artifact: Artifact) -> dict[str, Tensor]:
+    """Return the network's weights by name. They are read as numbers: no version of torch has to load the file.
+
+    Raises:
+        ArtifactForeign: the weights in the file are not those of the network in the metadata.
+    """
+    weights = {}
+    with zipfile.ZipFile(io.BytesIO(artifact.content)) as archive:
+        # TorchScript writes the tensors one after the other into the entries data/0, data/1 and so on.
+        entries = {name.partition("/")[2]: name for name in archive.namelist()}
+        for number, (name, like) in enumerate(_described(artifact).items()):
+            try:
+                values = np.frombuffer(archive.read(entries[f"data/{number}"]), "<f4")
+                weights[name] = torch.from_numpy(values.copy()).view(like.shape)
+            except (KeyError, ValueError, RuntimeError) as error:
+                raise _not_described(artifact) from error
+    return weights
+
+
+def _described(artifact: Artifact) -> Mapping[str, Tensor]:
+    """Return the state of the network in the metadata: names and shapes without memory."""
+    with torch.device("meta"):
+        return Network(artifact.metadata.architecture).state_dict()
+
+
+def _not_described(artifact: Artifact) -> ArtifactForeign:
+    return ArtifactForeign(f"the network in the file is not the one of its metadata: {artifact.metadata.architecture}")
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 
-from model.artifact import Artifact, load_module
+from model.artifact import Artifact, load_module, other_torch
 from model.runtime.base import Runtime
-from model.runtime.check import check_golden
+from model.runtime.check import GoldenMismatch, check_golden
 from model.runtime.fused import FusedRuntime
 from model.runtime.torchscript import ScriptedRuntime
 
@@ -47,7 +47,13 @@ def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "
     if engine == "fused" and device == "cuda":
         raise DeviceUnavailable("the fused runtime is for the CPU; on CUDA use torchscript or auto")
     opened = _open(artifact, torch.device(device), engine)
-    check_golden(opened.runtime, artifact.golden)
+    exported_again = other_torch(artifact.metadata)
+    try:
+        check_golden(opened.runtime, artifact.golden)
+    except GoldenMismatch as error:
+        raise GoldenMismatch(str(error).removesuffix(".") + exported_again) from error
+    if exported_again:
+        log.warning("%s reproduces its golden rollouts%s", artifact.metadata.name, exported_again)
     return opened
 
 
