@@ -12,6 +12,7 @@ from training.config import Config
 from training.data import Floats, Source, WindowDataset
 
 SHOWN_LEVELS = (50, 80, 90, 95)
+LARGEST_ARRAY = 2**29  # numbers of the hidden states of all rollouts that are computed at once
 
 
 def calibrate(network: Network, config: Config, source: Source) -> tuple[Intervals | None, Calibration | None]:
@@ -38,10 +39,13 @@ def calibrate(network: Network, config: Config, source: Source) -> tuple[Interva
 @torch.inference_mode()
 def scaled_errors(network: Network, windows: WindowDataset) -> Floats:
     """Return the errors [B, S] of rollouts, as fractions of the scale that each sequence is divided by."""
-    x_BT, truth_BS = windows.all()
-    error_BS = network.generate(x_BT, windows.horizon) - truth_BS
-    scaled: Floats = (error_BS / network.scale(x_BT).unsqueeze(1)).numpy()
-    return scaled
+    at_once = max(1, LARGEST_ARRAY // ((windows.window + windows.horizon) * network.memory))
+    scaled = []
+    for rows in torch.split(torch.arange(len(windows)), at_once):
+        x_BT, truth_BS = windows[rows.tolist()]
+        error_BS = network.generate(x_BT, windows.horizon) - truth_BS
+        scaled.append(error_BS / network.scale(x_BT).unsqueeze(1))
+    return torch.cat(scaled).numpy()
 
 
 def covered(intervals: Intervals, error_BS: Floats, context: int) -> list[Coverage]:

@@ -23,7 +23,8 @@ FILE = "checkpoint.safetensors"
 
 # These settings do not affect the weights: paths, displays, and what happens after training.
 _NOT_LEARNED_FROM = {
-    *("name", "version", "output", "runs", "data", "tensorboard", "resume"),
+    *("name", "version", "output", "overwrite", "runs", "tensorboard", "resume"),
+    *("data", "column", "id", "time", "fill"),  # what they select is known by its digest
     *("season", "interval_rollouts", "interval_horizon", "interval_contexts"),
 }
 
@@ -39,7 +40,7 @@ def save(path: Path, run: Run, config: Config, source: Source) -> None:
     for number, moments in run.adam.state_dict()["state"].items():
         tensors |= _named(f"adam.{number}", moments)
     state = {
-        "learned_from": _learned_from(config, source),
+        "learned_from": learned_from(config, source),
         "history": [dataclasses.asdict(epoch) for epoch in run.record.history],
         "best": [best.error, best.epoch],
         "horizon": run.horizon,
@@ -47,8 +48,13 @@ def save(path: Path, run: Run, config: Config, source: Source) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"state": json.dumps(state)})
-    partial.replace(path)
+    try:
+        save_file(tensors, partial, metadata={"state": json.dumps(state)})
+        partial.replace(path)
+    except SafetensorError as error:  # the disk may be full
+        raise OSError(0, str(error), str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load(path: Path, run: Run, config: Config, source: Source) -> None:
@@ -63,9 +69,9 @@ def load(path: Path, run: Run, config: Config, source: Source) -> None:
             state = json.loads(file.metadata()["state"])
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint to resume from: {path} does not exist") from error
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be resumed from: {error}") from error
-    now, then = _learned_from(config, source), state["learned_from"]
+    now, then = learned_from(config, source), state["learned_from"]
     if other := [name for name in now if now[name] != then.get(name)]:
         raise CheckpointError(
             f"{path} belongs to a run with another {' and '.join(other)}; leave out --resume to begin a new run"
@@ -84,11 +90,11 @@ def load(path: Path, run: Run, config: Config, source: Source) -> None:
     run.stage, run.iterations, run.damping = state["finish"]
 
 
-def _learned_from(config: Config, source: Source) -> dict[str, object]:
+def learned_from(config: Config, source: Source) -> dict[str, object]:
     """Return the settings and the data that the weights depend on, by name, as JSON values."""
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in _NOT_LEARNED_FROM}
-    learned_from = settings | {"data": [source.description, source.offset, source.scale]}
-    return dict(json.loads(TypeAdapter(dict[str, object]).dump_json(learned_from)))
+    learned = settings | {"data": [source.description, source.offset, source.scale]}
+    return dict(json.loads(TypeAdapter(dict[str, object]).dump_json(learned)))
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

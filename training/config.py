@@ -17,13 +17,23 @@ from training.data import Waves
 
 Preset = Literal["default", "article", "series"]
 LARGEST_FINISH = 6000
+LARGEST_COUNT = 10**9
+LARGEST_SEED = 2**63 - 1  # torch takes no larger one
+
+
+class SettingError(Exception):
+    """A setting is not allowed. The message names it and says what is allowed.
+
+    It is no ValueError, because tyro would print one in a box of several lines.
+    """
 
 
 @dataclass(frozen=True)
 class Config:
     """Train a recurrent network on sine waves or your own series, export it to TorchScript, and report its errors.
 
-    `python -m training evaluate` measures an artifact again. `python -m training card` writes its model card.
+    `python -m training evaluate` measures an artifact again, and `python -m training card` writes its model card.
+    `python -m training export` writes it again for the torch that is installed.
     """
 
     preset: Preset = "default"
@@ -33,16 +43,19 @@ class Config:
     """
 
     name: str = "sine"
-    """Name of the model and of its directory of reports."""
+    """Name of the model and of its directory RUNS/NAME/. A directory has one run at a time."""
 
     version: str = "0.2.0"
     """Version of the model. Choose a new one whenever its weights change."""
 
-    output: Path = Path("model/artifacts/sine.pt")
-    """Path of the artifact to write. Its digest is written beside it."""
+    output: Path | None = None
+    """Path of the artifact to write. By default it is RUNS/NAME/NAME.pt. Its digest is written beside it."""
+
+    overwrite: FlagCreatePairsOff[bool] = False
+    """Replace an artifact that another run has written. It is replaced last, after the new one has been verified."""
 
     runs: Path = Path("runs")
-    """Directory of reports. Plots and errors are written to RUNS/NAME/."""
+    """Directory of all runs. Plots, errors and the checkpoint are written to RUNS/NAME/."""
 
     tensorboard: Path | None = None
     """Directory to write TensorBoard logs to: losses, rollout error and horizon after each epoch."""
@@ -87,7 +100,7 @@ class Config:
     """Number of hidden units in each layer, at least 1."""
 
     layers: int = 1
-    """Number of recurrent layers, at least 1."""
+    """Number of recurrent layers, 1 to 100."""
 
     input_gain: float = 1.0
     """Initial size of the input weights, as a multiple of PyTorch's default. More than 0."""
@@ -181,14 +194,18 @@ class Config:
     """
 
     seed: int = 0
-    """Seed of the weights, the windows and the noise, at least 0.
+    """Seed of the weights, the windows and the noise, 0 to 9223372036854775807.
     The same seed on the same machine gives the same weights.
     """
 
     threads: int = 1
-    """Number of threads that torch computes with, at least 1. A network this small gains nothing from a second one."""
+    """Number of threads that torch computes with, 1 to 256. A network this small gains nothing from a second one."""
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            numbers = value if isinstance(value, tuple) else (value,)
+            if name != "seed" and any(isinstance(number, int) and number > LARGEST_COUNT for number in numbers):
+                raise SettingError(f"{name.replace('_', '-')} must be at most {LARGEST_COUNT:,}")
         for name in ("hidden", "layers", "batches", "batch", "steps_evaluated", "finish_rows", "threads"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in ("context", "horizon"):
@@ -234,10 +251,22 @@ class Config:
             "integers of at least 1, ascending",
             self.interval_contexts,
         )
-        _require(self.seed >= 0, "seed", "at least 0", self.seed)
-        _require(
-            bool(self.name) and self.name == Path(self.name).name, "name", "a name without slashes", repr(self.name)
-        )
+        _require(self.layers <= 100, "layers", "at most 100", self.layers)
+        _require(self.threads <= 256, "threads", "at most 256", self.threads)
+        _require(0 <= self.seed <= LARGEST_SEED, "seed", f"0 to {LARGEST_SEED}", self.seed)
+        named = self.name == Path(self.name).name not in ("", "..") and self.name.isprintable()
+        _require(named, "name", "a name without slashes", ascii(self.name))
+        _require(self.version.isprintable(), "version", "printable text", ascii(self.version))
+
+    @property
+    def directory(self) -> Path:
+        """Return the directory of the run's checkpoint and reports."""
+        return self.runs / self.name
+
+    @property
+    def artifact(self) -> Path:
+        """Return the path of the artifact that the run writes."""
+        return self.output or self.directory / f"{self.name}.pt"
 
     @property
     def architecture(self) -> Architecture:
@@ -246,7 +275,7 @@ class Config:
 
 def _require(holds: bool, name: str, allowed: str, given: object) -> None:
     if not holds:
-        raise ValueError(f"{name.replace('_', '-')} must be {allowed}, not {given}")
+        raise SettingError(f"{name.replace('_', '-')} must be {allowed}, not {given}")
 
 
 PRESETS: dict[Preset, Config] = {
@@ -254,7 +283,6 @@ PRESETS: dict[Preset, Config] = {
     "article": Config(
         preset="article",
         name="article",
-        output=Path("runs/article/article.pt"),
         waves=Waves(period=(40.0, 40.0), amplitude=(1.0, 1.0)),
         cell="rnn",
         hidden=32,
@@ -275,7 +303,6 @@ PRESETS: dict[Preset, Config] = {
     "series": Config(
         preset="series",
         name="series",
-        output=Path("runs/series/series.pt"),
         cell="rnn",
         hidden=16,
         epochs=30,

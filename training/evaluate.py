@@ -6,6 +6,8 @@ training.
 Shape suffixes: B batch, T time, S steps, H all numbers of a state.
 """
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from model.runtime.select import open_runtime
 from model.series.gaps import Fill
 from training.baselines import Predictor, baselines
 from training.breakdown import breakdown, error_by_step
+from training.checks import check_folder
 from training.data import Floats, Source, Waves
 from training.report import HORIZON, PORTRAIT, ROLLOUT, error_curve, phase_portrait, rollout_picture, save_figure, three
 from training.series import Series, fewest_points, read
@@ -37,7 +40,9 @@ class Evaluate:
     """Path of the artifact."""
 
     data: Path | None = None
-    """File that a model of your own series was trained on. The artifact does not contain it."""
+    """File that a model of your own series was trained on. The artifact does not contain it, but knows its digest.
+    Values that came later may follow at the end of all series: they are measured too.
+    """
 
     column: str | None = None
     """Name of the column of values, as in training."""
@@ -63,6 +68,8 @@ def run(options: Evaluate) -> None:
         ValueError: the artifact needs a file of series, or the file cannot be used.
     """
     artifact = read_artifact(options.artifact)
+    directory = options.runs / artifact.metadata.name
+    check_folder("runs", directory)
     source = source_of(artifact, options)
     trained: dict[str, Any] = artifact.metadata.training
     context, season = int(trained["context_evaluated"]), trained.get("season")
@@ -71,8 +78,6 @@ def run(options: Evaluate) -> None:
 
     text = "\n\n".join(str(table) for table in breakdown(model, source, context, season))
     print(text)
-    directory = options.runs / artifact.metadata.name
-    directory.mkdir(parents=True, exist_ok=True)
     (directory / TABLES).write_text(text + "\n", "utf-8")
     errors = error_by_step({"model": model} | baselines(source, context, season), source, context)
     save_figure(error_curve(errors, source.unit), directory / HORIZON)
@@ -96,7 +101,46 @@ def source_of(artifact: Artifact, options: Evaluate) -> Source:
     horizon = int(trained["horizon"][1])
     at_least = fewest_points(int(trained["context_evaluated"]), horizon)
     values = read(options.data, options.column, options.time, options.id, options.fill, at_least)
-    return Series(values, horizon)
+    return known_series(values, horizon, about, options.data)
+
+
+def known_series(values: Mapping[str, Floats], horizon: int, about: Mapping[str, Any], path: Path) -> Series:
+    """Return the series that a model was trained on. Equally many values of each that came later are held out, too.
+
+    Args:
+        values: the series in the file.
+        horizon: number of values of a forecast.
+        about: the description of the data in the artifact's metadata.
+        path: the file, for messages.
+
+    Raises:
+        ValueError: the model was trained on other data, so it cannot be told what it has seen.
+    """
+    series, points = len(values), sum(map(len, values.values()))
+    more = points - about["points"]
+    later = more // series if series == about["series"] and more > 0 and more % series == 0 else 0
+    source = Series(values, horizon, later)
+    if (series, points - later * series) != (about["series"], about["points"]):
+        then, now = _counted(about["points"], about["series"]), _counted(points, series)
+        raise ValueError(f"{path} is not what this model was trained on, which had {then}: the file has {now}")
+    if "sha256" not in about:
+        print(
+            f"this artifact has no digest of its data: it cannot be checked that {path} is what it was trained on, "
+            "so it may have seen rows that are reported as unseen",
+            file=sys.stderr,
+        )
+    elif source.digest != about["sha256"]:
+        raise ValueError(
+            f"{path} is not what this model was trained on: its size fits, but a value, the order or the name of a "
+            "series differs"
+        )
+    if later:
+        print(f"{_counted(later * series, series)} came after the training; they count as held out\n")
+    return source
+
+
+def _counted(points: int, series: int) -> str:
+    return f"{points:,} values in {series:,} series"
 
 
 def served(runtime: Runtime) -> Predictor:

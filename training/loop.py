@@ -24,7 +24,7 @@ from training.data import Source, wave_loader
 from training.finish import finish
 from training.losses import losses
 from training.progress import TrainingProgress
-from training.record import Epoch, Record, Run
+from training.record import Diverged, Epoch, Record, Run
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def train(config: Config, source: Source, progress: TrainingProgress, saved: Pat
 
     Raises:
         CheckpointError: this run cannot continue from `saved`.
+        Diverged: a loss or a weight is not finite.
         KeyboardInterrupt: Ctrl-C came before the end of the first epoch, so there is nothing to keep.
     """
     started = time.monotonic()
@@ -74,9 +75,9 @@ def train(config: Config, source: Source, progress: TrainingProgress, saved: Pat
     interrupted = False
 
     def epoch_done() -> None:
-        progress.epoch_done(run.record.history[-1])
         if saved:
             checkpoint.save(saved, run, config, source)
+        progress.epoch_done(run.record.history[-1])
 
     try:
         for epoch in range(len(run.record.history) + 1, config.epochs + 1):
@@ -88,6 +89,8 @@ def train(config: Config, source: Source, progress: TrainingProgress, saved: Pat
             raise
         interrupted = True
     best = run.record.best
+    if not best.weights:
+        raise Diverged(config, 1, "no step lowers the loss")
     run.network.float().load_state_dict(best.weights)
     return Trained(run.network.eval(), run.record.history, best.epoch, time.monotonic() - started, interrupted)
 

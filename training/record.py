@@ -31,6 +31,14 @@ class Epoch:
     """RMSE of rollouts on unseen windows after the epoch, as a fraction of the source's unit."""
 
 
+class Diverged(Exception):
+    """The training has left the numbers that can be computed with. The message says where, and what to lower."""
+
+    def __init__(self, config: Config, epoch: int, sign: str) -> None:
+        lower = "--learning-rate or --clip" if config.epochs else "--input-gain or --recurrent-gain"
+        super().__init__(f"training diverged at epoch {epoch}, where {sign}: lower {lower}")
+
+
 class Best(NamedTuple):
     """The best weights so far."""
 
@@ -47,15 +55,24 @@ class Record:
 
     def __init__(self, config: Config, source: Source) -> None:
         self.history: list[Epoch] = []
+        self._config = config
         steps = min(config.steps_evaluated, source.rollouts[-1])
         self._unseen = source.selection(config.context_evaluated, steps, count=512)
         self.best = Best(math.inf, 0, {})
 
     def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
-        """Measure `network` at the end of an epoch. The network is not changed."""
+        """Measure `network` at the end of an epoch. The network is not changed.
+
+        Raises:
+            Diverged: a loss, a weight or the error is not finite.
+        """
         # The network is measured in single precision, because it is served in single precision.
         served = copy.deepcopy(network).float().eval()
         epoch = Epoch(one_step, closed_loop, horizon, rollout_rmse(served.generate, self._unseen))
+        if not all(weight.isfinite().all() for weight in served.state_dict().values()):
+            raise Diverged(self._config, len(self.history) + 1, "a weight is not finite")
+        if not all(map(math.isfinite, (epoch.one_step, epoch.closed_loop, epoch.rollout_rmse))):
+            raise Diverged(self._config, len(self.history) + 1, "the loss is not finite")
         self.history.append(epoch)
         if epoch.rollout_rmse < self.best.error or not self.best.epoch:
             # A single assignment cannot be interrupted halfway by Ctrl-C.

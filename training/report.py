@@ -28,8 +28,7 @@ def write_report(
     source: Source,
     context: int,
 ) -> None:
-    """Write `LOSS`, `ROLLOUT` and `ERRORS` into `directory`, and create the directory if necessary."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write `LOSS`, `ROLLOUT` and `ERRORS` into `directory`."""
     (directory / ERRORS).write_text(json.dumps(errors, indent=1) + "\n")
     save_figure(loss_curve(history, source), directory / LOSS)
     save_figure(rollout_picture(predictor, source, context), directory / ROLLOUT)

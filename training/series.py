@@ -10,6 +10,8 @@ units: the mean and the standard deviation of all training parts together. Error
 Shape suffixes: B batch, T time, S steps that follow the window, N all points of all series.
 """
 
+import hashlib
+import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -60,17 +62,21 @@ def read(
 class Series:
     """Series by name, as `read_series` returns them. Forecasts cover `horizon` values at a time.
 
+    The last `later` values of each series came after the training of the model that is measured. They extend the
+    held-out part and change no other part.
+
     Raises:
         ValueError: all values of the training parts are the same.
     """
 
-    def __init__(self, values: Mapping[str, Floats], horizon: int) -> None:
+    def __init__(self, values: Mapping[str, Floats], horizon: int, later: int = 0) -> None:
         self.rollouts = (horizon,)
+        self.digest = digest({name: value_T[: len(value_T) - later] for name, value_T in values.items()})
         self._values_N = np.concatenate(list(values.values()))
         length_by_series = [len(value_T) for value_T in values.values()]
         first_by_series = np.cumsum([0, *length_by_series[:-1]]).tolist()
         self._parts = [
-            [(first, first + begin, first + end) for begin, end in split(length)]
+            [(first, first + begin, first + end) for begin, end in split(length, later)]
             for first, length in zip(first_by_series, length_by_series, strict=True)
         ]
         training_N = np.concatenate(self.training_parts)
@@ -100,6 +106,7 @@ class Series:
             "kind": "series",
             "series": len(self._parts),
             "points": len(self._values_N),
+            "sha256": self.digest,
             "held_out": f"the last {HELD_OUT:.0%} of each series; the {SELECTION:.0%} before it chose the weights",
         }
 
@@ -159,10 +166,23 @@ class SeriesDataset(WindowDataset):
         return series[..., : self.window], series[..., self.window :]
 
 
-def split(length: int) -> tuple[Part, Part, Part]:
-    """Return the bounds of the training, the selection and the held-out part: first index, and last index plus one."""
-    held_out = length - math.floor(length * HELD_OUT)
-    selection = held_out - math.floor(length * SELECTION)
+def digest(values: Mapping[str, Floats]) -> str:
+    """Return the sha256 of series, in hexadecimal: of their ids, their lengths, their order and all their values."""
+    names = [[name, len(value_T)] for name, value_T in values.items()]
+    hashed = hashlib.sha256(json.dumps(names).encode())
+    for value_T in values.values():
+        hashed.update(np.ascontiguousarray(value_T, "<f8").tobytes())
+    return hashed.hexdigest()
+
+
+def split(length: int, later: int = 0) -> tuple[Part, Part, Part]:
+    """Return the bounds of the training, the selection and the held-out part: first index, and last index plus one.
+
+    The last `later` values do not move the borders; they belong to the held-out part.
+    """
+    seen = length - later
+    held_out = seen - math.floor(seen * HELD_OUT)
+    selection = held_out - math.floor(seen * SELECTION)
     return (0, selection), (selection, held_out), (held_out, length)
 
 

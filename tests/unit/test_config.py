@@ -40,7 +40,7 @@ def test_the_default_preset_is_used_without_options() -> None:
 def test_other_options_override_a_preset(arguments: list[str]) -> None:
     config = parse([*arguments, "--epochs", "7"])
     assert config == dataclasses.replace(PRESETS["article"], epochs=7)
-    assert config.output != Config().output, "the article's model must not overwrite the one that ships"
+    assert config.artifact != Config().artifact, "presets do not overwrite each other's models"
 
 
 def test_waves_are_chosen_on_the_command_line() -> None:

@@ -71,6 +71,34 @@ def test_normalisation_is_fitted_on_the_training_parts_alone() -> None:
     assert RAMP.held_out(20, 5, 3).unit_B.tolist() == [RAMP.scale] * 3, "errors are fractions of the scale"
 
 
+def test_the_digest_depends_on_every_value_the_order_and_the_ids() -> None:
+    one, two = np.arange(100.0), np.arange(100.0) ** 2
+    digest = Series({"a": one, "b": two}, horizon=2).digest
+    assert digest == Series({"a": one.copy(), "b": two}, horizon=9).digest
+    others: list[dict[str, np.ndarray]] = [
+        {"b": two, "a": one},
+        {"a": two, "b": one},
+        {"a": one, "c": two},
+        {"a": one, "b": np.where(np.arange(100) == 99, 0, two)},
+        {"a": one[:99], "b": np.concatenate([one[99:], two])},
+        {"a": one},
+    ]
+    assert all(Series(other, horizon=2).digest != digest for other in others)
+
+
+def test_values_that_came_later_are_held_out_and_change_nothing_else() -> None:
+    values = {"a": np.arange(100.0), "b": np.arange(60.0) ** 2}
+    longer = {name: np.concatenate([value_T, value_T[:10]]) for name, value_T in values.items()}
+    before, after = Series(values, horizon=5), Series(longer, horizon=5, later=10)
+    assert after.digest == before.digest
+    assert (after.offset, after.scale) == (before.offset, before.scale)
+    for part in ("training_parts", "known_parts"):
+        for one, other in zip(getattr(before, part), getattr(after, part), strict=True):
+            np.testing.assert_array_equal(one, other)
+    windows = len(before.held_out(20, 5, 1000))
+    assert len(after.held_out(20, 5, 1000)) == windows + 20
+
+
 def test_a_constant_series_is_refused() -> None:
     with pytest.raises(ValueError, match="all values of the training part are the same"):
         Series({"y": np.full(100, 3.0)}, horizon=2)
