@@ -145,7 +145,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(client: type[Cl
 
 def test_neither_logs_nor_errors_nor_clients_show_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    ask = partial(Client, "http://127.0.0.1:9", api_key=SECRET, patience_s=0.6)
+    ask = partial(Client, "http://127.0.0.1:9", api_key=SECRET, patience_s=1.0)
     with ask() as client, pytest.raises(httpx.ConnectError) as failed:
         client.predict([1.0])
     assert "trying again" in caplog.text
