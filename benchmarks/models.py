@@ -97,7 +97,8 @@ class Model:
         if took.exists():
             return
         self.artifact.parent.mkdir(parents=True, exist_ok=True)
-        given = [*self.options, "--output", str(self.artifact), "--runs", str(self.artifact.parent)]
+        # An artifact without `took` is that of a benchmark that was interrupted.
+        given = [*self.options, "--output", str(self.artifact), "--overwrite", "--runs", str(self.artifact.parent)]
         print(f"{self.name}: python -m training {' '.join(self.options)}", flush=True)
         with self.artifact.with_name("log").open("w") as log:
             command = [sys.executable, "-m", "training", *given]

@@ -181,28 +181,52 @@ def test_a_crash_between_the_renames_leaves_an_artifact_that_is_served(
     assert digest_path(path).read_text().split() == [digests[1], path.name]
 
 
-def test_a_pair_that_is_replaced_all_the_time_can_be_read_all_the_time(make_artifact: MakeArtifact) -> None:
+@pytest.mark.parametrize("reads", [0, 1, 2])
+def test_a_pair_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(
+    make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
     path, other = make_artifact(), make_artifact(name="other.pt", hidden=4)
-    program = f"""
+    digests, content = [read_artifact(each).digest for each in (path, other)], other.read_bytes()
+    read, done = Path.read_bytes, 0
+
+    def replaced_before(file: Path) -> bytes:
+        nonlocal done
+        done += 1
+        if done == reads + 1:
+            monkeypatch.undo()
+            with replacing(path) as new:
+                new.write_bytes(content)
+                write_digest(new, digests[1])
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", replaced_before)
+    assert read_artifact(path).digest == digests[reads < 2]
+    assert read_artifact(path).digest == digests[1]
+
+
+def test_two_programs_that_replace_one_artifact_leave_a_whole_pair(make_artifact: MakeArtifact) -> None:
+    path = make_artifact()
+    program = """
+import sys
 from pathlib import Path
 from model.artifact import read_artifact
 from model.digest import replacing, write_digest
-contents = [(read_artifact(Path(each)).digest, Path(each).read_bytes()) for each in ({str(path)!r}, {str(other)!r})]
-for number in range(60):
-    digest, content = contents[number % 2]
-    with replacing(Path({str(path)!r})) as new:
+
+source, path = map(Path, sys.argv[1:])
+digest, content = read_artifact(source).digest, source.read_bytes()
+for _ in range(60):
+    with replacing(path) as new:
         new.write_bytes(content)
         write_digest(new, digest)
 """
-    writers = [subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) for _ in range(2)]
-    while any(writer.poll() is None for writer in writers):
-        read_artifact(path)
-    assert [writer.returncode for writer in writers] == [0, 0]
-    read_artifact(path)
+    others = [make_artifact(name=f"{hidden}.pt", hidden=hidden) for hidden in (4, 5)]
+    writers = [subprocess.Popen([sys.executable, "-c", program, other, path], cwd=ROOT) for other in others]
+    assert [writer.wait(180) for writer in writers] == [0, 0]
+    assert read_artifact(path).content in [other.read_bytes() for other in others]
     assert len(digest_path(path).read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["modèle.pt", "with spaces.pt"])
+@pytest.mark.parametrize("name", ["modèle.pt", "with spaces.pt"], ids=["accent", "spaces"])
 def test_an_artifact_may_have_any_name(make_artifact: MakeArtifact, name: str) -> None:
     path = make_artifact(name=name)
     assert read_artifact(path).metadata.name == "small"
