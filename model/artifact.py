@@ -37,6 +37,7 @@ from model.metadata import Golden, Metadata
 from model.network import Network
 from model.reproducible import reproducible
 
+_NEEDED = "an artifact is a file with its .sha256 beside it, as `python -m training` writes both"
 METADATA, GOLDEN, INTERVALS = "metadata.json", "golden.json", "intervals.npy"
 
 
@@ -120,8 +121,10 @@ def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifac
         content = path.read_bytes()
         recorded |= recorded_digests(path)
     except OSError as error:
-        raise ArtifactMissing(f"{path}: the artifact or its .sha256 cannot be read: {error}") from error
+        raise ArtifactMissing(f"{error.filename}: cannot be read: {error.strerror}; {_NEEDED}") from error
     digest = hashlib.sha256(content).hexdigest()
+    if not recorded:
+        raise ArtifactMissing(f"{digest_path(path)}: there is no digest in it; {_NEEDED}")
     if digest not in recorded:
         raise _why_the_digest_differs(path, content, digest)
     if allowed is not None and digest not in allowed:

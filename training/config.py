@@ -112,7 +112,7 @@ class Config:
 
     epochs: int = 0
     """Number of epochs trained with Adam, at least 0.
-    Each epoch ends with a measurement of the held-out error; the best weights so far are kept.
+    Each epoch ends with a measurement of the rollout error on windows that only select the best weights.
     """
 
     batches: int = 50
@@ -157,7 +157,7 @@ class Config:
     """
 
     steps_evaluated: int = 100
-    """Number of steps of the held-out rollouts whose error selects the best weights, at least 1."""
+    """Number of steps of the rollouts whose error selects the best weights, at least 1."""
 
     finish: int = 15
     """Number of Levenberg-Marquardt iterations in each stage of the finish, at least 0. 0 turns the finish off.

@@ -51,7 +51,7 @@ class Best(NamedTuple):
 
 
 class Record:
-    """The history of a run. It keeps the weights with the lowest held-out rollout error."""
+    """The history of a run. It keeps the weights with the lowest rollout error on the part that selects."""
 
     def __init__(self, config: Config, source: Source) -> None:
         self.history: list[Epoch] = []

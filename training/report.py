@@ -40,14 +40,14 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def loss_curve(history: Sequence[Epoch], source: Source) -> Figure:
-    """Plot both losses and the held-out rollout error after each epoch, above the trained horizon."""
+    """Plot both losses and the selecting rollout error after each epoch, above the trained horizon."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     epochs = range(1, len(history) + 1)
     top.plot(epochs, [epoch.one_step for epoch in history], label="one-step loss (mean square)")
     if any(epoch.closed_loop for epoch in history):
         top.plot(epochs, [epoch.closed_loop for epoch in history], label="closed-loop loss (mean square)")
-    top.plot(epochs, [epoch.rollout_rmse for epoch in history], label="held-out rollouts (RMSE)")
+    top.plot(epochs, [epoch.rollout_rmse for epoch in history], label="rollouts that select (RMSE)")
     top.set(yscale="log", ylabel=f"fraction of the\n{source.unit}")
     top.legend()
     bottom.plot(epochs, [epoch.horizon for epoch in history], color="gray")
