@@ -101,8 +101,8 @@ def test_an_expectation_beside_an_offer_is_met(server: Server, client: socket.so
 def test_offers_in_a_pipeline_are_answered_in_their_order(server: Server, client: socket.socket) -> None:
     get = b"GET /livez HTTP/1.1\r\nhost: x\r\n%b\r\n"
     requests = [post(LONG), post(BODY, H2C), get % H2C, post(LONG, H2C), chunked(BODY, H2C, "/generate"), get % b""]
-    client.sendall(b"".join(requests))
     small, long = expected(server, "/generate", BODY), expected(server, "/generate", LONG)
+    client.sendall(b"".join(requests))
     alive = b'{"status":"alive"}'
     assert [body for _, _, body in answers(client, 6)] == [long, small, alive, long, small, alive]
 

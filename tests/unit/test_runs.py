@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +18,10 @@ import pytest
 from model.artifact import digest_path, read_artifact, read_weights, save_artifact
 from model.network import Network
 from tests.server import ROOT
-from training import checkpoint
+from tests.training_process import train
+from training import checkpoint, export
 from training.__main__ import main, parse
+from training.calibration import calibrate
 
 TINY = ("--epochs", "2", "--batches", "3", "--hidden", "4", "--interval-rollouts", "50")
 
@@ -24,25 +29,13 @@ TINY = ("--epochs", "2", "--batches", "3", "--hidden", "4", "--interval-rollouts
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 
-def command(*options: str, program: str = "") -> list[str]:
-    """Return the command line of `python -m training`, or of a program that calls it."""
-    return [sys.executable, *(("-c", program) if program else ("-m", "training")), *options]
-
-
-def train(
-    folder: Path, *options: str, program: str = "", prepare: Callable[[], None] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run `command` in `folder`."""
-    return subprocess.run(
-        command(*options, program=program),
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        preexec_fn=prepare,
-    )
+def started(folder: Path, *options: str) -> "subprocess.Popen[str]":
+    """Start `python -m training` as a process of its own, and wait for the end of its first epoch."""
+    command = [sys.executable, "-m", "training", *options, "--epochs", "100000"]
+    process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("epoch 1/100000")
+    return process
 
 
 def one_line(ran: subprocess.CompletedProcess[str], status: int) -> str:
@@ -121,15 +114,14 @@ def test_weights_that_are_not_finite_at_the_start_are_a_divergence_of_the_finish
     assert not list(tmp_path.rglob("*.pt"))
 
 
-FULL = (resource.RLIMIT_FSIZE, (14_000, 14_000))
+def fill_the_disk() -> None:
+    """Limit the size of files, which stands for a full disk: a checkpoint is smaller, and an artifact is larger."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (14_000, 14_000))
 
 
 def test_a_full_disk_leaves_the_old_artifact_and_one_line_that_names_the_path(folder: Path) -> None:
-    """A limit on the size of files stands for a full disk: a checkpoint is smaller, and an artifact is larger."""
     before = contents(folder)
-    ran = train(
-        folder, "--data", "series.csv", *TINY, "--overwrite", "--seed", "1", prepare=lambda: resource.setrlimit(*FULL)
-    )
+    ran = train(folder, "--data", "series.csv", *TINY, "--overwrite", "--seed", "1", plant=fill_the_disk)
     said = one_line(ran, 1)
     assert f"{MODEL} cannot be written: File too large" in said
     assert "--resume" in said
@@ -229,10 +221,7 @@ def test_unusual_settings_that_are_allowed_train_to_the_end(tmp_path: Path, opti
 
 def test_a_folder_has_one_run_at_a_time_and_a_killed_run_locks_nothing(folder: Path) -> None:
     options = ("--data", "series.csv", "--overwrite", *TINY)
-    endless = [*command(*options), "--epochs", "100000"]
-    with subprocess.Popen(endless, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline().startswith("epoch 1/100000")
+    with started(folder, *options) as first:
         said = one_line(train(folder, *options), 2)
         assert "another run is in runs/series: choose another --name or --runs" in said
         elsewhere = train(folder, *options, "--name", "second")
@@ -243,33 +232,28 @@ def test_a_folder_has_one_run_at_a_time_and_a_killed_run_locks_nothing(folder: P
     assert (again.returncode, again.stderr) == (0, "")
 
 
-PAUSED = """
-import sys
-from training import {module}
-from training.__main__ import main
+def interrupt(module: str, function: str) -> None:
+    """Let Ctrl-C come at the beginning of a function."""
 
-def interrupted(*_):
-    raise KeyboardInterrupt
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
-{module}.{function} = interrupted
-sys.exit(main(sys.argv[1:]))
-"""
-"""`python -m training`, with Ctrl-C at the beginning of a function."""
+    setattr(import_module(module), function, interrupted)
 
 
 @pytest.mark.parametrize(
     ("module", "function", "written"),
     [
-        ("run", "evaluate", False),
-        ("export", "save_artifact", False),
-        ("report", "rollout_picture", True),
+        ("training.run", "evaluate", False),
+        ("training.export", "save_artifact", False),
+        ("training.report", "rollout_picture", True),
     ],
 )
 def test_ctrl_c_after_the_training_ends_in_one_line_and_resume_completes_the_run(
     trained: Path, tmp_path: Path, module: str, function: str, written: bool
 ) -> None:
     options = ("--data", str(trained / "series.csv"), *TINY)
-    said = one_line(train(tmp_path, *options, program=PAUSED.format(module=module, function=function)), 130)
+    said = one_line(train(tmp_path, *options, plant=partial(interrupt, module, function)), 130)
     assert "--resume" in said
     assert (tmp_path / MODEL).exists() == written
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".new-") or path.suffix == ".partial"]
@@ -281,18 +265,15 @@ def test_ctrl_c_after_the_training_ends_in_one_line_and_resume_completes_the_run
 
 
 def test_ctrl_c_before_the_first_epoch_ends_in_one_line_and_writes_nothing(trained: Path, tmp_path: Path) -> None:
-    for module, function in (("loop", "train_epoch"), ("run", "open_source")):
-        program = PAUSED.format(module=module, function=function)
-        ran = train(tmp_path, "--data", str(trained / "series.csv"), *TINY, program=program)
+    for module, function in (("training.loop", "train_epoch"), ("training.run", "open_source")):
+        planted = partial(interrupt, module, function)
+        ran = train(tmp_path, "--data", str(trained / "series.csv"), *TINY, plant=planted)
         assert "interrupted" in one_line(ran, 130)
         assert contents(tmp_path) == {}
 
 
 def test_a_stop_by_sigterm_is_like_ctrl_c(trained: Path, tmp_path: Path) -> None:
-    options = command("--data", str(trained / "series.csv"), *TINY, "--epochs", "100000")
-    with subprocess.Popen(options, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("epoch 1/100000")
+    with started(tmp_path, "--data", str(trained / "series.csv"), *TINY) as process:
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=180)
     assert process.returncode == 0
@@ -300,27 +281,19 @@ def test_a_stop_by_sigterm_is_like_ctrl_c(trained: Path, tmp_path: Path) -> None
     read_artifact(tmp_path / MODEL)
 
 
-APPEARS = """
-import sys
-from pathlib import Path
-from training import export
-from training.__main__ import main
+def let_another_run_write() -> None:
+    """Let another run write the artifact of the same name during the calibration."""
 
-calibrate = export.calibrate
+    def calibrate_while_another_run_ends(*rest: Any) -> Any:
+        Path("mine.pt").write_text("precious")
+        return calibrate(*rest)
 
-def calibrate_while_another_run_ends(*rest):
-    Path("mine.pt").write_text("precious")
-    return calibrate(*rest)
-
-export.calibrate = calibrate_while_another_run_ends
-sys.exit(main(sys.argv[1:]))
-"""
-"""`python -m training`, while another run writes the artifact of the same name."""
+    vars(export)["calibrate"] = calibrate_while_another_run_ends
 
 
 def test_an_artifact_that_appears_during_the_training_is_not_replaced(trained: Path, tmp_path: Path) -> None:
     options = ("--data", str(trained / "series.csv"), *TINY, "--output", "mine.pt")
-    said = one_line(train(tmp_path, *options, program=APPEARS), 1)
+    said = one_line(train(tmp_path, *options, plant=let_another_run_write), 1)
     assert "mine.pt exists: --overwrite replaces it" in said
     assert "--resume" in said
     assert (tmp_path / "mine.pt").read_text() == "precious"
@@ -335,8 +308,8 @@ def test_resume_knows_data_by_all_values_and_their_order(trained: Path, tmp_path
         copy = tmp_path / name
         copy.mkdir()
         data = write(copy / "series.csv", values)
-        program = PAUSED.format(module="run", function="evaluate")
-        assert train(copy, "--data", data.name, *TINY, program=program).returncode == 130
+        planted = partial(interrupt, "training.run", "evaluate")
+        assert train(copy, "--data", data.name, *TINY, plant=planted).returncode == 130
         write(data, other)
         assert "another data" in one_line(train(copy, "--data", data.name, *TINY, "--resume"), 2)
 
