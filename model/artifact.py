@@ -121,7 +121,8 @@ def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifac
         content = path.read_bytes()
         recorded |= recorded_digests(path)
     except OSError as error:
-        raise ArtifactMissing(f"{error.filename}: cannot be read: {error.strerror}; {_NEEDED}") from error
+        which = error.filename if path.exists() else path  # the digest is read first
+        raise ArtifactMissing(f"{which}: cannot be read: {error.strerror}; {_NEEDED}") from error
     digest = hashlib.sha256(content).hexdigest()
     if not recorded:
         raise ArtifactMissing(f"{digest_path(path)}: there is no digest in it; {_NEEDED}")
