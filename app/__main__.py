@@ -13,7 +13,8 @@ from pydantic_settings import CliApp, SettingsError
 from uvicorn.config import STARTUP_FAILURE
 
 from app.server.startup import CannotStart
-from app.server.workers import Supervisor, announce, listeners, serve, worker_count
+from app.server.supervisor import Supervisor, worker_count
+from app.server.workers import announce, listeners, serve
 from app.settings import Settings
 from app.shared_memory.folders import NoSharedFolder, shared_folders
 from app.telemetry.logs import log_config

@@ -32,7 +32,7 @@ from app.open_inference.inference import inference, model_at
 from app.open_inference.schemas import InferRequest
 from app.open_inference.tensors import LENGTH_HEADER
 from app.server.balancing import ConnectionBalancer
-from app.server.http import Edge
+from app.server.edge import Edge
 from app.server.inline import InlineResponder
 from app.server.shedding import LoadShedder
 from app.server.shutdown import shutdown

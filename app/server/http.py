@@ -10,7 +10,6 @@ why, and a test holds the source that is subclassed. `SINE_HTTP=uvicorn` serves 
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -20,12 +19,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import HeadTooLarge, Malformed, Overloaded, Problem, RequestTimeout
 from app.problems import is_open_inference
-from app.server.balancing import ConnectionBalancer
 from app.server.coalescing import CoalescingTransport, coalescing
 from app.server.conformance import violation
-from app.server.inline import InlineResponder
+from app.server.edge import Edge
 from app.server.responses import refusal
-from app.server.shedding import LoadShedder
 from app.server.timeouts import LINGER_S, Deadline, watch
 
 HEAD_BYTES = 65_536
@@ -39,20 +36,6 @@ UNWANTED_BYTES = 16_777_216
 
 They are read until then, because a client may send all of its request before it reads, and closing loses the answer.
 """
-
-
-@dataclass(frozen=True)
-class Edge:
-    """The parts that all connections of a worker share: the entry `edge` in the state of the lifespan."""
-
-    shedder: LoadShedder
-    balancer: ConnectionBalancer
-    inline: InlineResponder
-    record_shed: Callable[[str], object]
-    """Takes the path of each request that was shed."""
-
-    receive_timeout_s: float
-    """Seconds that a client has to send a request as a whole, or to take something of an answer."""
 
 
 class HttpProtocol(HttpToolsProtocol):

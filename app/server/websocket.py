@@ -12,7 +12,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.errors import Malformed
-from app.server.http import Edge
+from app.server.edge import Edge
 from app.server.responses import refusal
 from app.server.timeouts import LINGER_S, Deadline
 

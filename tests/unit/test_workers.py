@@ -11,7 +11,8 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from app.server.workers import Server, listeners, usable_cpus, worker_count
+from app.server.supervisor import usable_cpus, worker_count
+from app.server.workers import Server, listeners
 from app.settings import Settings
 
 CPUS = len(os.sched_getaffinity(0))

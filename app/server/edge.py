@@ -1,0 +1,22 @@
+"""What the connections of a worker share. `app/main.py` makes it, and the protocols of this room read it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.server.balancing import ConnectionBalancer
+from app.server.inline import InlineResponder
+from app.server.shedding import LoadShedder
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The parts that all connections of a worker share: the entry `edge` in the state of the lifespan."""
+
+    shedder: LoadShedder
+    balancer: ConnectionBalancer
+    inline: InlineResponder
+    record_shed: Callable[[str], object]
+    """Takes the path of each request that was shed."""
+
+    receive_timeout_s: float
+    """Seconds that a client has to send a request as a whole, or to take something of an answer."""
