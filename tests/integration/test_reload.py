@@ -97,7 +97,7 @@ def test_one_bad_file_leaves_that_model_as_it_was_and_the_others_are_replaced(as
     refused = ask.post("/admin/reload")
     assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
     assert f"{folder / 'a.pt'}: not a TorchScript file" in refused.json()["detail"]
-    assert f"{folder / 'd.pt'}: cannot be read: No such file or directory" in refused.json()["detail"]
+    assert f"{folder / 'd.pt.sha256'}: cannot be read: No such file or directory" in refused.json()["detail"]
     assert names(ask) == ["a 1", "b 3"]
     (folder / "d.pt").unlink()
     for path, content in good.items():

@@ -151,9 +151,9 @@ def replaced(path: Path, make: Callable[[Path], object]) -> None:
 
 UNUSABLE_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "is missing": (lambda path: path.unlink(), "No such file"),
-    "has no digest": (lambda path: digest_path(path).unlink(), "No such file"),
+    "has no digest": (lambda path: digest_path(path).unlink(), ".sha256: cannot be read: No such file"),
     "has another digest": (lambda path: digest_path(path).write_text("0" * 64), "sha256 was recorded"),
-    "has an empty digest": (lambda path: digest_path(path).write_text(""), "sha256 was recorded"),
+    "has an empty digest": (lambda path: digest_path(path).write_text(""), "there is no digest in it"),
     "is text": (lambda path: path.write_text("no artifact"), "not a TorchScript file"),
     "is a folder": (lambda path: replaced(path, Path.mkdir), "an artifact is a file"),
     "is a pipe": (lambda path: replaced(path, os.mkfifo), "an artifact is a file"),
