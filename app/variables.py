@@ -1,4 +1,4 @@
-"""What is wrong with the environment variables of a start, for the person who starts the service."""
+"""Checks the environment variables and options of a start, and explains wrong ones to the person who starts it."""
 
 import types
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is checked before a training, so that no run fails after it for a reason that was there before it."""
+"""Checks before a training. No run should fail after hours for a reason that was there at its beginning."""
 
 import fcntl
 import os

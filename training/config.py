@@ -87,7 +87,7 @@ class Config:
 
     fill: Fill | None = None
     """Values that close gaps: `previous` repeats the last value, `linear` joins its neighbours by a line.
-    Without it, a gap is an error.
+    A gap is an error without this option.
     """
 
     season: int | None = None

@@ -1,4 +1,4 @@
-"""What the command line reads: the address, the values and the state. Raises ValueError for what it cannot use."""
+"""Reads the inputs of the command line: the address, the values and the state. Unusable ones raise ValueError."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def _is_every_interface(host: str) -> bool:
 
 
 def values(file: Path | None, needed: bool) -> list[float]:
-    """Return the values in the file, or in standard input without one. Where none are needed, a terminal has none."""
+    """Return the values in the file, or in standard input without one. A terminal is not asked if none are needed."""
     name = "input" if file is None else str(file)
     if file is None and not needed and (sys.stdin is None or sys.stdin.isatty()):
         return []

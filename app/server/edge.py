@@ -1,4 +1,4 @@
-"""What the connections of a worker share. `app/main.py` makes it, and the protocols of this room read it."""
+"""The parts that the connections of a worker share. `app/main.py` makes them; the protocols of this room use them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

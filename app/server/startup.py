@@ -9,7 +9,7 @@ _HINTS = {
     errno.EADDRINUSE: "another program uses this port: stop it, or choose another port with SINE_PORT",
     errno.EACCES: "ports below 1024 need a privilege: choose a higher one with SINE_PORT",
 }
-"""What a person can do about a socket that cannot be bound. Any other reason is the host."""
+"""Hints for a person whose socket cannot be bound, by the system's error. Any other error is a wrong host."""
 
 _WRONG_HOST = "SINE_HOST has to be an address or a name of this machine, or 0.0.0.0 or :: for all its addresses"
 

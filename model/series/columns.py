@@ -117,7 +117,7 @@ def _counts(column: pl.Series) -> bool:
 def _holds_ids(column: pl.Series, ordered: bool) -> bool:
     """Return whether the column looks like names of series: several, each in several rows.
 
-    Where times order the rows, only the name of the column counts: such texts may be weekdays.
+    If times order the rows, only the name of the column counts, because its texts may be weekdays.
     """
     if column.dtype.is_nested() or not 1 < column.n_unique() < len(column):
         return False

@@ -47,7 +47,7 @@ class Uneven:
     """The first time whose distance from the one before is no whole number of steps."""
 
     apart: str
-    """That distance."""
+    """The distance of that time from the one before, for people."""
 
     step: str
     """The usual distance."""
@@ -93,7 +93,7 @@ def _counts(times: Times) -> Iterator[tuple[Integers, str]]:
     day_T = wall_T.astype(f"datetime64[{unit}]").astype("datetime64[D]")
     clock_T = wall_T - day_T.astype(f"datetime64[{unit}]").astype(np.int64)
     shifts = bool(np.any(wall_T - at_T != wall_T[0] - at_T[0]))
-    # Where clocks are put forward at midnight, that day begins at one o'clock.
+    # Some zones put clocks forward at midnight. Their day then begins at one o'clock.
     tolerance = 3600 * _TICKS[unit] if shifts else 0
     dates = bool(np.all(np.abs(clock_T - _usual(clock_T)) <= tolerance))
     if not frequent:

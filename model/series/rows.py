@@ -47,7 +47,7 @@ class Rows:
             return Grid(np.arange(len(self.row_T)), "")
         time_T = time_N[self.row_T]
         grid = grid_of(time_T)
-        first = grid.index if isinstance(grid, Uneven) else grid.first_gap or 0
+        first = grid.index if isinstance(grid, Uneven) else grid.first_gap
         if first and (form := form_of(time_T)):
             time, index = str(self.columns.time), int(self.row_T[first])
             raise self.table.error(index, f"{time} is {self.table.shown(time, index)}; write dates like {form}")

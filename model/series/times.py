@@ -28,7 +28,7 @@ class Times:
     """Times [N]: numbers, or dates on two clocks."""
 
     at_N: Integers | Floats
-    """The numbers, or the dates in units of `unit` since 1970 in UTC. Where there is no time zone, UTC is assumed."""
+    """The numbers, or the dates in units of `unit` since 1970 in UTC. Dates without a time zone count as UTC."""
 
     wall_N: Integers | None = None
     """The dates as the clock on the wall shows them, in units of `unit` since 1970. None for numbers."""

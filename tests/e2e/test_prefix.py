@@ -1,9 +1,7 @@
 """Tests behind a proxy that serves the service below a path, and takes that path away: every address is relative."""
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
@@ -12,9 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browser import CHROMIUM, chromium
-from tests.integration.test_proxy import NGINX, is_answering
+from tests.integration.test_proxy import running_nginx
 from tests.server import free_port, serve
-from tests.waiting import wait_for
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 
@@ -45,25 +42,12 @@ http {{
 @pytest.fixture(scope="module")
 def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of the service behind nginx, with a slash at its end. All other paths there are 404."""
-    if NGINX is None:
-        pytest.skip("there is no nginx here (apt-get install nginx)")
-    folder = tmp_path_factory.mktemp("prefix")
-    port = free_port()
+    folder, port = tmp_path_factory.mktemp("prefix"), free_port()
+    url = f"http://127.0.0.1:{port}{PREFIX}"
     with serve(folder, workers=1) as server:
-        file = folder / "nginx.conf"
-        file.write_text(CONFIG.format(folder=folder, port=port, prefix=PREFIX, server=server.url))
-        user = "user root; " if os.geteuid() == 0 else ""  # who else may not write in this folder
-        with (folder / "nginx.log").open("wb") as log:
-            nginx = subprocess.Popen(
-                [NGINX, "-p", folder, "-c", file, "-e", "stderr", "-g", f"{user}daemon off;"], stdout=log, stderr=log
-            )
-        try:
-            url = f"http://127.0.0.1:{port}{PREFIX}"
-            wait_for("the proxy", lambda: is_answering(f"{url}readyz", nginx, folder / "nginx.log"))
+        configuration = CONFIG.format(folder=folder, port=port, prefix=PREFIX, server=server.url)
+        with running_nginx(folder, configuration, f"{url}readyz"):
             yield url
-        finally:
-            nginx.terminate()
-            nginx.wait(20)
 
 
 @pytest.fixture(scope="module")

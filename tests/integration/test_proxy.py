@@ -60,25 +60,33 @@ def config(folder: Path, port: int, server: Server) -> str:
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder, port = tmp_path_factory.mktemp("proxy"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        serve(folder, model=make_small_artifact(folder), workers=1) as server,
+        running_nginx(folder, config(folder, port, server), f"{url}/readyz"),
+    ):
+        yield Proxy(url, server)
+
+
+@contextlib.contextmanager
+def running_nginx(folder: Path, configuration: str, ready: str) -> Iterator[None]:
+    """Run nginx in the block, from the time that it answers the URL `ready`. Skip the test where there is no nginx."""
     if NGINX is None:
         pytest.skip("there is no nginx here (apt-get install nginx)")
-    folder = tmp_path_factory.mktemp("proxy")
-    port = free_port()
-    with serve(folder, model=make_small_artifact(folder), workers=1) as server:
-        file = folder / "nginx.conf"
-        file.write_text(config(folder, port, server))
-        user = "user root; " if os.geteuid() == 0 else ""  # who else may not write in this folder
-        with (folder / "nginx.log").open("wb") as log:
-            nginx = subprocess.Popen(
-                [NGINX, "-p", folder, "-c", file, "-e", "stderr", "-g", f"{user}daemon off;"], stdout=log, stderr=log
-            )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_for("the proxy", lambda: is_answering(f"{url}/readyz", nginx, folder / "nginx.log"))
-            yield Proxy(url, server)
-        finally:
-            nginx.terminate()
-            nginx.wait(20)
+    file = folder / "nginx.conf"
+    file.write_text(configuration)
+    user = "user root; " if os.geteuid() == 0 else ""  # who else may not write in this folder
+    with (folder / "nginx.log").open("wb") as log:
+        nginx = subprocess.Popen(
+            [NGINX, "-p", folder, "-c", file, "-e", "stderr", "-g", f"{user}daemon off;"], stdout=log, stderr=log
+        )
+    try:
+        wait_for("the proxy", lambda: is_answering(ready, nginx, folder / "nginx.log"))
+        yield
+    finally:
+        nginx.terminate()
+        nginx.wait(20)
 
 
 def is_answering(url: str, nginx: subprocess.Popen[bytes], log: Path) -> bool:
