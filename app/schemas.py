@@ -44,6 +44,9 @@ class PredictRequest(_Message):
     level: list[Level] | None = Field(default=None, min_length=1, max_length=99, examples=[[80, 95]])
     """Also answer with prediction intervals of these levels, in percent."""
 
+    diagnostics: bool | None = Field(default=False, strict=True, examples=[False])
+    """Also answer with `fit`, the fit of the model to the sequence."""
+
     model: str | None = Field(default=None, strict=True, examples=[None])
     """The name of a served model (`GET /models`). Without it, the default model answers."""
 
@@ -60,7 +63,31 @@ class GenerateRequest(PredictRequest):
     """The number of values to generate."""
 
 
-class _Response(_Message):
+class Fit(_Message):
+    """How well the model has predicted the last values of the sequence, each from those before it."""
+
+    residual: float = Field(examples=[0.00021])
+    """The root mean square of the errors, in the unit of the sequence."""
+
+    expected: float = Field(examples=[0.0011])
+    """The residual that the model reaches on held-out sequences with as much noise as these errors show."""
+
+    ratio: float = Field(examples=[0.19])
+    """`residual` divided by `expected`. Where the model fits, it is about 1 or less."""
+
+    values: int = Field(examples=[15])
+    """The number of values whose errors these are."""
+
+
+class _Judged(_Message):
+    fit: Fit | None = None
+    """Only with `diagnostics`. It is null after fewer than 8 values, and for a model without calibrated fit."""
+
+    warnings: list[str] | None = Field(default=None, examples=[None])
+    """Only if there are any: the reasons to mistrust the forecast."""
+
+
+class _Response(_Judged):
     intervals: dict[str, list[float]] | None = Field(
         default=None, examples=[{"lo-95": [0.5861], "lo-80": [0.5870], "hi-80": [0.5886], "hi-95": [0.5895]}]
     )
@@ -98,7 +125,7 @@ class StreamedValues(_Message):
     intervals: dict[str, list[float]] | None = None
 
 
-class StreamEnd(_Message):
+class StreamEnd(_Judged):
     """The data of the event `done`, which ends a stream. A failed stream ends with `error` and a problem instead."""
 
     finish_reason: FinishReason

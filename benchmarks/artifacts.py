@@ -29,6 +29,7 @@ def untrained(folder: Path, hidden: int = 32, layers: int = 1, cell: CellKind = 
         name=name,
         version="1",
         architecture=architecture,
+        normalisation="range",
         data={},
         training={},
         errors={},

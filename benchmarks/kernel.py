@@ -81,7 +81,7 @@ def c_rollout(
             *(pointer(input_G), pointer(matrix_HG), pointer(b_x_G), pointer(b_h_G)),
             *(pointer(readout_H), ctypes.c_float(weights["readout.bias"][0])),
         )
-        return values_S
+        return start.level + values_S
 
     return rollout
 
@@ -91,8 +91,8 @@ def measure(folder: Path, cell: CellKind, hidden: int, rounds: int) -> dict[str,
     path = untrained(folder, hidden, cell=cell)
     artifact = read_artifact(path)
     module = load_module(artifact, torch.device("cpu"))
-    fused = FusedRuntime(module, artifact.metadata.architecture)
-    scripted = ScriptedRuntime(module, artifact.metadata.architecture, torch.device("cpu"))
+    fused = FusedRuntime(module, artifact.metadata)
+    scripted = ScriptedRuntime(module, artifact.metadata, torch.device("cpu"))
     [start] = fused.encode([sample()])
     forecaster = Forecaster(str(path))
     ways: dict[str, tuple[Rollout, int]] = {

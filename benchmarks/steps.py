@@ -58,8 +58,8 @@ def compare(rounds: int, hidden: int = 32) -> tuple[Table, list[Target], dict[st
         artifact = read_artifact(untrained(Path(folder), hidden))
     module = load_module(artifact, torch.device("cpu"))
     runtimes: tuple[Runtime, ...] = (
-        FusedRuntime(module, artifact.metadata.architecture),
-        ScriptedRuntime(module, artifact.metadata.architecture, torch.device("cpu")),
+        FusedRuntime(module, artifact.metadata),
+        ScriptedRuntime(module, artifact.metadata, torch.device("cpu")),
     )
     rows, verdicts, data = [], [], {}
     for runtime in runtimes:

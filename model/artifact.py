@@ -138,9 +138,7 @@ def read_artifact(path: Path, allowed: Collection[str] | None = None) -> Artifac
             metadata = Metadata.model_validate_json(archive.read(extra[METADATA]))
             golden = Golden.model_validate_json(archive.read(extra[GOLDEN]))
             intervals = (
-                Intervals.from_bytes(archive.read(extra[INTERVALS]), metadata.intervals.contexts)
-                if metadata.intervals
-                else None
+                Intervals.from_bytes(archive.read(extra[INTERVALS]), metadata.intervals) if metadata.intervals else None
             )
     except (zipfile.BadZipFile, KeyError, ValueError) as error:  # pydantic's ValidationError is a ValueError
         raise ArtifactForeign(
@@ -202,10 +200,15 @@ def read_weights(artifact: Artifact) -> dict[str, Tensor]:
     return weights
 
 
+def network_of(metadata: Metadata) -> Network:
+    """Return the network that the metadata describe, with random weights."""
+    return Network(metadata.architecture, metadata.normalisation, metadata.offset, metadata.scale)
+
+
 def _described(artifact: Artifact) -> Mapping[str, Tensor]:
     """Return the state of the network in the metadata: names and shapes without memory."""
     with torch.device("meta"):
-        return Network(artifact.metadata.architecture).state_dict()
+        return network_of(artifact.metadata).state_dict()
 
 
 def _not_described(artifact: Artifact) -> ArtifactForeign:

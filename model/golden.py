@@ -10,6 +10,7 @@ import torch
 from model.cell import CELLS, Cell, Readout, unroll_stack
 from model.metadata import Golden, GoldenCase
 from model.network import Network
+from model.units import units_between
 
 
 def make_golden(network: Network, sequences: Iterable[Sequence[float]], steps: int) -> Golden:
@@ -37,11 +38,13 @@ def _reference_rollout(
     network: Network, cells: Sequence[Cell], readout: Readout, sequence: Sequence[float], steps: int
 ) -> list[float]:
     x_BTI = torch.tensor(sequence, dtype=torch.float64).view(1, -1, 1)
-    scale = network.fixed_scale or float(x_BTI.abs().max()) or 1.0
-    h_BTH, state_LBM = unroll_stack(cells, (x_BTI - network.offset) / scale)
+    level, scale = units_between(
+        min(sequence), max(sequence), network.normalisation, network.offset, network.fixed_scale
+    )
+    h_BTH, state_LBM = unroll_stack(cells, (x_BTI - level) / (scale or 1.0))
     values = []
     for _ in range(steps):
         y_BTI = readout(h_BTH[:, -1:])
-        values.append(float(y_BTI) * scale + network.offset)
+        values.append(float(y_BTI) * scale + level)
         h_BTH, state_LBM = unroll_stack(cells, y_BTI, state_LBM)
     return values

@@ -1,27 +1,44 @@
 """Prediction intervals, calibrated on the errors of rollouts on windows that training never saw.
 
 The method is split conformal prediction, applied to each step of a rollout separately. Let e be the errors of n
-calibration rollouts at a step, as fractions of the scale. The interval of level l around a forecast ŷ is
+calibration rollouts at a step, as fractions of the spread s of their sequences. The interval of level l around a
+forecast ŷ is
 
-    ŷ ± scale · e_(k)        k = ⌈(n + 1) l / 100⌉,  e_(k) the k-th smallest |e|
+    ŷ ± s · e_(k)        k = ⌈(n + 1) l / 100⌉,  e_(k) the k-th smallest |e|
 
 It contains the truth with a probability of at least l per cent, and at most 1/(n + 1) more. This holds if a new
 sequence is exchangeable with the calibration windows. It assumes nothing about the network. (Vovk, Gammerman and
-Shafer, *Algorithmic Learning in a Random World*, 2005; Lei et al., JASA 113, 2018.)
+Shafer, *Algorithmic Learning in a Random World*, 2005; Lei et al., JASA 113, 2018, section 5.2 for the spread.)
 
-A short sequence determines its continuation less well, so several context lengths are calibrated separately. A
-sequence uses the longest calibrated length that does not exceed its own.
+The spread comes from the fit of the sequence (`model/fit.py`):
 
-Shape suffixes: C lengths of context, V = LEVELS levels, S steps, B rollouts.
+    s = residual · max(1, ratio)²
+
+So an interval is as wide as the model's errors on this very sequence ask for, and wider still where these errors are no
+noise. The square was chosen on sequences that no sine model can continue: without it, the intervals of 95 % contain a
+random walk in 30 % of the cases, with it in 80 %. It changes nothing where the model fits.
+
+Errors grow along a rollout in one way for clean sequences and in another for noisy ones. Sequences are therefore
+calibrated in bins of their residual, each with as many windows. A short sequence determines its continuation less well,
+so several context lengths are calibrated separately. A sequence uses the longest one that does not exceed its own.
+Only some of the steps are stored; a step between two of them has the radius between theirs.
+
+Artifacts before version 0.3.0 have no fit. Their spread is the scale of the sequence, and they have a single bin.
+
+Shape suffixes: C lengths of context, N bins, V = LEVELS levels, K stored steps, S steps, B rollouts.
 """
 
 import io
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from model.fit import Fit
+from model.metadata import Calibration
 
 LEVELS = 99
 """Levels are whole numbers of per cent, from 1 to this."""
@@ -42,18 +59,24 @@ class NoInterval(ValueError):
 
 @dataclass(frozen=True)
 class Intervals:
-    """The radii of the intervals, in units of the scale."""
+    """The radii of the intervals, in units of the spread."""
 
     contexts: tuple[int, ...]
     """These lengths of context, in values and ascending, were calibrated."""
 
-    radius_CVS: npt.NDArray[np.float32]
+    steps: tuple[int, ...]
+    """The stored steps, from 1, ascending."""
+
+    edges: tuple[tuple[float, ...], ...]
+    """The residuals between two bins, ascending, for each length of context."""
+
+    radius_CNVK: npt.NDArray[np.float32]
     """A radius is infinite where there were too few rollouts for its level."""
 
     @property
     def horizon(self) -> int:
         """Return the number of steps that have intervals."""
-        return int(self.radius_CVS.shape[2])
+        return self.steps[-1]
 
     def check(self, context: int, steps: int, levels: Sequence[int]) -> None:
         """Raise NoInterval unless `around` has intervals for this context, these steps and these levels."""
@@ -63,41 +86,56 @@ class Intervals:
             )
         if steps > self.horizon:
             raise NoInterval("steps", f"with level, at most {self.horizon}: intervals were calibrated that far")
-        highest = int(np.isfinite(self.radius_CVS[0, :, 0]).sum())
+        highest = int(np.isfinite(self.radius_CNVK[0, 0, :, 0]).sum())
         if max(levels) > highest:
             raise NoInterval("level", f"at most {highest}: a higher one needs more rollouts than were calibrated on")
 
     def around(
-        self, values_S: Float64, scale: float, context: int, levels: Sequence[int], first: int = 0
+        self, values_S: Float64, spread: float, residual: float, context: int, levels: Sequence[int], first: int = 0
     ) -> dict[str, Float64]:
         """Return the bounds of the intervals around a forecast, from lowest to highest: `lo-95`, `lo-80`, `hi-80`, …
 
         Args:
             values_S: the forecast, in the caller's units.
-            scale: the number that its sequence was divided by.
+            spread: the spread of its sequence, in the caller's units.
+            residual: the residual of its sequence, in units of the sequence.
             context: the number of values that were given.
             levels: whole numbers of per cent that `check` accepts.
             first: the step of the rollout at which the forecast begins, from 0.
         """
-        calibration = max(number for number, length in enumerate(self.contexts) if length <= context)
-        radius_VS = scale * self.radius_CVS[calibration, :, first : first + len(values_S)].astype(np.float64)
-        rising = sorted(set(levels))
-        below = {f"lo-{level}": values_S - radius_VS[level - 1] for level in reversed(rising)}
-        return below | {f"hi-{level}": values_S + radius_VS[level - 1] for level in rising}
+        number = bisect_right(self.contexts, context) - 1
+        radius_VK = self.radius_CNVK[number, bisect_right(self.edges[number], residual)]
+        step_S, rising = np.arange(first + 1, first + 1 + len(values_S)), sorted(set(levels))
+        radius = {level: spread * np.interp(step_S, self.steps, radius_VK[level - 1]) for level in rising}
+        below = {f"lo-{level}": values_S - radius[level] for level in reversed(rising)}
+        return below | {f"hi-{level}": values_S + radius[level] for level in rising}
 
     def to_bytes(self) -> bytes:
-        """Return the radii as an .npy file. The contexts are in the metadata."""
+        """Return the radii as an .npy file. Everything else is in the metadata."""
         file = io.BytesIO()
-        np.save(file, self.radius_CVS, allow_pickle=False)
+        np.save(file, self.radius_CNVK, allow_pickle=False)
         return file.getvalue()
 
     @staticmethod
-    def from_bytes(content: bytes, contexts: Sequence[int]) -> "Intervals":
-        """Read the file that `to_bytes` wrote. Raise ValueError if it is something else."""
-        radius_CVS = np.load(io.BytesIO(content), allow_pickle=False)
-        if radius_CVS.dtype != np.float32 or radius_CVS.shape[:2] != (len(contexts), LEVELS):
-            raise ValueError(f"radii are {radius_CVS.dtype} {radius_CVS.shape}")
-        return Intervals(tuple(contexts), radius_CVS)
+    def from_bytes(content: bytes, about: Calibration) -> "Intervals":
+        """Read the file that `to_bytes` wrote. Raise ValueError if it is not the one that the metadata describe."""
+        radius_CNVK = np.load(io.BytesIO(content), allow_pickle=False)
+        return Intervals.of(about, radius_CNVK[:, None] if radius_CNVK.ndim == 3 else radius_CNVK)  # older artifacts
+
+    @staticmethod
+    def of(about: Calibration, radius_CNVK: npt.NDArray[np.float32]) -> "Intervals":
+        """Return the intervals with these radii. Raise ValueError if they are not those that the metadata describe."""
+        steps = about.steps or range(1, about.horizon + 1)
+        edges = tuple(map(tuple, about.edges or [[] for _ in about.contexts]))
+        shapes = {(len(about.contexts), len(inner) + 1, LEVELS, len(steps)) for inner in edges}
+        if radius_CNVK.dtype != np.float32 or {radius_CNVK.shape} != shapes:
+            raise ValueError(f"radii are {radius_CNVK.dtype} {radius_CNVK.shape}")
+        return Intervals(tuple(about.contexts), tuple(steps), edges, radius_CNVK)
+
+
+def spread_of(fit: Fit | None, scale: float) -> float:
+    """Return the spread of a sequence: that of its fit, or else its scale."""
+    return scale if fit is None else fit.residual * max(1.0, fit.ratio) ** 2
 
 
 def conformal_radius(error_BS: Float64) -> npt.NDArray[np.float32]:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from model.units import Normalisation, Units, units_between
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,6 +50,9 @@ class Coverage(_Record):
     context: int
     """Number of values given."""
 
+    of: str = "all"
+    """Kind of the windows: a level of noise, or another family of sequences."""
+
     level: int
     """Nominal coverage, in per cent."""
 
@@ -67,10 +72,33 @@ class Calibration(_Record):
     horizon: int = Field(ge=1)
     """Number of steps that have intervals."""
 
+    steps: list[int] | None = None
+    """Steps whose radii are stored, from 1, ascending. None for all of them."""
+
+    edges: list[list[float]] | None = None
+    """Residuals between two bins, ascending, for each length of context. None for a single bin."""
+
     rollouts: int = Field(ge=1)
-    """Number of rollouts that each context was calibrated on."""
+    """Number of rollouts that each radius was calibrated on."""
 
     coverage: list[Coverage]
+
+
+class Fitting(_Record):
+    """The fit of held-out sequences, clean and noisy. All lists have a number for each length of context.
+
+    `model/fit.py` describes the numbers.
+    """
+
+    contexts: list[int] = Field(min_length=1)
+    """Lengths of context, ascending. A sequence uses the longest that does not exceed its own length."""
+
+    clean: list[float]
+    noisiest: list[float]
+    largest_ratio: list[float]
+
+    warned: dict[str, float] = Field(default_factory=dict)
+    """How many per cent of fresh sequences do not fit, by their kind, after the longest of these contexts."""
 
 
 class Metadata(_Record):
@@ -81,18 +109,16 @@ class Metadata(_Record):
     """The person who trains the model chooses the version; every change of the weights gets a new one."""
 
     architecture: Architecture
-    normalisation: Literal["max_abs", "standard"] = "max_abs"
-    """The normalisation turns a sequence into the network's input.
-
-    `max_abs` divides the sequence by its largest absolute value. `standard` subtracts `offset` and divides by `scale`:
-    the mean and the standard deviation of the training data.
+    normalisation: Normalisation = "max_abs"
+    """How level and scale of a sequence are found, as `model/units.py` lists it. The default is that of artifacts that
+    do not say it.
     """
 
     offset: float = 0.0
-    """Value subtracted from the sequence, in the caller's units."""
+    """The level where it is the same for every sequence, in the caller's units."""
 
     scale: float | None = Field(default=None, gt=0)
-    """Value that every sequence is divided by, in the caller's units; None where each sequence has its own."""
+    """The scale where it is the same for every sequence, in the caller's units; None where each has its own."""
 
     data: dict[str, JsonValue]
     """Description of the training data."""
@@ -106,7 +132,14 @@ class Metadata(_Record):
     intervals: Calibration | None = None
     """Calibration of the prediction intervals; None if the artifact has none."""
 
+    fit: Fitting | None = None
+    """Fit of held-out sequences; None where it was not measured, as in older artifacts."""
+
     torch_version: str
+
+    def units(self, lowest: float, highest: float) -> Units:
+        """Return the units of a sequence from its lowest and its highest value."""
+        return units_between(lowest, highest, self.normalisation, self.offset, self.scale or 1.0)
 
 
 class GoldenCase(_Record):

@@ -1,7 +1,8 @@
 """The network that is trained, exported and served: `torch.nn.RNN`, `GRU` or `LSTM` and a linear readout.
 
-The network works on normalised values. Runtimes call `scale`, `encode` and `rollout`. `generate` combines them in one
-call, in the caller's units, for programs that load the TorchScript file without this project.
+The network works on normalised values (`model/units.py`). Runtimes normalise a sequence and call `encode` and
+`rollout`. `generate` does it all in one call, in the caller's units, for programs that load the TorchScript file
+without this project.
 
 **The state** is one tensor, [L, B, M]: what each layer remembers, as in `model/cell.py`. For an LSTM it is h with c
 behind it. Code that passes states around need not know which cell they belong to.
@@ -29,9 +30,10 @@ The input has one value at each time.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from model.metadata import Architecture, CellKind
+from model.units import Normalisation
 
 _MODULES: dict[CellKind, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -39,15 +41,18 @@ _MODULES: dict[CellKind, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru
 class Network(nn.Module):
     """A recurrent network for one series. It predicts the next value from the values so far."""
 
-    def __init__(self, architecture: Architecture, offset: float = 0.0, fixed_scale: float = 0.0) -> None:
-        """Build the network with random weights.
-
-        Normalisation subtracts `offset` from a sequence and divides by `fixed_scale`; 0 stands for the sequence's own
-        scale.
-        """
+    def __init__(
+        self,
+        architecture: Architecture,
+        normalisation: Normalisation = "range",
+        offset: float = 0.0,
+        scale: float | None = None,
+    ) -> None:
+        """Build the network with random weights. `model/units.py` describes the other arguments."""
         super().__init__()
+        self.normalisation: Normalisation = normalisation
         self.offset = offset
-        self.fixed_scale = fixed_scale
+        self.fixed_scale = scale or 1.0
         self.cell: CellKind = architecture.cell
         self.layers = architecture.layers
         self.hidden = architecture.hidden
@@ -90,8 +95,9 @@ class Network(nn.Module):
             return torch.gru(x_BTI, state_LBM, weights, True, layers, 0.0, training, False, True)
         return torch.rnn_tanh(x_BTI, state_LBM, weights, True, layers, 0.0, training, False, True)
 
-    def run_packed(self, x_N1: Tensor, rows_T: Tensor, state_LBM: Tensor) -> Tensor:
-        """Return the state [L, B, M] after the last value of each row. It is `run` for rows of different lengths.
+    def run_packed(self, x_N1: Tensor, rows_T: Tensor, state_LBM: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the top layer's hidden states [N, H] and the state [L, B, M] after the last value of each row. It is
+        `run` for rows of different lengths.
 
         Args:
             x_N1: the values of all rows, one time after the other, N in all.
@@ -101,11 +107,11 @@ class Network(nn.Module):
         layers, training, weights = self.layers, self.training, self.weights(0, self.layers)
         if self.cell == "lstm":
             start = [part_LBH.contiguous() for part_LBH in state_LBM.chunk(2, dim=2)]
-            _, h_LBH, c_LBH = torch.lstm(x_N1, rows_T, start, weights, True, layers, 0.0, training, False)
-            return torch.cat([h_LBH, c_LBH], dim=2)
+            h_NH, h_LBH, c_LBH = torch.lstm(x_N1, rows_T, start, weights, True, layers, 0.0, training, False)
+            return h_NH, torch.cat([h_LBH, c_LBH], dim=2)
         if self.cell == "gru":
-            return torch.gru(x_N1, rows_T, state_LBM, weights, True, layers, 0.0, training, False)[1]
-        return torch.rnn_tanh(x_N1, rows_T, state_LBM, weights, True, layers, 0.0, training, False)[1]
+            return torch.gru(x_N1, rows_T, state_LBM, weights, True, layers, 0.0, training, False)
+        return torch.rnn_tanh(x_N1, rows_T, state_LBM, weights, True, layers, 0.0, training, False)
 
     def step(self, x_BI: Tensor, state_BM: Tensor, weights: list[Tensor]) -> Tensor:
         """Return the next state [B, M] of one layer. It is `run` for one time step, without the cost of starting a
@@ -121,26 +127,30 @@ class Network(nn.Module):
         return torch.rnn_tanh_cell(x_BI, state_BM, W_x, W_h, b_x, b_h)
 
     @torch.jit.export
-    def scale(self, x_BT: Tensor) -> Tensor:
-        """Return the number that each sequence is divided by, [B]: the fixed scale, or else its largest absolute value.
-
-        Sequences of different lengths are padded with zeros, which do not change it.
-        """
-        if self.fixed_scale > 0:
-            return torch.full_like(x_BT[:, 0], self.fixed_scale)
-        return x_BT.abs().amax(dim=1)
+    def units(self, x_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the level and the scale [B] of sequences of equal length, as `units_between` does."""
+        if self.normalisation == "range":
+            low_B = x_BT.amin(dim=1)
+            half_B = (x_BT.amax(dim=1) - low_B) / 2
+            return low_B + half_B, half_B
+        if self.normalisation == "max_abs":
+            return torch.zeros_like(x_BT[:, 0]), x_BT.abs().amax(dim=1)
+        return torch.full_like(x_BT[:, 0], self.offset), torch.full_like(x_BT[:, 0], self.fixed_scale)
 
     @torch.jit.export
-    def normalise(self, x_BT: Tensor, scale_B: Tensor) -> Tensor:
-        """Convert `x_BT` to the network's units, in single precision. A sequence of scale zero stays zero.
+    def normalise(self, x_BT: Tensor, level_B: Tensor, scale_B: Tensor) -> Tensor:
+        """Convert `x_BT` to the network's units, in single precision. A sequence of scale zero becomes zero.
 
         The division is done in the precision of `x_BT`. Pass float64, so that no magnitude is lost before the division.
         """
-        return torch.where(scale_B > 0, (x_BT.T - self.offset) / scale_B, 0.0).T.to(self.readout.weight.dtype)
+        return torch.where(scale_B > 0, (x_BT.T - level_B) / scale_B, 0.0).T.to(self.readout.weight.dtype)
 
     @torch.jit.export
-    def encode(self, x_BT: Tensor, length_B: Tensor, state_LBM: Tensor) -> Tensor:
-        """Return the state [L, B, M] after the last value of each sequence.
+    def encode(self, x_BT: Tensor, length_B: Tensor, state_LBM: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the state [L, B, M] after the last value of each sequence, and the error of each value [B, T].
+
+        The error is the value minus its prediction from those before it. That of the first value after a zero state
+        means nothing. Neither do those of the padding.
 
         Args:
             x_BT: normalised values, padded on the right with any finite values.
@@ -150,9 +160,15 @@ class Network(nn.Module):
         # Packing ends each row where its own sequence ends. Training does not pack: PyTorch's gradients of packed
         # sequences take twice as long.
         order_B = length_B.argsort(descending=True)
-        packed = pack_padded_sequence(x_BT[order_B].unsqueeze(-1), length_B[order_B].cpu(), batch_first=True)
-        sorted_LBM = self.run_packed(packed.data, packed.batch_sizes, state_LBM[:, order_B])
-        return sorted_LBM[:, order_B.argsort()]
+        back_B, rows_B = order_B.argsort(), length_B[order_B].cpu()
+        packed = pack_padded_sequence(x_BT[order_B].unsqueeze(-1), rows_B, batch_first=True)
+        h_NH, sorted_LBM = self.run_packed(packed.data, packed.batch_sizes, state_LBM[:, order_B])
+        after_N1 = self.readout(h_NH)
+        after = PackedSequence(after_N1, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+        after_BT1, _ = pad_packed_sequence(after, batch_first=True)
+        first_B1 = self.readout(state_LBM[-1, :, : self.hidden])
+        expected_BT = torch.cat([first_B1, after_BT1[back_B, :-1, 0]], dim=1)
+        return sorted_LBM[:, back_B], x_BT - expected_BT
 
     @torch.jit.export
     def fold(self) -> list[Tensor]:
@@ -196,12 +212,12 @@ class Network(nn.Module):
     def generate(self, x_BT: Tensor, steps: int) -> Tensor:
         """Return the next `steps` values [B, S] of sequences [B, T] of equal length, both in the caller's units.
 
-        A rollout keeps the scale that it began with. Where that is the sequence's own scale, doubling the input doubles
-        the output.
+        A rollout keeps the units that it began with.
         """
-        scale_B = self.scale(x_BT)
+        level_B, scale_B = self.units(x_BT)
         length_B = torch.full([x_BT.size(0)], x_BT.size(1), dtype=torch.long, device=x_BT.device)
-        normalised_BT = self.normalise(x_BT, scale_B)
+        normalised_BT = self.normalise(x_BT, level_B, scale_B)
         zero_LBM = normalised_BT.new_zeros(self.layers, x_BT.size(0), self.memory)
-        y_BS, _ = self.rollout(self.encode(normalised_BT, length_B, zero_LBM), steps, self.fold())
-        return y_BS.to(x_BT.dtype) * scale_B.unsqueeze(1) + self.offset
+        state_LBM, _ = self.encode(normalised_BT, length_B, zero_LBM)
+        y_BS, _ = self.rollout(state_LBM, steps, self.fold())
+        return y_BS.to(x_BT.dtype) * scale_B.unsqueeze(1) + level_B.unsqueeze(1)

@@ -9,8 +9,9 @@ import torch
 from model.artifact import save_artifact
 from model.golden import make_golden
 from model.intervals import Intervals, conformal_radius
-from model.metadata import Architecture, Calibration, CellKind, Metadata
+from model.metadata import Architecture, Calibration, CellKind, Fitting, Metadata
 from model.network import Network
+from model.units import Normalisation
 
 GOLDEN_SEQUENCES = [np.sin(np.arange(length)).tolist() for length in (2, 16, 64)]
 
@@ -25,10 +26,12 @@ def make_small_artifact(
     layers: int = 1,
     prepare: Callable[[Network], object] = lambda network: None,
     spoil: Callable[[Network], object] = lambda network: None,
+    normalisation: Normalisation = "range",
     offset: float = 0.0,
-    fixed_scale: float = 0.0,
+    scale: float | None = None,
     golden: Sequence[Sequence[float]] = GOLDEN_SEQUENCES,
     intervals: Intervals | None = None,
+    fit: Fitting | None = None,
     rollouts: int = 200,
     name: str = "small.pt",
     called: str = "small",
@@ -42,7 +45,7 @@ def make_small_artifact(
     """
     architecture = Architecture(cell=cell, hidden=hidden, layers=layers)
     torch.manual_seed(0)
-    network = Network(architecture, offset, fixed_scale)
+    network = Network(architecture, normalisation, offset, scale)
     with torch.no_grad():
         prepare(network)
         expected = make_golden(network, golden, steps=16)
@@ -51,13 +54,14 @@ def make_small_artifact(
         name=called,
         version=version,
         architecture=architecture,
-        normalisation="standard" if fixed_scale else "max_abs",
+        normalisation=normalisation,
         offset=offset,
-        scale=fixed_scale or None,
+        scale=scale,
         data={},
         training={},
         errors={"next_value_rmse": 1.0},
         intervals=described(intervals, rollouts),
+        fit=fit,
         torch_version=torch.__version__,
     )
     save_artifact(network, metadata, expected, folder / name, intervals)
@@ -68,7 +72,8 @@ def some_intervals(contexts: tuple[int, ...] = (4, 8), horizon: int = 10, rollou
     """Return radii that grow with the horizon. No model was calibrated for them."""
     error_BS = np.random.default_rng(0).normal(0, np.arange(1, horizon + 1), (rollouts, horizon))
     radius_VS = conformal_radius(error_BS)
-    return Intervals(contexts, np.stack([radius_VS / (number + 1) for number in range(len(contexts))]))
+    about = Calibration(contexts=list(contexts), horizon=horizon, rollouts=rollouts, coverage=[])
+    return Intervals.of(about, np.stack([radius_VS[None] / (number + 1) for number in range(len(contexts))]))
 
 
 def described(intervals: Intervals | None, rollouts: int) -> Calibration | None:

@@ -58,62 +58,65 @@ def seasonal_naive(season: int | None = None) -> Predictor:
 
 
 def ar2(x_BT: Tensor, steps: int) -> Tensor:
-    """Forecast x_t = a x_(t-1) + b x_(t-2), with a and b fitted to each sequence by least squares.
+    """Forecast x_t = a x_(t-1) + b x_(t-2) + c, with a, b and c fitted to each sequence by least squares.
 
-    The forecast is exact up to rounding on a clean sine of frequency ω, where a = 2 cos ω and b = -1. No network can
-    beat it there, so it shows how far a learned model is from the mathematical limit. It needs at least 4 values. Like
-    a wave, the equation has no level; `fit_autoregression` has one. The fit is the same in any unit.
+    The forecast is exact up to rounding on a clean sine of frequency ω around a level, where a = 2 cos ω and b = -1. No
+    network can beat it there, so it shows how far a learned model is from the mathematical limit. It needs at least 5
+    values. The fit is the same in any unit.
     """
-    lagged_BT2 = torch.stack([x_BT[:, 1:-1], x_BT[:, :-2]], dim=-1)
-    fit_B2 = torch.linalg.lstsq(lagged_BT2, x_BT[:, 2:, None]).solution.squeeze(-1)
+    x_BT, mean_B1, exponent_B1 = _centred(x_BT)
+    lagged_BT3 = torch.stack([x_BT[:, 1:-1], x_BT[:, :-2], torch.ones_like(x_BT[:, 2:])], dim=-1)
+    a_B, b_B, c_B = torch.linalg.lstsq(lagged_BT3, x_BT[:, 2:, None]).solution.squeeze(-1).unbind(1)
     before_B, last_B = x_BT[:, -2], x_BT[:, -1]
     values = []
     for _ in range(steps):
-        before_B, last_B = last_B, fit_B2[:, 0] * last_B + fit_B2[:, 1] * before_B
+        before_B, last_B = last_B, a_B * last_B + b_B * before_B + c_B
         values.append(last_B)
-    return torch.stack(values, dim=1)
+    return torch.ldexp(torch.stack(values, dim=1), exponent_B1) + mean_B1
 
 
 def one_sine(x_BT: Tensor, steps: int) -> Tensor:
     """Continue the sine that fits each sequence best: `fit_sine`."""
-    omega_B, fit_B2 = fit_sine(x_BT)
-    return sine_after(omega_B, fit_B2, x_BT.size(1), torch.arange(steps).expand(len(x_BT), -1))
+    omega_B, fit_B3 = fit_sine(x_BT)
+    return sine_after(omega_B, fit_B3, x_BT.size(1), torch.arange(steps).expand(len(x_BT), -1))
 
 
 def fit_sine(x_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ω [B] and the coefficients a and b [B, 2] of the sine a cos ωt + b sin ωt nearest to each sequence.
+    """Return ω [B] and the coefficients a, b and c [B, 3] of the wave a cos ωt + b sin ωt + c nearest to each sequence.
 
-    Time t is counted from the middle of the sequence. All three are fitted by least squares: first the best ω of a
+    Time t is counted from the middle of the sequence. All four are fitted by least squares: first the best ω of a
     grid, then Gauss-Newton steps. In white noise this is the maximum likelihood estimate. With little noise, no
     unbiased estimate has less variance (Rife and Boorstyn, IEEE Trans. Inf. Theory 20(5), 1974).
     """
-    # A power of two changes no digit of a value. Without it, the powers below overflow or vanish in some units.
-    x_BT, exponent_B1 = _near_one(x_BT)
+    x_BT, mean_B1, exponent_B1 = _centred(x_BT)
     length = x_BT.size(1)
     time_T = _from_the_middle(torch.arange(length), length)
     omega_G = torch.linspace(0, math.pi, GRID * length + 2, dtype=x_BT.dtype)[1:-1]
     angle_GT = omega_G[:, None] * time_T
-    # Around the middle, cosine and sine are orthogonal. The power that a fit explains is the sum of their powers.
+    # Around the middle, cosine and sine are orthogonal, and so are the sine and a constant. Less its own mean, the
+    # cosine is orthogonal to the constant too. The power that a fit explains is then the sum of their powers.
+    cosine_GT = torch.cos(angle_GT)
     explained_BG = torch.zeros(len(x_BT), len(omega_G), dtype=x_BT.dtype)
-    for wave_GT in (torch.cos(angle_GT), torch.sin(angle_GT)):
+    for wave_GT in (cosine_GT - cosine_GT.mean(dim=1, keepdim=True), torch.sin(angle_GT)):
         explained_BG += (x_BT @ wave_GT.T) ** 2 / wave_GT.square().sum(dim=1)
     omega_B = omega_G[explained_BG.argmax(dim=1)]
     for _ in range(NEWTON_STEPS):
         angle_BT = omega_B[:, None] * time_T
-        wave_BT2 = torch.stack([torch.cos(angle_BT), torch.sin(angle_BT)], dim=-1)
-        fit_B2 = torch.linalg.lstsq(wave_BT2, x_BT[:, :, None]).solution.squeeze(-1)
-        error_BT = x_BT - (wave_BT2 @ fit_B2[:, :, None]).squeeze(-1)
-        by_omega_BT = time_T * (fit_B2[:, 1:] * wave_BT2[:, :, 0] - fit_B2[:, :1] * wave_BT2[:, :, 1])
-        by_all_BT3 = torch.cat([wave_BT2, by_omega_BT[:, :, None]], dim=-1)
-        change_B3 = torch.linalg.lstsq(by_all_BT3, error_BT[:, :, None]).solution.squeeze(-1)
-        omega_B = (omega_B + change_B3[:, 2]).clamp(omega_G[0], omega_G[-1])
-    return omega_B, torch.ldexp(fit_B2, exponent_B1)
+        wave_BT3 = torch.stack([torch.cos(angle_BT), torch.sin(angle_BT), torch.ones_like(angle_BT)], dim=-1)
+        fit_B3 = torch.linalg.lstsq(wave_BT3, x_BT[:, :, None]).solution.squeeze(-1)
+        error_BT = x_BT - (wave_BT3 @ fit_B3[:, :, None]).squeeze(-1)
+        by_omega_BT = time_T * (fit_B3[:, 1:2] * wave_BT3[:, :, 0] - fit_B3[:, :1] * wave_BT3[:, :, 1])
+        by_all_BT4 = torch.cat([wave_BT3, by_omega_BT[:, :, None]], dim=-1)
+        change_B4 = torch.linalg.lstsq(by_all_BT4, error_BT[:, :, None]).solution.squeeze(-1)
+        omega_B = (omega_B + change_B4[:, 3]).clamp(omega_G[0], omega_G[-1])
+    fit_B3 = torch.ldexp(fit_B3, exponent_B1)
+    return omega_B, torch.cat([fit_B3[:, :2], fit_B3[:, 2:] + mean_B1], dim=1)
 
 
-def sine_after(omega_B: Tensor, fit_B2: Tensor, length: int, step_BS: Tensor) -> Tensor:
-    """Return values [B, S] of the sines of `fit_sine` after sequences of `length` values. Steps are counted from 0."""
+def sine_after(omega_B: Tensor, fit_B3: Tensor, length: int, step_BS: Tensor) -> Tensor:
+    """Return values [B, S] of the waves of `fit_sine` after sequences of `length` values. Steps are counted from 0."""
     angle_BS = omega_B[:, None] * _from_the_middle(length + step_BS, length)
-    return fit_B2[:, :1] * torch.cos(angle_BS) + fit_B2[:, 1:] * torch.sin(angle_BS)
+    return fit_B3[:, :1] * torch.cos(angle_BS) + fit_B3[:, 1:2] * torch.sin(angle_BS) + fit_B3[:, 2:]
 
 
 def _from_the_middle(index: Tensor, length: int) -> Tensor:
@@ -151,10 +154,14 @@ def autoregression(constant: float, lag_P: Floats, level: float = 0.0) -> Predic
     return predict
 
 
-def _near_one(x_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """Return x · 2^-e [B, T], whose largest magnitude is 0.5 to 1, and e [B, 1]. Zeros stay zeros."""
-    exponent_B1 = torch.frexp(x_BT.abs().amax(dim=1, keepdim=True)).exponent
-    return torch.ldexp(x_BT, -exponent_B1), exponent_B1
+def _centred(x_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (x - mean) · 2^-e [B, T], whose largest magnitude is 0.5 to 1, the mean [B, 1] and e [B, 1].
+
+    A power of two changes no digit of a value. Without it, powers of the values overflow or vanish in some units.
+    """
+    mean_B1 = x_BT.mean(dim=1, keepdim=True)
+    exponent_B1 = torch.frexp((x_BT - mean_B1).abs().amax(dim=1, keepdim=True)).exponent
+    return torch.ldexp(x_BT - mean_B1, -exponent_B1), mean_B1, exponent_B1
 
 
 def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> Tensor:
@@ -168,7 +175,7 @@ def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> 
         longest: the longest lag to consider; by default two less than the length of the sequence.
         enough: the first peak of at least this fraction of the highest peak is taken.
     """
-    x_BT, _ = _near_one(x_BT - x_BT.mean(dim=1, keepdim=True))
+    x_BT, _, _ = _centred(x_BT)
     length = x_BT.size(1)
     longest = min(longest or length, length - 2)
     if longest < 3:

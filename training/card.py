@@ -21,7 +21,7 @@ _USES = {
 }
 
 
-_RANGES = {"period", "phase", "amplitude", "context", "horizon"}
+_RANGES = {"period", "phase", "amplitude", "level", "context", "horizon"}
 """The entries whose two numbers are the ends of a range. Every other list is one of single values."""
 
 

@@ -93,7 +93,7 @@ def load(path: Path, run: Run, config: Config, source: Source) -> None:
 def learned_from(config: Config, source: Source) -> dict[str, object]:
     """Return the settings and the data that the weights depend on, by name, as JSON values."""
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in _NOT_LEARNED_FROM}
-    learned = settings | {"data": [source.description, source.offset, source.scale]}
+    learned = settings | {"data": source.description}
     return dict(json.loads(TypeAdapter(dict[str, object]).dump_json(learned)))
 
 

@@ -45,7 +45,7 @@ class Config:
     name: str = "sine"
     """Name of the model and of its directory RUNS/NAME/. A directory has one run at a time."""
 
-    version: str = "0.2.0"
+    version: str = "0.3.0"
     """Version of the model. Choose a new one whenever its weights change."""
 
     output: Path | None = None
@@ -65,7 +65,9 @@ class Config:
     The resulting artifact is bit-identical to that of an uninterrupted run.
     """
 
-    waves: Waves = field(default_factory=lambda: Waves(period=(8.0, 64.0), amplitude=(1e-3, 1e3)))
+    waves: Waves = field(
+        default_factory=lambda: Waves(period=(8.0, 64.0), amplitude=(1e-3, 1e3), level=(-100.0, 100.0))
+    )
     """Sine waves to learn, unless `--data` is given."""
 
     data: Path | None = None
@@ -96,7 +98,7 @@ class Config:
     cell: CellKind = "gru"
     """Recurrent cell: `rnn` (tanh), `gru` or `lstm`. Their relative costs of a step are about 1, 4 and 5."""
 
-    hidden: int = 36
+    hidden: int = 32
     """Number of hidden units in each layer, at least 1."""
 
     layers: int = 1
@@ -110,7 +112,7 @@ class Config:
     At 1 the network starts with a long memory. Below 1 it forgets its zero state within the window.
     """
 
-    epochs: int = 0
+    epochs: int = 100
     """Number of epochs trained with Adam, at least 0.
     Each epoch ends with a measurement of the rollout error on windows that only select the best weights.
     """
@@ -121,13 +123,13 @@ class Config:
     batch: int = 128
     """Number of windows in a batch, at least 1."""
 
-    context: tuple[int, int] = (48, 96)
+    context: tuple[int, int] = (24, 128)
     """Shortest and longest window, in values. Each batch draws one length."""
 
     context_evaluated: int = 64
     """Number of given values when errors are measured, at least 4."""
 
-    settle: int = 32
+    settle: int = 16
     """Number of first values in a window whose predictions do not count in the one-step loss. Less than a window.
     The network starts from a zero state and has to see part of the wave first.
     """
@@ -151,7 +153,7 @@ class Config:
     clip: float = 0.3
     """Largest norm of a gradient; longer gradients are scaled down to it. More than 0."""
 
-    noise: float = 3e-3
+    noise: float = 0.03
     """Standard deviation of the noise added to the inputs, as a fraction of the scale. It falls to 0 along a cosine.
     The noise teaches the network to return to the wave after small errors, which its own rollouts will make.
     """
@@ -164,10 +166,10 @@ class Config:
     The finish is least-squares training after the last epoch. Each iteration is shown and measured like an epoch.
     """
 
-    finish_horizons: tuple[int, ...] = (1, 1, 8, 32, 32, 100, 100, 300, 300, 100, 100, 100, 100, 100)
+    finish_horizons: tuple[int, ...] = (8, 32, 100, 100, 300, 100, 1000, 100, 300, 100, 1000, 100, 300, 100)
     """Number of closed-loop steps in each stage of the finish, each at least 1."""
 
-    finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 80, 20)
+    finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 16, 80, 24)
     """Numbers of given values in the finish, each at least 2. Chunks of rows use them in turn."""
 
     finish_rows: int = 7000
@@ -175,7 +177,7 @@ class Config:
     Each wave contributes one step of its rollout. Use about twice as many waves as the network has weights.
     """
 
-    finish_noisy: float = 0.5
+    finish_noisy: float = 0.6
     """Fraction of the finish's waves whose given values have noise, from 0 to 1.
     Their target is the continuation of the sine that fits them best, since the data determine no more.
     """

@@ -1,9 +1,9 @@
 """The sources of training windows, the sine waves among them, and the split that keeps some waves unseen.
 
-    x_t = amplitude · sin(phase + 2π t / period)          t = 0, 1, 2, …
+    x_t = level + amplitude · sin(phase + 2π t / period)          t = 0, 1, 2, …
 
-The period, the amplitude and the phase of the first value determine a window, so these three are drawn. A random window
-of one endless curve has that curve's period and a random phase.
+The period, the amplitude, the level and the phase of the first value determine a window, so these four are drawn. A
+random window of one endless curve has that curve's period and a random phase.
 
 **The split.** The range of the period (in its logarithm) and that of the phase are each cut into `BANDS` equal parts.
 The middle `HELD_OUT` of every part is held out. A training window has neither a period nor a phase from the held-out
@@ -46,16 +46,6 @@ class Source(Protocol):
         """Return the numbers of steps over which rollouts are measured. The first of them selects the weights."""
 
     @property
-    def offset(self) -> float:
-        """Return the number subtracted from every value before the network sees it, in the units of the series."""
-
-    @property
-    def scale(self) -> float:
-        """Return the number that every value is then divided by. 0 stands for the largest absolute value of each
-        window.
-        """
-
-    @property
     def unit(self) -> str:
         """Return the name of the unit that errors are fractions of."""
 
@@ -92,8 +82,11 @@ class Waves:
     amplitude: tuple[float, float] = (0.1, 10.0)
     """Amplitude in the units of the series, drawn uniformly in its logarithm. More than 0."""
 
+    level: tuple[float, float] = (0.0, 0.0)
+    """Level that the wave moves around, in amplitudes, drawn uniformly."""
+
     def __post_init__(self) -> None:
-        for name, (low, high) in (("period", self.period), ("phase", self.phase), ("amplitude", self.amplitude)):
+        for name, (low, high) in vars(self).items():
             if not (math.isfinite(low) and math.isfinite(high) and low <= high):
                 raise ValueError(f"{name} must be two finite numbers, the smaller one first, not {low} {high}")
         if self.period[0] <= 2:
@@ -109,16 +102,6 @@ class Waves:
     def rollouts(self) -> tuple[int, ...]:
         """See `Source`."""
         return 100, 1000
-
-    @property
-    def offset(self) -> float:
-        """See `Source`."""
-        return 0.0
-
-    @property
-    def scale(self) -> float:
-        """See `Source`."""
-        return 0.0
 
     @property
     def unit(self) -> str:
@@ -214,12 +197,13 @@ class WaveDataset(WindowDataset):
     ) -> None:
         if min(count, window, horizon) < 1:
             raise ValueError(f"count, window and horizon must be at least 1, not {count}, {window}, {horizon}")
-        uniform_3B = np.random.default_rng(seed).random((count, 3)).T
+        uniform_4B = np.random.default_rng(seed).random((count, 4)).T
         self.period_B = np.exp(
-            _between((math.log(waves.period[0]), math.log(waves.period[1])), cut(uniform_3B[0], split))
+            _between((math.log(waves.period[0]), math.log(waves.period[1])), cut(uniform_4B[0], split))
         )
-        self.phase_B = _between(waves.phase, cut(uniform_3B[1], split))
-        self.amplitude_B = np.exp(_between((math.log(waves.amplitude[0]), math.log(waves.amplitude[1])), uniform_3B[2]))
+        self.phase_B = _between(waves.phase, cut(uniform_4B[1], split))
+        self.amplitude_B = np.exp(_between((math.log(waves.amplitude[0]), math.log(waves.amplitude[1])), uniform_4B[2]))
+        self.level_B = self.amplitude_B * _between(waves.level, uniform_4B[3])
         super().__init__(window, horizon, unit_B=self.amplitude_B)
 
     def __getitem__(self, index: int | Sequence[int]) -> Windows:
@@ -227,7 +211,7 @@ class WaveDataset(WindowDataset):
         chosen = np.asarray(index)[..., None]
         time_T = np.arange(self.window + self.horizon)
         x = self.amplitude_B[chosen] * np.sin(self.phase_B[chosen] + math.tau * time_T / self.period_B[chosen])
-        series = torch.from_numpy(x)
+        series = torch.from_numpy(self.level_B[chosen] + x)
         return series[..., : self.window], series[..., self.window :]
 
 

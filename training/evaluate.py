@@ -94,7 +94,8 @@ def source_of(artifact: Artifact, options: Evaluate) -> Source:
     if about["kind"] == "sine":
         if options.data is not None:
             raise ValueError("this model was trained on sine waves, and is measured on them: leave out --data")
-        return Waves(**{name: tuple(about[name]) for name in ("period", "phase", "amplitude")})
+        ranges = ("period", "phase", "amplitude", "level")
+        return Waves(**{name: tuple(about[name]) for name in ranges if name in about})  # older models have no level
     if options.data is None:
         raise ValueError("this model was trained on series that it does not hold: give the file with --data")
     trained: dict[str, Any] = artifact.metadata.training

@@ -14,10 +14,9 @@ import tyro
 from pydantic import JsonValue, TypeAdapter
 from tyro.conf import FlagCreatePairsOff
 
-from model.artifact import Artifact, ArtifactError, read_artifact, read_weights, save_artifact
+from model.artifact import Artifact, ArtifactError, network_of, read_artifact, read_weights, save_artifact
 from model.golden import make_golden
-from model.metadata import Calibration, Golden, Metadata
-from model.network import Network
+from model.metadata import Calibration, Fitting, Golden, Metadata
 from model.runtime.check import GoldenMismatch, tolerance
 from model.runtime.select import open_runtime
 from training.calibration import calibrate
@@ -48,8 +47,8 @@ def export(trained: Trained, config: Config, source: Source, errors: Mapping[str
         OutputError: another run has written to this path in the meantime.
     """
     golden = make_golden(trained.network, _golden_sequences(config, source), GOLDEN_STEPS)
-    intervals, calibration = calibrate(trained.network, config, source)
-    metadata = describe(trained, config, source, errors, calibration)
+    intervals, calibration, fitting = calibrate(trained.network, config, source)
+    metadata = describe(trained, config, source, errors, calibration, fitting)
     check_overwrite(config, source)
     try:
         save_artifact(trained.network, metadata, golden, config.artifact, intervals, verify)
@@ -79,7 +78,12 @@ def _wrote(config: Config, source: Source) -> bool:
 
 
 def describe(
-    trained: Trained, config: Config, source: Source, errors: Mapping[str, float], calibration: Calibration | None
+    trained: Trained,
+    config: Config,
+    source: Source,
+    errors: Mapping[str, float],
+    calibration: Calibration | None,
+    fitting: Fitting | None,
 ) -> Metadata:
     """Return the metadata of a model trained with `config`. They have no date, so equal runs give equal artifacts."""
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
@@ -94,13 +98,12 @@ def describe(
         name=config.name,
         version=config.version,
         architecture=config.architecture,
-        normalisation="standard" if source.scale else "max_abs",
-        offset=source.offset,
-        scale=source.scale or None,
+        normalisation="range",
         data=source.description,
         training=_json(training | made),
         errors=dict(errors),
         intervals=calibration,
+        fit=fitting,
         torch_version=torch.__version__,
     )
 
@@ -163,19 +166,19 @@ def export_again(options: Export) -> None:
     path = options.output or options.artifact
     check_output(path, options.overwrite or path.resolve() == options.artifact.resolve())
     about = old.metadata
-    network = Network(about.architecture, about.offset, about.scale or 0.0)
+    network = network_of(about)
     network.load_state_dict(read_weights(old))
     golden = make_golden(network, [case.sequence for case in old.golden.cases], len(old.golden.cases[0].values))
-    _compare(network, old.golden, golden)
+    _compare(about, old.golden, golden)
     metadata = about.model_copy(update={"torch_version": torch.__version__})
     digest = save_artifact(network, metadata, golden, path, old.intervals, verify)
     print(f"torch {torch.__version__} wrote {path} (sha256 {digest}), and torch {about.torch_version} the old artifact")
 
 
-def _compare(network: Network, old: Golden, new: Golden) -> None:
+def _compare(about: Metadata, old: Golden, new: Golden) -> None:
     """Raise GoldenMismatch unless the new golden rollouts agree with the old ones within `tolerance`."""
     for number, (then, now) in enumerate(zip(old.cases, new.cases, strict=True)):
-        scale = float(network.scale(torch.tensor([then.sequence], dtype=torch.float64))) or 1.0
+        scale = about.units(min(then.sequence), max(then.sequence)).scale or 1.0
         error_S = np.abs(np.subtract(then.values, now.values)) / scale
         if not np.all(error_S <= tolerance(len(error_S))):
             raise GoldenMismatch(

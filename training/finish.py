@@ -24,13 +24,14 @@ from training.config import Config
 from training.data import Floats, cut
 from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
+from training.losses import narrowed_units
 from training.record import Run
 
 CHUNK = 400  # rows of one context; the memory must hold their backward pass
 NEXT_VALUE = 0.25  # fraction of the rows that compare the next value
+SHOWN = 0.5  # fraction of the rows whose waves are given for at least a period
 DRIFT = 20.0  # steps after which an error counts half, because a rollout carries its early errors along
-SCALED = 0.3  # fraction of the rows divided by a random possible peak of the wave instead of their largest value
-NOISE = (1.1, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 19 to 57 dB
+NOISE = (0.7, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 11 to 57 dB
 NOISE_FLOOR = 1e-3  # deviation at which noise halves the weight of a row: noise limits the accuracy anyway
 NOISY_CONTEXT = 40  # fewest values of a noisy sequence
 LOST = 10.0  # error in units of the noise above which a fit has found another wave
@@ -99,8 +100,9 @@ def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tupl
     """Return `CHUNK` rows.
 
     Periods and phases are spread evenly from random starts, by the additive recurrence whose steps are powers of the
-    inverse plastic number (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018). A quarter of the
-    rows compare the next value. The steps of the other rows are uniform, half of them in their logarithm.
+    inverse plastic number (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018). Half of the waves
+    are given for at least a period. A quarter of the rows compare the next value. The steps of the other rows are
+    uniform, half of them in their logarithm.
     """
     random = np.random.default_rng(seed)
     spread_2B = (random.random((2, 1)) + np.arange(CHUNK) * np.array([[0.7548776662466927], [0.5698402909980532]])) % 1
@@ -108,28 +110,29 @@ def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tupl
     later_B = np.where(u_4B[0] < 0.5, horizon ** u_4B[1], 1 + u_4B[1] * (horizon - 1)).astype(int)
     step_B = np.where(u_4B[2] < NEXT_VALUE, 0, np.minimum(horizon - 1, later_B))
     (shortest, longest), (first, last) = config.waves.period, config.waves.phase
-    period_B = shortest * (longest / shortest) ** cut(spread_2B[0], "training")
+    shown = math.log(max(context, shortest) / shortest) / math.log(longest / shortest) if longest > shortest else 1.0
+    place_B = np.where(u_4B[3] < SHOWN, spread_2B[0] * min(1.0, shown), spread_2B[0])
+    period_B = shortest * (longest / shortest) ** cut(place_B, "training")
     phase_B = first + (last - first) * cut(spread_2B[1], "training")
     x_BT, y_B1 = _sine(period_B, phase_B, np.arange(context)), _sine(period_B, phase_B, context + step_B[:, None])
-    # The largest value of a wave with a whole-numbered period can be as small as cos(π/period); others rarely are.
-    least_B, chosen_B = np.cos(np.pi / period_B), u_4B[3] / SCALED
-    peak_B = np.where(chosen_B < 1, least_B + (1 - least_B) * chosen_B, np.abs(x_BT).max(axis=1))
     weight_B = weight / (1 + step_B / DRIFT)
     noise_B = random.permutation(np.arange(CHUNK) < config.finish_noisy * CHUNK) * 10 ** -random.uniform(*NOISE, CHUNK)
-    noise_B *= context >= NOISY_CONTEXT
+    noise_B *= (context >= NOISY_CONTEXT) & (context >= period_B)
     noisy_BT = x_BT + noise_B[:, None] * random.standard_normal(x_BT.shape)
-    omega_B, fit_B2 = fit_sine(torch.from_numpy(noisy_BT))
-    fit_B1 = sine_after(omega_B, fit_B2, context, torch.from_numpy(step_B[:, None])).numpy()
+    omega_B, fit_B3 = fit_sine(torch.from_numpy(noisy_BT))
+    fit_B1 = sine_after(omega_B, fit_B3, context, torch.from_numpy(step_B[:, None])).numpy()
     # A fit may mistake noise for a wave. The network must not learn that, so such rows stay clean.
     lost_B = np.abs(fit_B1 - y_B1)[:, 0] > LOST * noise_B * (1 + step_B / context)
     noise_B[lost_B] = 0
     given = noise_B > 0
     x_BT, y_B1 = np.where(given[:, None], noisy_BT, x_BT), np.where(given[:, None], fit_B1, y_B1)
-    peak_B = np.where(given, np.abs(x_BT).max(axis=1), peak_B)
-    weight_B /= 1 + noise_B / NOISE_FLOOR
+    generator = torch.Generator().manual_seed(int(random.integers(2**63)))
+    level_B, scale_B = (units_B.numpy() for units_B in narrowed_units(torch.from_numpy(x_BT), generator))
+    # Errors count in amplitudes. Less than a period shows little of a wave's level and amplitude.
+    weight_B *= scale_B * np.minimum(1, context / period_B) ** 3 / (1 + noise_B / NOISE_FLOOR)
     return Rows(
-        torch.from_numpy(x_BT / peak_B[:, None]),
-        torch.from_numpy(y_B1[:, 0] / peak_B),
+        torch.from_numpy((x_BT - level_B[:, None]) / scale_B[:, None]),
+        torch.from_numpy((y_B1[:, 0] - level_B) / scale_B),
         torch.from_numpy(step_B),
         torch.from_numpy(weight_B),
     )

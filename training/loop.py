@@ -97,7 +97,7 @@ def train(config: Config, source: Source, progress: TrainingProgress, saved: Pat
 
 def begin(config: Config, source: Source) -> Run:
     """Return a run before its first epoch."""
-    network = Network(config.architecture, source.offset, source.scale)
+    network = Network(config.architecture)
     initialise(network, config)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     return Run(network, adam, Record(config, source), horizon=config.horizon[0] if config.closed_loop else 1)

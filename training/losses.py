@@ -10,6 +10,10 @@ from torch.nn.functional import mse_loss
 from model.network import Network
 from training.config import Config
 
+NARROWED = 0.3  # fraction of the windows with narrower units than their range
+LARGEST_GAP = 0.04  # largest part of the range that is cut off at either end
+LEAST_SCALE = 0.05  # least scale of a window, as a fraction of the batch's median: a nearly constant one counts little
+
 
 def losses(network: Network, series_BT: Tensor, context: int, config: Config, noise: float) -> tuple[Tensor, Tensor]:
     """Return the one-step and the closed-loop loss, scalars, of series whose first `context` values are given.
@@ -24,10 +28,8 @@ def losses(network: Network, series_BT: Tensor, context: int, config: Config, no
         config: the settings.
         noise: standard deviation of the noise on the inputs, as a fraction of the scale; targets stay clean.
     """
-    scale_B = network.scale(series_BT[:, :context])
-    if not network.fixed_scale:
-        scale_B = scale_B * (1 - (1 - least_peak(series_BT)) * torch.rand_like(scale_B))
-    target_BT = network.normalise(series_BT, scale_B)
+    level_B, scale_B = narrowed_units(series_BT[:, :context])
+    target_BT = network.normalise(series_BT, level_B, scale_B.clamp_min(LEAST_SCALE * float(scale_B.median())))
     given_BT = target_BT[:, :context]
     y_BT, h_LBH = network(given_BT + noise * torch.randn_like(given_BT))
     one_step = mse_loss(y_BT[:, config.settle :], target_BT[:, config.settle + 1 : context + 1])
@@ -37,14 +39,15 @@ def losses(network: Network, series_BT: Tensor, context: int, config: Config, no
     return one_step, mse_loss(y_BS, target_BT[:, context:])
 
 
-def least_peak(series_BT: Tensor) -> Tensor:
-    """Return the smallest possible largest sample of each sine wave, as a fraction of its amplitude, [B].
+def narrowed_units(x_BT: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """Return the middle and the half of the range [B] of each window, or, for `NARROWED` of them, of a narrower range.
 
-    Samples are ω apart. The sample nearest to the peak is therefore at most ω/2 away from it: at 10 samples a period,
-    the largest sample can be as small as 0.951 of the amplitude. Only windows of some whole-numbered periods reach this
-    limit, but people use such periods. Each wave is therefore trained at any scale from there to 1. The frequency
-    follows from x_(t-1) + x_(t+1) = 2 cos(ω) x_t by least squares.
+    Samples miss the peaks of a wave by less than half a step. Only windows of some whole-numbered periods miss all of
+    them by as much: 4 % of the range on either side, at 8 samples a period. People use such periods, so training has
+    to see such units often.
     """
-    before_BT, middle_BT, after_BT = series_BT[:, :-2], series_BT[:, 1:-1], series_BT[:, 2:]
-    cos_omega_B = (middle_BT * (before_BT + after_BT)).sum(dim=1) / (2 * middle_BT.square().sum(dim=1))
-    return ((1 + cos_omega_B) / 2).clamp(0, 1).sqrt()  # cos(ω/2)
+    low_B, high_B = x_BT.amin(dim=1), x_BT.amax(dim=1)
+    narrowed_B, below_B, above_B = torch.rand(3, len(x_BT), generator=generator)
+    gap_B = torch.where(narrowed_B < NARROWED, LARGEST_GAP * (high_B - low_B), 0.0)
+    low_B, high_B = low_B + gap_B * below_B, high_B - gap_B * above_B
+    return (low_B + high_B) / 2, (high_B - low_B) / 2

@@ -4,8 +4,8 @@ The last `HELD_OUT` of each series is unseen until the report. The `SELECTION` b
 trained on. Forecasts never cross these borders. The values given to a forecast may lie before a border, as they will
 when the model is used.
 
-One network serves all series and is not told which one it sees. One offset and one scale therefore convert them to its
-units: the mean and the standard deviation of all training parts together. Errors are given as fractions of that scale.
+One network serves all series and is not told which one it sees. Errors are given as fractions of the standard
+deviation of all training parts together.
 
 Shape suffixes: B batch, T time, S steps that follow the window, N all points of all series.
 """
@@ -80,8 +80,8 @@ class Series:
             for first, length in zip(first_by_series, length_by_series, strict=True)
         ]
         training_N = np.concatenate(self.training_parts)
-        self.offset, self.scale = float(training_N.mean()), float(training_N.std())
-        if not self.scale > 0:
+        self.deviation = float(training_N.std())
+        if not self.deviation > 0:
             raise ValueError("all values of the training part are the same: there is nothing to learn")
 
     @property
@@ -146,7 +146,7 @@ class Series:
         return first_N
 
     def _dataset(self, first_B: npt.NDArray[np.int64], window: int, horizon: int) -> "SeriesDataset":
-        return SeriesDataset(self._values_N, first_B, window, horizon, self.scale)
+        return SeriesDataset(self._values_N, first_B, window, horizon, self.deviation)
 
 
 class SeriesDataset(WindowDataset):

@@ -5,7 +5,7 @@ Every way to a response calls this module: FastAPI's endpoints (`app/api/forecas
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,13 +18,14 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from app.api.parsing import JSON, content_coding, invalid, parse
-from app.api.state_tokens import START, BadToken, Origin, read_token, write_token
+from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
 from app.engine.forecaster import Forecast
 from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged, UnsupportedEncoding
 from app.schemas import GenerateRequest, PredictRequest, limited
 from app.settings import Settings
-from model.intervals import NoInterval
+from model.fit import Fit
+from model.intervals import NoInterval, spread_of
 from model.runtime.base import State
 
 _SLICE = 1024
@@ -79,7 +80,8 @@ class Endpoint(Generic[Request]):
         """
         request, served = self._parsed(content_type, body, repository)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
-        if steps > _SLICE or not served.forecaster.is_inline(len(request.sequence) + steps):
+        before = 0 if request.state is None else KEPT  # a token may hold so many values
+        if steps > _SLICE or not served.forecaster.is_inline(before + len(request.sequence) + steps):
             return None
         try:
             self.answer(request, served, None).send(None)
@@ -100,16 +102,17 @@ async def next_value(
     """Return a serialised `PredictResponse`, and the forecast in it."""
     around = _intervals(request, origin, 1, served)
     forecast = await served.forecaster.forecast(
-        request.sequence, 1, request.timeout_s, client_gone, origin.state, keeps_state
+        origin.values, 1, request.timeout_s, client_gone, origin.state, keeps_state
     )
     if forecast.diverged:
         raise Diverged
+    fit = served.fit(forecast.reached)
     response: _Fields = {"prediction": forecast.chunks[0].item(0)}
     if around:
-        response |= await _ends(around, forecast)
+        response |= await _ends(around, forecast, fit)
     if request.return_state:
-        response |= _state(forecast.observed, observed(request, origin), served)
-    return orjson.dumps(response), forecast
+        response |= _token(forecast.observed, None if origin.state else origin.values, served)
+    return orjson.dumps(response | _judged(request, fit, served)), forecast
 
 
 async def generate(request: GenerateRequest, served: ServedModel, client_gone: ClientGone | None) -> bytes:
@@ -117,17 +120,18 @@ async def generate(request: GenerateRequest, served: ServedModel, client_gone: C
     origin = origin_of(request, served)
     around = _intervals(request, origin, request.steps, served)
     forecast = await served.forecaster.forecast(
-        request.sequence, request.steps, request.timeout_s, client_gone, origin.state, bool(request.return_state)
+        origin.values, request.steps, request.timeout_s, client_gone, origin.state, bool(request.return_state)
     )
+    fit = served.fit(forecast.reached)
     response: _Fields = {
         "values": await array(forecast.chunks),
         "finish_reason": _FINISH_REASON[forecast.diverged],
     }
     if around:
-        response |= await _ends(around, forecast)
+        response |= await _ends(around, forecast, fit)
     if request.return_state:
-        response |= _state(forecast.reached, 0, served)
-    return orjson.dumps(response)
+        response |= _token(forecast.reached, None, served)
+    return orjson.dumps(response | _judged(request, fit, served))
 
 
 class Event(NamedTuple):
@@ -145,39 +149,39 @@ async def stream(request: GenerateRequest, served: ServedModel) -> AsyncGenerato
     """
     origin = origin_of(request, served)
     around = _intervals(request, origin, request.steps, served)
-    parts = served.forecaster.stream(request.sequence, request.steps, request.timeout_s, origin.state)
+    parts = served.forecaster.stream(origin.values, request.steps, request.timeout_s, origin.state)
     done = 0
     async with aclosing(parts):
         async for part in parts:
             values: _Fields = {"values": await array(part.chunks)}
             if around:
-                values |= await _ends(around, part, first=done)
+                values |= await _ends(around, part, served.fit(part.reached), first=done)
             yield Event("values", orjson.dumps(values))
             done += sum(map(len, part.chunks))
     end: _Fields = {"finish_reason": _FINISH_REASON[part.diverged]}
     if request.return_state:
-        end |= _state(part.reached, 0, served)
-    yield Event("done", orjson.dumps(end))
+        end |= _token(part.reached, None, served)
+    yield Event("done", orjson.dumps(end | _judged(request, served.fit(part.reached), served)))
 
 
 def origin_of(request: PredictRequest, served: ServedModel) -> Origin:
-    """Return where the forecast of a request begins. Raises InvalidRequest for a bad token, or without any value."""
+    """Return where the forecast of a request begins: a state, if it has one, and the values that follow it.
+
+    Raises InvalidRequest for a bad token, or without any value.
+    """
     if request.state is None:
         if not request.sequence:
             raise invalid("/sequence", "at least one value, unless state is given")
-        return START
+        return Origin(values=request.sequence)
     try:
-        return read_token(request.state, served.info.digest, served.info.architecture)
+        before = read_token(request.state, served.info.digest, served.info.architecture)
     except BadToken as error:
         raise invalid("/state", str(error)) from None
+    return Origin(before.state, [*before.values, *request.sequence])
 
 
-def observed(request: PredictRequest, origin: Origin) -> int:
-    """Return the number of values behind a forecast if all of them were observed, and 0 if some were predicted."""
-    return len(request.sequence) + origin.observed if origin.state is None or origin.observed else 0
-
-
-def _state(state: State | None, observed: int, served: ServedModel) -> _Fields:
+def _token(state: State | None, observed: Sequence[float] | None, served: ServedModel) -> _Fields:
+    """Return the field with the token of a state. `observed` is as in `write_token`."""
     if state is None or not np.isfinite(state.memory_LM).all():
         return {"state": None}
     return {"state": write_token(state, observed, served.info.digest)}
@@ -189,22 +193,39 @@ def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Serv
         return None
     if served.intervals is None:
         raise invalid("/level", "not for this model: it has no intervals")
-    context = observed(request, origin)
-    if context == 0:
+    if origin.state is not None and origin.state.rolled_out:
         detail = "not with the state of a rollout: intervals are calibrated for values that were observed"
         raise invalid("/level", detail)
+    context = len(origin.values) + (origin.state.observed if origin.state else 0)
     try:
         served.intervals.check(context, steps, request.level)
     except NoInterval as error:
         raise invalid(f"/{error.field}", str(error)) from None
-    state = origin.state or served.forecaster.runtime.start(request.sequence)
-    return partial(served.intervals.around, scale=state.scale, context=context, levels=request.level)
+    return partial(served.intervals.around, context=context, levels=request.level)
 
 
-async def _ends(around: _Around, forecast: Forecast, first: int = 0) -> _Fields:
+async def _ends(around: _Around, forecast: Forecast, fit: Fit | None, first: int = 0) -> _Fields:
     """Return the intervals around a forecast that begins at step `first` of the rollout. They end where it ends."""
-    ends = around(np.concatenate(forecast.chunks), first=first)
+    after = forecast.reached
+    ends = around(
+        np.concatenate(forecast.chunks), spread=spread_of(fit, after.scale), residual=after.residual, first=first
+    )
     return {"intervals": {name: await array([end_S]) for name, end_S in ends.items()}}
+
+
+def _judged(request: PredictRequest, fit: Fit | None, served: ServedModel) -> _Fields:
+    """Return the fields that say how far the forecast can be trusted."""
+    fields: _Fields = {}
+    if request.diagnostics:
+        fields["fit"] = fit and {
+            "residual": fit.residual,
+            "expected": fit.expected,
+            "ratio": fit.ratio,
+            "values": fit.values,
+        }
+    if fit is not None and not fit.fits:
+        fields["warnings"] = [served.warning(fit)]
+    return fields
 
 
 async def array(chunks: Iterable[npt.NDArray[Any]]) -> orjson.Fragment:

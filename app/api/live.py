@@ -1,8 +1,8 @@
 """WebSocket /live: the client sends values, and gets the next prediction after each message.
 
 Each answer equals that of /predict for all values so far, at the cost of the new ones, because the connection keeps the
-state. Only a value larger in size than all before changes the scale. The whole sequence is then encoded again at the
-new scale. The connection keeps its last `longest` values for this; a longer sequence begins again with those.
+state. Only a value below or above all before changes the units. The whole sequence is then encoded again in the new
+units. The connection keeps its last `longest` values for this; a longer sequence begins again with those.
 """
 
 import asyncio
@@ -15,13 +15,14 @@ from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from app.api.dependencies import CurrentService
-from app.api.endpoints import next_value, observed, origin_of
+from app.api.endpoints import next_value, origin_of
 from app.api.parsing import invalid, parse
-from app.api.state_tokens import START, Origin
+from app.api.state_tokens import Origin
 from app.engine.repository import ServedModel
 from app.errors import Problem
 from app.problems import problem_of, problem_response
 from app.schemas import PredictRequest, Value
+from model.runtime.base import State
 
 _GOING_AWAY = 1001
 _SLACK = 0.05
@@ -64,34 +65,42 @@ class LiveSequence:
         self._served = served
         self._named = named
         self._longest = longest
-        self._origin = START
+        self._state: State | None = None
         self._kept: deque[float] | None = deque(maxlen=longest)
-        """The values so far. None after a state token, which does not hold the values that it covers."""
+        """The values so far. None after a state token that does not hold the values that it covers."""
+        self._lowest, self._highest = 0.0, 0.0
+        """The range of the values that the state's units come from."""
 
     async def observe(self, request: PredictRequest) -> bytes:
         """Return the answer to the next values, a serialised `PredictResponse`.
 
-        A `state` in the request replaces the sequence, and its scale stays. Another `model` than the current one begins
-        a new sequence. Raises Problem if the request is refused; the sequence then stays as it was.
+        A `state` in the request replaces the sequence. Another `model` than the current one begins a new sequence.
+        Raises Problem if the request is refused; the sequence then stays as it was.
         """
-        new, origin, kept, served = request.sequence, self._origin, self._kept, self._served
+        served, state, kept = self._served, self._state, self._kept
         if request.model is not None and request.model != served.info.name:
-            served, origin, kept = self._named(request.model), START, deque(maxlen=self._longest)
+            served, state = self._named(request.model), None
+        origin = Origin(state, request.sequence)
         if request.state is not None:
             origin, kept = origin_of(request, served), None
-        elif kept and self._rescales(new):
-            request, origin = request.model_copy(update={"sequence": [*kept, *new]}), START
+        elif state is not None and kept is not None and self._changes_units(state, request.sequence):
+            origin = Origin(values=[*kept, *request.sequence])
         content, forecast = await next_value(request, origin, served, None, keeps_state=True)
-        if kept is not None:
-            kept.extend(new)
-        self._origin, self._kept, self._served = Origin(forecast.observed, observed(request, origin)), kept, served
+        if origin.state is None:
+            kept = deque(origin.values, maxlen=self._longest)
+            self._lowest, self._highest = min(origin.values), max(origin.values)
+        elif kept is not None:
+            kept.extend(origin.values)
+        self._served, self._state, self._kept = served, forecast.observed, kept
         return content
 
-    def _rescales(self, new: Sequence[float]) -> bool:
-        """Return whether these values change the scale of the sequence."""
-        state, runtime = self._origin.state, self._served.forecaster.runtime
-        # The first comparison is cheaper, but does not suffice for a model with a fixed scale.
-        return state is not None and max(map(abs, new)) > state.scale and runtime.start(new).scale > state.scale
+    def _changes_units(self, state: State, new: Sequence[float]) -> bool:
+        """Return whether the sequence has other units with these values."""
+        lowest, highest = min(self._lowest, *new), max(self._highest, *new)
+        if (lowest, highest) == (self._lowest, self._highest):
+            return False
+        wider = self._served.forecaster.runtime.start([lowest, highest])
+        return (wider.level, wider.scale) != (state.level, state.scale)
 
 
 def _content(message: Message) -> str | bytes:

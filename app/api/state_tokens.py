@@ -6,10 +6,19 @@ is base64url, without padding, of these fields, all little-endian:
 
     format version    1 byte
     digest            16 bytes, the first of the artifact's sha256
-    observed          4 bytes, the number of values that the memory covers; 0 after a rollout has fed predictions back
-    scale             8 bytes, float64: the number that the values were divided by
-    memory            4 bytes each, float32: the memory of each layer
+    kind              1 byte: 0 for values, 1 for a memory, 2 for a memory after a rollout
+    content           as below
     checksum          4 bytes, CRC-32 of everything before
+
+**The values themselves**, float64, are the content while there are at most `KEPT` of them. Their units may still
+change: the first values of a wave hardly show its range. So the next request encodes them again, with its own.
+
+**The memory** is the content after more values, or after a rollout:
+
+    observed          4 bytes, the number of values observed
+    level, scale      8 bytes each, float64: the units of the sequence, which stay from now on
+    errors            4 bytes each, float32: the last errors of prediction, in these units
+    memory            4 bytes each, float32: the memory of each layer
 
 The checksum finds damage, not forgery: a forged token gives a forecast from a made-up state, which harms nobody else.
 """
@@ -18,15 +27,23 @@ import base64
 import binascii
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from model.fit import RECENT, residual_and_noise
+from model.limits import LARGEST_VALUE
 from model.metadata import Architecture
 from model.runtime.base import State
 
-_FORMAT = 1
-_HEADER = struct.Struct("<B16sId")
+KEPT = 64
+"""A sequence of at most so many values is kept as it is."""
+
+_FORMAT = 2
+_VALUES, _MEMORY, _ROLLED_OUT = 0, 1, 2
+_HEADER = struct.Struct("<B16sB")
+_UNITS = struct.Struct("<Idd")
 _CHECKSUM = struct.Struct("<I")
 _LARGEST_SCALE = float(np.finfo(np.float32).max)
 """The limit on the scale in a token. A value or the end of an interval is a number in single precision times the scale,
@@ -38,22 +55,29 @@ class BadToken(ValueError):
 
 
 class Origin(NamedTuple):
-    """The place in a sequence from which a forecast continues."""
+    """Where a forecast begins."""
 
-    state: State | None
-    """The model's memory; None at the start of a sequence."""
+    state: State | None = None
+    """The state to continue; None at the start of a sequence."""
 
-    observed: int
-    """The number of values that `state` covers; 0 if some of them were predicted, or without a state."""
-
-
-START = Origin(None, 0)
+    values: Sequence[float] = ()
+    """The values after the state, which are to be encoded."""
 
 
-def write_token(state: State, observed: int, digest: str) -> str:
-    """Return the token for a state of the artifact with this sha256 (hexadecimal). `observed` is as in `Origin`."""
-    packed = _HEADER.pack(_FORMAT, bytes.fromhex(digest)[:16], min(observed, 2**32 - 1), state.scale)
-    packed += state.memory_LM.astype("<f4").tobytes()
+def write_token(state: State, values: Sequence[float] | None, digest: str) -> str:
+    """Return the token for a state of the artifact with this sha256 (hexadecimal).
+
+    `values` are all values that the state has observed; None if they are not known, or not all that it remembers.
+    """
+    if state.scale == 0 and values is None:  # they were all the same
+        values = [state.level] * min(max(1, state.observed), KEPT)
+    if values is not None and len(values) <= KEPT:
+        kind, content = _VALUES, np.asarray(values, "<f8").tobytes()
+    else:
+        kind = _ROLLED_OUT if state.rolled_out else _MEMORY
+        content = _UNITS.pack(min(state.observed, 2**32 - 1), state.level, state.scale)
+        content += state.error_R.astype("<f4").tobytes() + state.memory_LM.astype("<f4").tobytes()
+    packed = _HEADER.pack(_FORMAT, bytes.fromhex(digest)[:16], kind) + content
     return base64.urlsafe_b64encode(packed + _CHECKSUM.pack(zlib.crc32(packed))).rstrip(b"=").decode()
 
 
@@ -66,18 +90,39 @@ def read_token(token: str, digest: str, architecture: Architecture) -> Origin:
         content = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error):
         raise BadToken("damaged: it is not base64url without padding") from None
+    if base64.urlsafe_b64encode(content).rstrip(b"=") != token.encode():  # the last character has bits that say nothing
+        raise BadToken("damaged: its last character is wrong")
     packed, checksum = content[: -_CHECKSUM.size], content[-_CHECKSUM.size :]
     if len(packed) < _HEADER.size:
         raise BadToken("damaged: it is too short")
     if checksum != _CHECKSUM.pack(zlib.crc32(packed)):
         raise BadToken("damaged: its checksum is wrong, or something is missing or too much")
-    version, of_model, observed, scale = _HEADER.unpack_from(packed)
+    version, of_model, kind = _HEADER.unpack_from(packed)
     if version != _FORMAT:
-        raise BadToken(f"of another format than this service's, which is {_FORMAT}")
-    shape = (architecture.layers, architecture.memory)
-    if of_model != bytes.fromhex(digest)[:16] or len(packed) != _HEADER.size + 4 * shape[0] * shape[1]:
+        raise BadToken(f"of another format than this service's, which is {_FORMAT}; start again from the sequence")
+    if of_model != bytes.fromhex(digest)[:16]:
         raise BadToken("of another model than the one that is served; start again from the sequence")
-    memory_LM = np.frombuffer(packed, "<f4", offset=_HEADER.size).astype(np.float32).reshape(shape)
-    if not (0 <= scale <= _LARGEST_SCALE and np.isfinite(memory_LM).all()):
-        raise BadToken("not finite, or of a scale that no sequence has")
-    return Origin(State(memory_LM, scale), observed)
+    origin = _values(packed[_HEADER.size :]) if kind == _VALUES else _memory(packed[_HEADER.size :], kind, architecture)
+    if origin is None:
+        raise BadToken("not finite, or of a size that no sequence leaves behind")
+    return origin
+
+
+def _values(content: bytes) -> Origin | None:
+    if not content or len(content) > 8 * KEPT or len(content) % 8:
+        return None
+    values = np.frombuffer(content, "<f8").tolist()
+    return Origin(values=values) if all(abs(value) <= LARGEST_VALUE for value in values) else None  # never for NaN
+
+
+def _memory(content: bytes, kind: int, architecture: Architecture) -> Origin | None:
+    shape = (architecture.layers, architecture.memory)
+    if kind not in (_MEMORY, _ROLLED_OUT) or len(content) != _UNITS.size + 4 * (RECENT + shape[0] * shape[1]):
+        return None
+    observed, level, scale = _UNITS.unpack_from(content)
+    numbers = np.frombuffer(content, "<f4", offset=_UNITS.size).astype(np.float32)
+    if not (abs(level) <= LARGEST_VALUE and 0 <= scale <= _LARGEST_SCALE and np.isfinite(numbers).all()):
+        return None
+    error_R, memory_LM = numbers[:RECENT], numbers[RECENT:].reshape(shape)
+    residual, noise = residual_and_noise(error_R.tolist(), observed)
+    return Origin(State(memory_LM, level, scale, observed, error_R, residual, noise, kind == _ROLLED_OUT))

@@ -52,11 +52,12 @@ class Forecast(NamedTuple):
     diverged: bool
     """True if the rollout has ended early because its values stopped being finite."""
 
+    reached: State
+    """The state after the rollout, which takes its predictions for values. Its memory holds only where states were
+    asked for; all else of it always does."""
+
     observed: State | None = None
     """The state after the sequence, before the rollout. It holds only where states were asked for."""
-
-    reached: State | None = None
-    """The state after the rollout, which takes its predictions for values. It holds only where they were asked for."""
 
 
 class Forecaster:
@@ -105,7 +106,7 @@ class Forecaster:
             steps: at least one.
             timeout_s: give up after this many seconds, if the service does not sooner.
             client_gone: awaited only for work that takes long.
-            state: the sequence goes on from this state, at its scale; None is for the start of a sequence.
+            state: the sequence goes on from this state, in its units; None is for the start of a sequence.
             keeps_state: whether the forecast's states are wanted.
 
         Raises:
@@ -207,14 +208,15 @@ class Forecaster:
         """A forecast of little work, on the event loop."""
         began, runtime = time.perf_counter(), self.runtime
         if state is None and not keeps_state:
-            finite_S = finite_part(runtime.forecast(sequence, steps))
-            forecast = Forecast([finite_S], diverged=len(finite_S) < steps)
+            values_S, after = runtime.forecast(sequence, steps)
+            finite_S = finite_part(values_S)
+            forecast = Forecast([finite_S], len(finite_S) < steps, after)
         else:
             begun = None if state is None else [state]
             observed = runtime.encode([sequence], begun) if len(sequence) else begun or []
             values_BS, reached = runtime.rollout(observed, steps)
             finite_S = finite_part(values_BS[0])
-            forecast = Forecast([finite_S], len(finite_S) < steps, observed[0], reached[0])
+            forecast = Forecast([finite_S], len(finite_S) < steps, reached[0], observed[0])
         cost = len(sequence) + steps
         self._inline.ran(cost, time.perf_counter() - began)
         count_work(cost)
@@ -228,7 +230,7 @@ class Forecaster:
         last = len(jobs) > 1 and cost * len(jobs) > self._admission.chunk_steps
         with self._admission.pending(cost, len(jobs)), self._thread.working(jobs, last) as work:
             await _first(work, client_gone, timeout_s)
-        return [Forecast(job.chunks, job.diverged, job.observed, job.state) for job in jobs]
+        return [Forecast(job.chunks, job.diverged, job.reached, job.observed) for job in jobs]
 
     @contextmanager
     def _admitted(self, cost: int, asked_s: float | None, rollouts: int = 1) -> Iterator[float]:

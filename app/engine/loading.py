@@ -95,10 +95,11 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
         runtime_reason=opened.reason,
         device=opened.runtime.device,
     )
-    inference = metrics.inference_of(info.name)  # before the forecaster, which starts a thread
+    # before the forecaster, which starts a thread
+    inference, warned = metrics.inference_of(info.name), metrics.warned_of(info.name)
     charge = None if settings.steps_per_second is None else quota(settings).charge_request
     forecaster = Forecaster(opened.runtime, settings, metrics, charge, forecast_span if settings.tracing else None)
-    return ServedModel(path, info, forecaster, artifact.intervals, inference)
+    return ServedModel(path, info, forecaster, artifact.intervals, inference, warned)
 
 
 def _why(error: Exception, path: Path) -> str:

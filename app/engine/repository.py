@@ -15,8 +15,11 @@ from app.engine.forecaster import Forecaster
 from app.errors import UnknownModel
 from app.schemas import ModelInfo
 from app.telemetry.inference import InferenceCounters
+from app.telemetry.instruments import Counter
 from model.artifact import ArtifactError
+from model.fit import Fit, fit_of
 from model.intervals import Intervals
+from model.runtime.base import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,9 @@ class ServedModel:
     inference: InferenceCounters
     """Counts its requests of the Open Inference Protocol."""
 
+    warned: Counter
+    """Counts its answers with a warning."""
+
     @cached_property
     def version(self) -> tuple[bytes, bytes]:
         """The header of its answers, such as `x-model-version: 1+f42d5008781f`.
@@ -43,6 +49,18 @@ class ServedModel:
         It has the model's version and the first digits of its digest, %-encoded where it has to be.
         """
         return b"x-model-version", f"{quote(self.info.version)}+{self.info.digest[:12]}".encode()
+
+    def fit(self, state: State) -> Fit | None:
+        """Return the fit of the model to the sequence before a state; None if it is not known."""
+        return None if self.info.fit is None else fit_of(self.info.fit, state)
+
+    def warning(self, fit: Fit) -> str:
+        """Return what an answer for a sequence that does not fit has to say, and count it."""
+        self.warned.add()
+        return (
+            f"the sequence is not of the kind that {self.info.name} was trained for: the model missed the last "
+            f"{fit.values} values by {fit.ratio:.1f} times what noise explains, so the forecast may be far off"
+        )
 
 
 class Repository:

@@ -55,6 +55,12 @@ class Job:
     """True if the rollout has ended early because its values stopped being finite."""
 
     @property
+    def reached(self) -> State:
+        """The state of a job that has had its turn."""
+        assert self.state is not None  # noqa: S101
+        return self.state
+
+    @property
     def finished(self) -> bool:
         return self.diverged or self.produced == self.steps
 
@@ -125,7 +131,7 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
     began = time.perf_counter()
     encoded = rolled_out = 0
     encoding = [job for job in batch if job.encoded < len(job.sequence)]
-    # A sequence that fits into the chunk needs no first state. A longer one starts with the scale of all its values.
+    # A sequence that fits into the chunk needs no first state. A longer one starts with the units of all its values.
     fresh = [job for job in encoding if job.state is None and len(job.sequence) <= chunk_steps]
     others = [job for job in encoding if job.state is not None or len(job.sequence) > chunk_steps]
     before = [job.state or runtime.start(job.sequence) for job in others]

@@ -40,9 +40,9 @@ class Inference:
                 body = await asyncio.to_thread(inflate, coding, body, self._max_bytes)
             asked = parse_request(body, headers.get(LENGTH_HEADER), self.limits)
             parsed = time.perf_counter()
-            values = await _forecast(asked, current, client_gone)
+            values, warnings = await _forecast(asked, current, client_gone)
             forecast = time.perf_counter()
-            response = await _response(asked, values, current, headers.get("accept-encoding", ""))
+            response = await _response(asked, values, warnings, current, headers.get("accept-encoding", ""))
         except Exception:
             current.inference.refused(time.perf_counter() - began)
             raise
@@ -55,23 +55,32 @@ inference = cache(Inference)
 """The endpoint with the limits of some settings. The same settings get the same object."""
 
 
-async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> npt.NDArray[Any]:
-    """Return the next values of all sequences, one sequence after the other."""
+async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> tuple[npt.NDArray[Any], str]:
+    """Return the next values of all sequences, one sequence after the other, and the warnings about them."""
     forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
     for row, forecast in enumerate(forecasts):
         if forecast.diverged:  # a tensor cannot hold a row that ends early
             raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
-    return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype)
+    warnings = []
+    for row, forecast in enumerate(forecasts):
+        fit = current.fit(forecast.reached)
+        if fit is not None and not fit.fits:
+            warnings.append(f"{row}: {current.warning(fit)}")
+    return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype), "; ".join(
+        warnings
+    )
 
 
-async def _response(asked: Asked, values: npt.NDArray[Any], current: ServedModel, accepted: str) -> Response:
+async def _response(
+    asked: Asked, values: npt.NDArray[Any], warnings: str, current: ServedModel, accepted: str
+) -> Response:
     headers = {}
     if asked.binary:
-        head = response_json(asked, current.info.name, parameters={"binary_data_size": values.nbytes})
+        head = response_json(asked, current.info.name, warnings, parameters={"binary_data_size": values.nbytes})
         headers[LENGTH_HEADER] = str(len(head))
         content, media_type = head + values.tobytes(), BINARY
     else:
-        content, media_type = response_json(asked, current.info.name, data=await array([values])), JSON
+        content, media_type = response_json(asked, current.info.name, warnings, data=await array([values])), JSON
     coding = accepted_coding(accepted) if len(content) >= SMALLEST else None
     if coding is not None:
         content = await asyncio.to_thread(deflate, coding, content)

@@ -111,8 +111,14 @@ class InferOutput(Message):
     data: list[float] | None = Field(default=None, examples=[[0.87, 0.51]])
 
 
+class ResponseParameters(Message):
+    warnings: str | None = None
+    """The sequences of the batch that do not fit the model, each by its row from 0, and the reason."""
+
+
 class InferResponse(Message):
     model_name: str
     model_version: str
     id: str | None = None
+    parameters: ResponseParameters | None = Field(default=None, examples=[None])
     outputs: list[InferOutput]

@@ -93,12 +93,13 @@ def tensor(chunks: list[npt.NDArray[np.float64]], datatype: Datatype) -> npt.NDA
     return values
 
 
-def response_json(request: Asked, model: str, **values: object) -> bytes:
+def response_json(request: Asked, model: str, warnings: str = "", **values: object) -> bytes:
     """Return the JSON of the answer to `request`. Its output has `values`, as `data` or as `parameters`."""
     shape = [len(request.x_BT), request.steps]
     output = {"name": OUTPUT, "datatype": request.datatype, "shape": shape, **values}
     name = {} if request.id is None else {"id": request.id}
-    return orjson.dumps({"model_name": model, "model_version": VERSION, **name, "outputs": [output]})
+    parameters = {"parameters": {"warnings": warnings}} if warnings else {}
+    return orjson.dumps({"model_name": model, "model_version": VERSION, **name, **parameters, "outputs": [output]})
 
 
 def _check(parameters: InferParameters, limits: TensorLimits) -> None:

@@ -87,6 +87,9 @@ class Metrics:
         continued = "Sequences continued by requests of the Open Inference Protocol."
         sequences = by_model("sine_inference_sequences", continued)
 
+        # Answers for sequences that a model does not fit, by model
+        warned = by_model("sine_warnings", "Answers with a warning that the model does not fit the sequence.")
+
         # Workers
         self.started = made.counter("sine_workers_started", "Workers started: more than live, where some died.")[()]
         self.alive = made.gauge("sine_workers", "Workers alive.")
@@ -105,6 +108,8 @@ class Metrics:
         self.inference_of: Callable[[str], InferenceCounters] = lambda model: InferenceCounters(
             asked(model), spent(model), sequences(model)[()], made.totals
         )
+
+        self.warned_of: Callable[[str], Counter] = lambda model: warned(model)[()]
 
     def turned_away(self, path: str) -> None:
         """Count a request that was refused before anything was done for it (`app/server/shedding.py`)."""

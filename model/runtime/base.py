@@ -10,15 +10,34 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from model.fit import RECENT
+
+_NO_ERRORS = np.zeros(RECENT, np.float32)
+_NO_ERRORS.setflags(write=False)
+
 
 class State(NamedTuple):
-    """The memory of a sequence: a rollout needs nothing else of it."""
+    """All that a forecast needs of the sequence before it."""
 
     memory_LM: npt.NDArray[np.float32]
     """Memory of each layer after the last value, [L, M]: its hidden state, followed by an LSTM's cell state."""
 
+    level: float
     scale: float
-    """Divisor of the sequence, in the caller's units."""
+    """Units of the sequence, in the caller's units."""
+
+    observed: int = 0
+    """Number of values that it has observed. Those of a rollout do not count."""
+
+    error_R: npt.NDArray[np.float32] = _NO_ERRORS
+    """Errors of the predictions of the last `RECENT` values, the newest last, in units of the sequence."""
+
+    residual: float = 0.0
+    noise: float = 0.0
+    """Residual and noise of the sequence, as in `model/fit.py`, in units of the sequence."""
+
+    rolled_out: bool = False
+    """True if predictions have been fed back, so not all of the memory comes from observed values."""
 
 
 class Runtime(Protocol):
@@ -37,10 +56,13 @@ class Runtime(Protocol):
         """True if a batch costs less than its rows one by one."""
 
     def start(self, sequence: Sequence[float]) -> State:
-        """Return the state before the first value of a sequence that is encoded in parts: zero, at its scale."""
+        """Return the state before the first value of a sequence that is encoded in parts: zero, in its units.
+
+        The lowest and the highest value of a sequence suffice.
+        """
 
     def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
-        """Return the state after each sequence, from the start or from `states`. The scale of a given state stays.
+        """Return the state after each sequence, from the start or from `states`. The units of a given state stay.
 
         Each sequence has at least one value, all finite; lengths may differ.
         """
@@ -48,5 +70,5 @@ class Runtime(Protocol):
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         """Return the next `steps` values of each, [B, S] in the caller's units, and the states after them."""
 
-    def forecast(self, sequence: Sequence[float], steps: int) -> npt.NDArray[np.float64]:
-        """Return the next `steps` values of one sequence, [S]: `encode` and `rollout` without the states."""
+    def forecast(self, sequence: Sequence[float], steps: int) -> tuple[npt.NDArray[np.float64], State]:
+        """Return the next `steps` values of one sequence, [S], and the state after them: `encode` and `rollout`."""

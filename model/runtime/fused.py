@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.metadata import Architecture
+from model.metadata import Architecture, Metadata
 from model.runtime.base import State
 from model.runtime.kernel import Shape, compile_kernel
 from model.runtime.vectors import VECTOR
@@ -22,6 +22,7 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 _NOTHING = np.empty(0)
+_OWN_RANGE = -1.0  # a scale that tells the kernel to find the units
 
 
 class FusedRuntime:
@@ -33,56 +34,48 @@ class FusedRuntime:
     device = "cpu"
     batches = False
 
-    def __init__(self, module: torch.jit.ScriptModule, architecture: Architecture) -> None:
-        # Artifacts of older versions have neither attribute. A negative scale stands for the sequence's own scale.
-        self._offset = float(getattr(module, "offset", 0.0))
-        self._scale = float(getattr(module, "fixed_scale", 0.0)) or -1.0
-        self._state_shape = (architecture.layers, architecture.memory)
-        self._weights = _laid_out(module, architecture)
-        self._kernel = compile_kernel(architecture)
+    def __init__(self, module: torch.jit.ScriptModule, metadata: Metadata) -> None:
+        self._metadata = metadata
+        self._weights = _laid_out(module, metadata.architecture)
+        self._kernel = compile_kernel(metadata.architecture)
         self.cached = self._kernel.cached
+        memory_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
+        self._zero = State(memory_LM, 0.0, _OWN_RANGE)
 
     def start(self, sequence: Sequence[float]) -> State:
         """See `Runtime.start`."""
-        return State(
-            np.zeros(self._state_shape, np.float32), self._scale if self._scale > 0 else float(np.abs(sequence).max())
-        )
+        level, scale = self._metadata.units(min(sequence), max(sequence))
+        return self._zero._replace(level=level, scale=scale)
 
     def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
         """See `Runtime.encode`."""
         if states is None:
-            return [
-                self._encode_one(sequence, np.zeros(self._state_shape, np.float32), self._scale)
-                for sequence in sequences
-            ]
-        return [
-            self._encode_one(sequence, state.memory_LM.copy(), state.scale)
-            for sequence, state in zip(sequences, states, strict=True)
-        ]
+            states = [self._before(sequence) for sequence in sequences]
+        return [self._run(state, sequence, _NOTHING) for sequence, state in zip(sequences, states, strict=True)]
 
     def rollout(self, states: Sequence[State], steps: int) -> tuple[Float64, list[State]]:
         """See `Runtime.rollout`."""
         values_BS = np.empty((len(states), steps))
-        after = []
-        for row, state in enumerate(states):
-            memory_LM = state.memory_LM.copy()
-            self._kernel.run(memory_LM, _NOTHING, values_BS[row], state.scale, *self._weights)
-            after.append(State(memory_LM, state.scale))
-        return values_BS + self._offset if self._offset else values_BS, after
+        after = [self._run(state, _NOTHING, values_S) for state, values_S in zip(states, values_BS, strict=True)]
+        return values_BS, after
 
-    def forecast(self, sequence: Sequence[float], steps: int) -> Float64:
+    def forecast(self, sequence: Sequence[float], steps: int) -> tuple[Float64, State]:
         """See `Runtime.forecast`."""
-        memory_LM, values_S = np.zeros(self._state_shape, np.float32), np.empty(steps)
-        self._kernel.run(memory_LM, self._centred(sequence), values_S, self._scale, *self._weights)
-        return values_S + self._offset if self._offset else values_S
+        values_S = np.empty(steps)
+        return values_S, self._run(self._before(sequence), sequence, values_S)
 
-    def _centred(self, sequence: Sequence[float]) -> Float64:
-        x_T = np.array(sequence, np.float64)
-        return x_T - self._offset if self._offset else x_T  # most models have no offset, and each operation costs time
+    def _before(self, sequence: Sequence[float]) -> State:
+        """Return the state before a whole sequence. The kernel finds the range of one by itself, which is faster."""
+        return self._zero if self._metadata.normalisation == "range" else self.start(sequence)
 
-    def _encode_one(self, sequence: Sequence[float], memory_LM: Float32, scale: float) -> State:
-        """Encode one sequence and change `memory_LM` in place. A negative scale stands for the sequence's own scale."""
-        return State(memory_LM, self._kernel.run(memory_LM, self._centred(sequence), _NOTHING, scale, *self._weights))
+    def _run(self, before: State, sequence: Sequence[float] | Float64, values_S: Float64) -> State:
+        """Encode `sequence`, and fill `values_S` by a rollout. Either may be empty. Return the state after both."""
+        memory_LM, error_R, x_T = before.memory_LM.copy(), before.error_R.copy(), np.array(sequence, np.float64)
+        level, scale, residual, noise = self._kernel.run(
+            memory_LM, error_R, before.observed, x_T, values_S, before.level, before.scale, *self._weights
+        )
+        rolled_out = before.rolled_out or len(values_S) > 0
+        return State(memory_LM, level, scale, before.observed + len(x_T), error_R, residual, noise, rolled_out)
 
 
 def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32 | np.float32, ...]:

@@ -12,8 +12,8 @@ This module runs as machine code: Numba infers the types, and mypy does not chec
 
 Shape suffixes: L layers, H hidden units, M memory (H, or 2H for an LSTM), P its parts (1 or 2), W hidden units padded
 to a multiple of V = 16 (the padding stays 0), G rows of all gates (a multiple of W), B blocks of V of them, N rows of
-all sums, T time, S steps of a rollout, K open and closed loop. A matrix is stored block by block, each transposed: the
-kernel reads it from the first number to the last.
+all sums, T time, S steps of a rollout, R = RECENT, K open and closed loop. A matrix is stored block by block, each
+transposed: the kernel reads it from the first number to the last.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from model.fit import LARGEST_ERROR, RECENT
 from model.metadata import Architecture
 from model.runtime import gates, vectors
 from model.runtime.gates import FAST, activate_gru, activate_lstm, activate_rnn
@@ -46,7 +47,7 @@ The compiler divides by multiplying with 1 / scale, which has to be finite.
 """
 
 _SIGNATURE = (
-    "float64(float32[:,::1], float64[::1], float64[::1], float64,"
+    "UniTuple(float64, 4)(float32[:,::1], float32[::1], int64, float64[::1], float64[::1], float64, float64,"
     " float32[::1], float32[:,:,:,::1], float32[:,:,:,:,::1], float32[:,:,::1], float32[::1], float32)"
 )
 
@@ -83,12 +84,12 @@ class Shape:
 class Kernel:
     """The compiled loop for one architecture. It holds no lock and no state, so any number of threads may run it."""
 
-    run: Callable[..., float]
-    """The compiled function encodes `x_T`, fills `values_S` by a rollout, and returns the scale.
+    run: Callable[..., tuple[float, float, float, float]]
+    """The compiled function encodes `x_T`, fills `values_S` by a rollout, and returns level, scale, residual and noise.
 
-    Its arguments are (memory_LM, x_T, values_S, scale, input_N, below_LBWV, recurrent_KLBWV, bias_KLN, readout_W,
-    readout_bias). It advances `memory_LM` in place over both arrays; either may be empty. A negative scale stands for
-    the largest absolute value of `x_T`.
+    Its arguments are (memory_LM, error_R, observed, x_T, values_S, level, scale, input_N, below_LBWV, recurrent_KLBWV,
+    bias_KLN, readout_W, readout_bias). It advances `memory_LM` in place over both arrays; either may be empty. It
+    advances `error_R` over `x_T`, after `observed` values. A negative scale stands for the range of `x_T` as units.
     """
 
     cached: bool
@@ -104,10 +105,24 @@ def compile_kernel(architecture: Architecture) -> Kernel:
     remembered, first = parts * layers * width, sums - rows
     width_blocks, blocks, sum_blocks = width // VECTOR, rows // VECTOR, sums // VECTOR
     gru, lstm = architecture.cell == "gru", architecture.cell == "lstm"
-    source = _SOURCE
+    source, largest_error = _SOURCE, np.float32(LARGEST_ERROR)
 
     @_compiled
-    def run(memory_LM, x_T, values_S, scale, input_N, below_LBWV, recurrent_KLBWV, bias_KLN, readout_W, readout_bias):
+    def run(
+        memory_LM,
+        error_R,
+        observed,
+        x_T,
+        values_S,
+        level,
+        scale,
+        input_N,
+        below_LBWV,
+        recurrent_KLBWV,
+        bias_KLN,
+        readout_W,
+        readout_bias,
+    ):
         _ = source  # the variables that a function captures are part of its key in the cache
         memory_PLW = numba.carray(stack(remembered), (parts, layers, width))
         h_LW, c_LW = memory_PLW[0], memory_PLW[parts - 1]
@@ -116,18 +131,27 @@ def compile_kernel(architecture: Architecture) -> Kernel:
             for layer in range(layers):
                 for i in range(width):
                     memory_PLW[part, layer, i] = memory_LM[layer, part * hidden + i] if i < hidden else np.float32(0)
-        if scale < 0.0:
-            for x in x_T:
-                scale = max(scale, abs(x))
-
         given = len(x_T)
+        if scale < 0.0:
+            low = high = x_T[0]
+            for x in x_T:
+                low, high = min(low, x), max(high, x)
+            scale = 0.5 * (high - low)
+            level = low + scale
+
+        # In the ring, the oldest error is at the place that the next one takes.
+        ring_R = numba.carray(stack(RECENT), (RECENT,))
+        for i in range(RECENT):
+            ring_R[i] = error_R[i]
         for t in range(given + len(values_S)):
             loop = 0
             if t < given:
-                x = np.float32(x_T[t] / scale if scale > SMALLEST else 0.0)
+                x = np.float32((x_T[t] - level) / scale if scale > SMALLEST else 0.0)
+                error = x - readout_bias - dot(readout_W, h_LW[layers - 1], width_blocks)
+                ring_R[t % RECENT] = min(max(error, -largest_error), largest_error)
             else:
                 x = readout_bias + dot(readout_W, h_LW[layers - 1], width_blocks)
-                values_S[t - given] = scale * x
+                values_S[t - given] = level + scale * x
                 if folds:  # the closed loop's matrix includes the input
                     loop, x = 1, np.float32(0)
             for layer in range(layers):
@@ -146,7 +170,15 @@ def compile_kernel(architecture: Architecture) -> Kernel:
             for layer in range(layers):
                 for i in range(hidden):
                     memory_LM[layer, part * hidden + i] = memory_PLW[part, layer, i]
-        return scale
+        for i in range(RECENT):
+            error_R[i] = ring_R[(given + i) % RECENT]
+        counted = min(RECENT, (observed + given) // 2)
+        squares = bends = 0.0
+        for i in range(RECENT - counted, RECENT):
+            squares += np.float64(error_R[i]) ** 2
+            if i >= RECENT - counted + 2:
+                bends += (np.float64(error_R[i]) - 2.0 * error_R[i - 1] + error_R[i - 2]) ** 2
+        return level, scale, np.sqrt(squares / max(1, counted)), np.sqrt(bends / (6 * max(1, counted - 2)))
 
     return Kernel(run, cached=bool(run.stats.cache_hits))
 

@@ -58,14 +58,14 @@ def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "
 
 
 def _open(artifact: Artifact, device: torch.device, engine: Engine) -> Opened:
-    module, architecture = load_module(artifact, device), artifact.metadata.architecture
-    scripted = ScriptedRuntime(module, architecture, device)
+    module, metadata = load_module(artifact, device), artifact.metadata
+    scripted = ScriptedRuntime(module, metadata, device)
     if engine == "torchscript":
         return Opened(scripted, "it was asked for")
     if device.type == "cuda":
         return Opened(scripted, "the device is CUDA")
     try:
-        fused = FusedRuntime(module, architecture)
+        fused = FusedRuntime(module, metadata)
         return Opened(
             fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}"
         )

@@ -358,7 +358,7 @@ def test_the_statistics_count_what_all_workers_did(limited: Server) -> None:
 
 
 def test_a_batch_with_a_row_that_stops_being_finite_is_refused(explosive: Server) -> None:
-    x_BT = np.array([[1.0, 0.0], [1.0, 0.001]])
+    x_BT = np.array([[1.0, -1.0, 0.0], [1.0, -1.0, 0.001]])
     good = post(explosive, a_request(x_BT))
     assert good.json()["outputs"][0]["data"] == pytest.approx([0.0, 32 * 3e37 * 0.001])
     said = "The rollout of sequence 1 of the batch stops being finite after 1 steps"

@@ -150,7 +150,8 @@ def invalid_request(place: Place, operation: Operation) -> Answer:
 
 
 def diverged(place: Place, operation: Operation) -> Answer:
-    body = {"inputs": [tensor([1.0])]} if operation[1].startswith("/v2") else {"sequence": [1.0]}
+    sequence = [1.0, -1.0]
+    body = {"inputs": [tensor(sequence)]} if operation[1].startswith("/v2") else {"sequence": sequence}
     return send(place.explosive, operation[0], filled(operation[1]), body)
 
 

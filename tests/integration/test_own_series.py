@@ -52,9 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_model_has_learned_the_series_at_its_level(folder: Path) -> None:
     metadata = read_artifact(folder / "own.pt").metadata
-    training_T = np.round(SERIES_T, 3)[: 300 - 60 - 45]
-    assert metadata.normalisation == "standard"
-    assert (metadata.offset, metadata.scale) == pytest.approx((training_T.mean(), training_T.std()))
+    assert metadata.normalisation == "range"
     assert metadata.errors["rollout_12_rmse"] < 0.5 * metadata.errors["last_value/rollout_12_rmse"]
     assert {"kind": "series", "series": 1, "points": 300}.items() <= metadata.data.items()
     assert str(folder) not in metadata.model_dump_json(), "the metadata do not name the folder"

@@ -95,10 +95,10 @@ def test_limits_are_settings(tmp_path: Path, make_artifact: MakeArtifact) -> Non
 
 
 def test_a_rollout_that_stops_being_finite_ends_there_and_says_so(explosive: Server) -> None:
-    response = httpx.post(f"{explosive.url}/generate", json={"sequence": [1.0, 0.001], "steps": 5})
+    response = httpx.post(f"{explosive.url}/generate", json={"sequence": [1.0, -1.0, 0.001], "steps": 5})
     assert response.json()["finish_reason"] == "diverged"
     assert response.json()["values"] == pytest.approx([32 * 3e37 * 0.001])
-    refused = httpx.post(f"{explosive.url}/predict", json={"sequence": [1.0]})
+    refused = httpx.post(f"{explosive.url}/predict", json={"sequence": [1.0, -1.0]})
     assert refused.status_code == 422
     assert "finite" in refused.json()["detail"]
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from app.api.state_tokens import BadToken, Origin, read_token, write_token
+from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
 from app.errors import BodyTooLarge, InvalidRequest
 from app.open_inference.compression import inflate
 from app.open_inference.tensors import Asked, TensorLimits, parse_request
+from model.limits import LARGEST_VALUE
 from model.metadata import Architecture
 from model.runtime.base import State
 
@@ -37,18 +38,26 @@ def _token(text: str) -> bool:
     except BadToken:
         return False
     state = origin.state
-    assert state is not None
+    if state is None:
+        assert 1 <= len(origin.values) <= KEPT
+        assert np.abs(origin.values).max() <= LARGEST_VALUE
+        return True
+    assert not origin.values
     assert state.memory_LM.shape == (ARCHITECTURE.layers, ARCHITECTURE.memory)
     assert np.isfinite(state.memory_LM).all()
+    assert np.isfinite(state.residual)
+    assert abs(state.level) <= LARGEST_VALUE
     assert 0 <= state.scale < np.inf
-    again = read_token(write_token(state, origin.observed, DIGEST), DIGEST, ARCHITECTURE)
-    assert _bits(again) == _bits(origin)
+    again = read_token(write_token(state, None, DIGEST), DIGEST, ARCHITECTURE)
+    assert state.scale == 0 or _bits(again) == _bits(origin)
     return True
 
 
-def _bits(origin: Origin) -> tuple[bytes, bytes, int]:
-    assert origin.state is not None
-    return origin.state.memory_LM.tobytes(), struct.pack("<d", origin.state.scale), origin.observed
+def _bits(origin: Origin) -> tuple[bytes, bytes, bytes, int, bool]:
+    state = origin.state
+    assert state is not None
+    numbers = struct.pack("<dd", state.level, state.scale)
+    return state.memory_LM.tobytes(), state.error_R.tobytes(), numbers, state.observed, state.rolled_out
 
 
 def tensor(data: bytes) -> bool:
@@ -106,8 +115,8 @@ def _inflates(coding: str, data: bytes) -> bool:
 def valid_tokens() -> list[bytes]:
     """Return tokens as text, and the bytes that they pack."""
     zero = np.zeros((ARCHITECTURE.layers, ARCHITECTURE.memory), np.float32)
-    states = [State(zero, 0.0), State(zero + 0.25, 230.0), State(zero - 1e-30, 1e15)]
-    texts = [write_token(state, observed, DIGEST) for state, observed in zip(states, (0, 64, 2**40), strict=True)]
+    states = [State(zero, 0.0, 0.0), State(zero + 0.25, 20.0, 230.0, 64), State(zero - 1e-30, -1e15, 1e15, 2**40)]
+    texts = [write_token(state, None, DIGEST) for state in states] + [write_token(states[1], [1e15, -2.5], DIGEST)]
     return [*(text.encode() for text in texts), *(base64.urlsafe_b64decode(text + "==")[:-4] for text in texts)]
 
 

@@ -132,6 +132,7 @@ made_up = st.tuples(
     | st.lists(singles, min_size=HIDDEN, max_size=HIDDEN).map(lambda row: np.array([row], np.float32)),
     st.floats(min_value=0, allow_nan=False, allow_infinity=False) | st.sampled_from([5e-324, 3.4e38, 1.7e308]),
     st.sampled_from([0, 4, 2**32 - 1]),
+    st.floats(-1e15, 1e15) | st.sampled_from([0.0, 1.1e15]),
 )
 
 
@@ -147,9 +148,11 @@ def test_a_made_up_state_gets_finite_values_or_a_refusal(server: Server, full: b
             st.sampled_from(["/predict", "/generate"]),
         )
         @settings(max_examples=2_000 if full else 200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-        def asked(state: tuple[Any, float, int], sequence: list[float], level: list[int] | None, path: str) -> None:
-            memory_LM, scale, observed = state
-            token = write_token(State(memory_LM, scale), observed, digest)
+        def asked(
+            state: tuple[Any, float, int, float], sequence: list[float], level: list[int] | None, path: str
+        ) -> None:
+            memory_LM, scale, observed, middle = state
+            token = write_token(State(memory_LM, middle, scale, observed), None, digest)
             fields: dict[str, object] = {"sequence": sequence, "state": token, "return_state": True}
             fields |= ({} if level is None else {"level": level}) | ({} if path == "/predict" else {"steps": 9})
             answer = client.post(path, json=fields)

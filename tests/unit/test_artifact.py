@@ -6,6 +6,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from model.artifact import (
 )
 from model.metadata import Architecture, CellKind
 from model.network import Network
+from model.runtime.select import Engine, open_runtime
 from tests.artifacts import MakeArtifact
 
 
@@ -119,3 +121,17 @@ def test_another_sound_artifact_under_the_old_digest_is_said_to_be_tampering(mak
     shutil.copy(make_artifact(hidden=4, name="evil.pt"), path)
     with pytest.raises(ArtifactTampered, match="not the one whose sha256 was recorded"):
         read_artifact(path)
+
+
+@pytest.mark.parametrize("engine", ["fused", "torchscript"])
+@pytest.mark.parametrize("name", ["max_abs", "standard"])
+def test_an_artifact_of_version_0_2_answers_as_it_did(name: str, engine: Engine) -> None:
+    """Its golden rollouts are those of the code that wrote it."""
+    artifact = read_artifact(Path(__file__).parent / "old_artifacts" / f"{name}.pt")
+    runtime = open_runtime(artifact, "cpu", engine).runtime
+    assert artifact.metadata.normalisation == name
+    for case in artifact.golden.cases:
+        values_S, state = runtime.forecast(case.sequence, len(case.values))
+        level, scale = (5000.0, 8.0) if name == "standard" else (0.0, max(map(abs, case.sequence)))
+        assert (state.level, state.scale) == (level, scale)
+        np.testing.assert_allclose(values_S, case.values, rtol=0, atol=1e-5 * 16 * scale)

@@ -14,10 +14,17 @@ import pytest
 import torch
 
 from model import DEFAULT_ARTIFACT
-from model.artifact import ArtifactForeign, digest_path, load_module, read_artifact, read_weights, save_artifact
+from model.artifact import (
+    ArtifactForeign,
+    digest_path,
+    load_module,
+    network_of,
+    read_artifact,
+    read_weights,
+    save_artifact,
+)
 from model.digest import replacing, write_digest
 from model.metadata import CellKind
-from model.network import Network
 from model.runtime.check import GoldenMismatch
 from model.runtime.select import open_runtime
 from tests.artifacts import MakeArtifact, some_intervals
@@ -36,7 +43,7 @@ def export(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
 def of_torch(version: str, path: Path) -> Path:
     """Change the version of torch that an artifact says it was exported by."""
     old = read_artifact(path)
-    network = Network(old.metadata.architecture, old.metadata.offset, old.metadata.scale or 0.0)
+    network = network_of(old.metadata)
     network.load_state_dict(read_weights(old))
     metadata = old.metadata.model_copy(update={"torch_version": version})
     save_artifact(network, metadata, old.golden, path, old.intervals)
@@ -88,7 +95,7 @@ def test_the_shipped_artifact_exported_again_differs_in_nothing_but_the_build_of
 def test_an_artifact_of_another_torch_is_exported_in_its_place(
     make_artifact: MakeArtifact, spoil: Callable[[Path], object]
 ) -> None:
-    path = of_torch("1.0.0", make_artifact(offset=3.0, fixed_scale=2.0, intervals=some_intervals()))
+    path = of_torch("1.0.0", make_artifact(normalisation="standard", offset=3.0, scale=2.0, intervals=some_intervals()))
     old = read_artifact(path)
     spoil(path)
     ran = export(path)
@@ -98,7 +105,7 @@ def test_an_artifact_of_another_torch_is_exported_in_its_place(
     assert new.metadata == old.metadata.model_copy(update={"torch_version": torch.__version__})
     assert new.intervals is not None
     assert old.intervals is not None
-    assert np.array_equal(new.intervals.radius_CVS, old.intervals.radius_CVS)
+    assert np.array_equal(new.intervals.radius_CNVK, old.intervals.radius_CNVK)
     for one, other in zip(new.golden.cases, old.golden.cases, strict=True):
         np.testing.assert_allclose(one.values, other.values, rtol=0, atol=1e-9)
     open_runtime(new, "cpu")

@@ -98,10 +98,12 @@ def test_padding_never_reaches_a_state(network: Network) -> None:
     padded_BT = x_BT.clone()
     for row, length in enumerate(lengths):
         padded_BT[row, length:] = 1e3
-    state_LBM = network.encode(padded_BT, torch.tensor(lengths), zero_state(network))
+    state_LBM, error_BT = network.encode(padded_BT, torch.tensor(lengths), zero_state(network))
     for row, length in enumerate(lengths):
-        _, alone_L1M = network(x_BT[row : row + 1, :length])
+        alone_1T, alone_L1M = network(x_BT[row : row + 1, :length])
         torch.testing.assert_close(state_LBM[:, row], alone_L1M[:, 0], atol=1e-6, rtol=0)
+        expected_T = x_BT[row, 1:length] - alone_1T[0, :-1]
+        torch.testing.assert_close(error_BT[row, 1:length], expected_T, atol=1e-6, rtol=0)
 
 
 def test_twice_the_input_gives_twice_the_output(network: Network) -> None:
@@ -115,9 +117,10 @@ def test_no_magnitude_is_lost_before_normalisation(network: Network, amplitude: 
     torch.testing.assert_close(network.generate(amplitude * waves(), 50), expected_BS, atol=1e-5 * amplitude, rtol=0)
 
 
-def test_a_sequence_of_zeros_is_continued_by_zeros(network: Network) -> None:
-    values_BS = network.generate(torch.zeros(1, 8, dtype=torch.float64), 5)
-    assert values_BS.tolist() == [[0.0] * 5]
+@pytest.mark.parametrize("value", [0.0, -3.7, 1e15])
+def test_a_constant_sequence_is_continued_by_itself(network: Network, value: float) -> None:
+    values_BS = network.generate(torch.full((1, 8), value, dtype=torch.float64), 5)
+    assert values_BS.tolist() == [[value] * 5]
 
 
 def test_only_one_layer_without_a_reset_gate_folds(network: Network) -> None:

@@ -25,7 +25,7 @@ def test_a_header_can_hold_any_version(version: str, shown: str) -> None:
     about: dict[str, Any] = {"data": {}, "training": {}, "errors": {}, "torch_version": ""}
     info = ModelInfo(name="sine", version=version, architecture=Architecture(), **about, **served)
     unused: Any = None
-    assert ServedModel(unused, info, unused, unused, unused).version == (
+    assert ServedModel(unused, info, unused, unused, unused, unused).version == (
         b"x-model-version",
         f"{shown}+0123456789ab".encode(),
     )

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.artifact import digest_path, read_artifact, read_weights, save_artifact
-from model.network import Network
+from model.artifact import digest_path, network_of, read_artifact, read_weights, save_artifact
 from tests.server import ROOT
 from tests.training_process import train
 from training import checkpoint, export
@@ -340,7 +339,7 @@ def test_evaluate_refuses_other_data(
 def test_evaluate_says_when_an_artifact_has_no_digest_of_its_data(folder: Path) -> None:
     old = read_artifact(folder / MODEL)
     data = {key: value for key, value in old.metadata.data.items() if key != "sha256"}
-    network = Network(old.metadata.architecture, old.metadata.offset, old.metadata.scale or 0.0)
+    network = network_of(old.metadata)
     network.load_state_dict(read_weights(old))
     metadata = old.metadata.model_copy(update={"data": data})
     save_artifact(network, metadata, old.golden, folder / MODEL, old.intervals)

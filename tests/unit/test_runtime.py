@@ -74,7 +74,16 @@ def test_a_rollout_goes_on_from_its_state(runtime: Runtime) -> None:
 
 
 def test_a_forecast_is_what_encoding_and_a_rollout_give(runtime: Runtime) -> None:
-    assert runtime.forecast(wave(50), 20).tolist() == rollout(runtime, wave(50), 20)
+    values_S, after = runtime.forecast(wave(50), 20)
+    assert values_S.tolist() == rollout(runtime, wave(50), 20)
+    _, (reached,) = runtime.rollout(runtime.encode([wave(50)]), 20)
+    np.testing.assert_array_equal(after.memory_LM, reached.memory_LM)
+    assert (after.level, after.scale, after.residual, after.observed) == (
+        reached.level,
+        reached.scale,
+        reached.residual,
+        50,
+    )
 
 
 def test_a_sequence_can_be_encoded_in_parts(runtime: Runtime) -> None:
@@ -83,7 +92,9 @@ def test_a_sequence_can_be_encoded_in_parts(runtime: Runtime) -> None:
     for part in (sequence[:1], sequence[1:20], sequence[20:]):
         states = runtime.encode([part], states)
     (whole,) = runtime.encode([sequence])
-    assert states[0].scale == whole.scale == max(map(abs, sequence))
+    assert (states[0].level, states[0].scale) == (whole.level, whole.scale)
+    assert states[0].observed == whole.observed == 50
+    assert states[0].residual == pytest.approx(whole.residual, rel=1e-4)
     np.testing.assert_allclose(states[0].memory_LM, whole.memory_LM, atol=1e-6)
 
 
@@ -106,13 +117,15 @@ def test_an_offset_and_a_scale_that_are_fixed_are_taken_off_and_put_back(
     choice: tuple[Device, Engine], layers: int, make_artifact: MakeArtifact
 ) -> None:
     plain, shifted = (
-        open_runtime(read_artifact(make_artifact(layers=layers, offset=offset, fixed_scale=scale)), *choice).runtime
+        open_runtime(
+            read_artifact(make_artifact(layers=layers, normalisation="standard", offset=offset, scale=scale)), *choice
+        ).runtime
         for offset, scale in ((0.0, 1.0), (5000.0, 8.0))
     )
     sequence = (5000 + 8 * np.array(wave(50))).tolist()
     expected_S = 5000 + 8 * np.array(rollout(plain, wave(50), 30))
     np.testing.assert_allclose(rollout(shifted, sequence, 30), expected_S, rtol=0, atol=8e-5)
-    np.testing.assert_allclose(shifted.forecast(sequence, 30), expected_S, rtol=0, atol=8e-5)
+    np.testing.assert_allclose(shifted.forecast(sequence, 30)[0], expected_S, rtol=0, atol=8e-5)
     states = [shifted.start(sequence)]
     for part in (sequence[:20], sequence[20:]):
         states = shifted.encode([part], states)
@@ -123,8 +136,9 @@ def test_an_offset_and_a_scale_that_are_fixed_are_taken_off_and_put_back(
     np.testing.assert_allclose(short[1], expected_S, rtol=0, atol=8e-5, err_msg="padding is not seen")
 
 
-def test_zeros_are_continued_by_zeros(runtime: Runtime) -> None:
-    assert rollout(runtime, [0.0, -0.0, 0.0], 5) == [0.0] * 5
+@pytest.mark.parametrize("sequence", [[0.0, -0.0, 0.0], [-3.7], [1e15] * 20, [5e-324] * 3])
+def test_a_constant_sequence_is_continued_by_itself(runtime: Runtime, sequence: list[float]) -> None:
+    assert rollout(runtime, sequence, 5) == [sequence[0]] * 5
 
 
 @pytest.mark.parametrize("magnitude", [1e-299, 1e-3, 1.0, 1e6, 1e15])
@@ -196,7 +210,7 @@ def test_the_fused_runtime_answers_bit_for_bit_the_same_alone_in_a_batch_and_in_
     together_BS, _ = fused.rollout(fused.encode(sequences), 50)
     for values_S, sequence in zip(together_BS, sequences, strict=True):
         assert values_S.tolist() == rollout(fused, sequence, 50)
-        assert values_S.tolist() == fused.forecast(sequence, 50).tolist()
+        assert values_S.tolist() == fused.forecast(sequence, 50)[0].tolist()
         states = fused.encode([sequence])
         chunks: list[float] = []
         for steps in (1, 7, 30, 12):

@@ -63,12 +63,11 @@ def test_the_loader_does_not_care_where_windows_come_from() -> None:
     assert [len(x_BT) for x_BT, _ in wave_loader(RAMP.training(10, 20, 5, 0), batch=4)] == [4, 4, 2]
 
 
-def test_normalisation_is_fitted_on_the_training_parts_alone() -> None:
+def test_the_unit_of_errors_comes_from_the_training_parts_alone() -> None:
     one = Series({"y": np.concatenate([np.arange(65.0), np.zeros(35)])}, horizon=2)
     other = Series({"y": np.concatenate([np.arange(65.0), np.full(35, 1e5)])}, horizon=2)
-    assert (one.offset, one.scale) == (other.offset, other.scale)
-    assert (one.offset, one.scale) == pytest.approx((32.0, np.arange(65).std()))
-    assert RAMP.held_out(20, 5, 3).unit_B.tolist() == [RAMP.scale] * 3, "errors are fractions of the scale"
+    assert one.deviation == other.deviation == pytest.approx(np.arange(65).std())
+    assert RAMP.held_out(20, 5, 3).unit_B.tolist() == [RAMP.deviation] * 3, "errors are fractions of the deviation"
 
 
 def test_the_digest_depends_on_every_value_the_order_and_the_ids() -> None:
@@ -91,7 +90,7 @@ def test_values_that_came_later_are_held_out_and_change_nothing_else() -> None:
     longer = {name: np.concatenate([value_T, value_T[:10]]) for name, value_T in values.items()}
     before, after = Series(values, horizon=5), Series(longer, horizon=5, later=10)
     assert after.digest == before.digest
-    assert (after.offset, after.scale) == (before.offset, before.scale)
+    assert after.deviation == before.deviation
     for part in ("training_parts", "known_parts"):
         for one, other in zip(getattr(before, part), getattr(after, part), strict=True):
             np.testing.assert_array_equal(one, other)

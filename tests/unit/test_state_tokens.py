@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.state_tokens import BadToken, read_token, write_token
+from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
+from model.fit import RECENT, residual_and_noise
+from model.limits import LARGEST_VALUE
 from model.metadata import Architecture, CellKind
 from model.runtime.base import State
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
 SMALL = Architecture(hidden=3)
-STATE = State(np.array([[0.25, -1.0, 1e-30]], np.float32), 230.0)
+STATE = State(np.array([[0.25, -1.0, 1e-30]], np.float32), 20.0, 230.0, observed=100)
 
 floats = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
@@ -32,22 +34,52 @@ def repacked(token: str, change: dict[int, bytes]) -> str:
     cell=st.sampled_from(["rnn", "gru", "lstm"]),
     layers=st.integers(1, 3),
     hidden=st.integers(1, 5),
-    scale=st.floats(0, 1e15),
+    level=st.floats(-1e15, 1e15),
+    scale=st.floats(0, 1e15, exclude_min=True),
     observed=st.integers(0, 2**40),
+    rolled_out=st.booleans(),
     data=st.data(),
 )
 def test_a_token_restores_its_state_to_the_bit(
-    cell: CellKind, layers: int, hidden: int, scale: float, observed: int, data: st.DataObject
+    cell: CellKind,
+    layers: int,
+    hidden: int,
+    level: float,
+    scale: float,
+    observed: int,
+    rolled_out: bool,
+    data: st.DataObject,
 ) -> None:
     architecture = Architecture(cell=cell, layers=layers, hidden=hidden)
     numbers = data.draw(st.lists(floats, min_size=layers * architecture.memory, max_size=layers * architecture.memory))
+    errors = data.draw(st.lists(floats, min_size=RECENT, max_size=RECENT))
     memory_LM = np.array(numbers, np.float32).reshape(layers, architecture.memory)
-    origin = read_token(write_token(State(memory_LM, scale), observed, DIGEST), DIGEST, architecture)
-    assert origin.state is not None
-    assert origin.state.memory_LM.tobytes() == memory_LM.tobytes()
-    assert origin.state.memory_LM.dtype == np.float32
-    assert origin.state.scale == scale
-    assert origin.observed == min(observed, 2**32 - 1)
+    error_R = np.array(errors, np.float32)
+    before = State(memory_LM, level, scale, observed, error_R, rolled_out=rolled_out)
+    state = read_token(write_token(before, None, DIGEST), DIGEST, architecture).state
+    assert state is not None
+    assert state.memory_LM.tobytes() == memory_LM.tobytes()
+    assert state.memory_LM.dtype == np.float32
+    assert state.error_R.tobytes() == error_R.tobytes()
+    counted = min(observed, 2**32 - 1)
+    assert (state.level, state.scale, state.observed, state.rolled_out) == (level, scale, counted, rolled_out)
+    assert (state.residual, state.noise) == residual_and_noise(errors, counted)
+
+
+@given(st.lists(st.floats(-LARGEST_VALUE, LARGEST_VALUE), min_size=1, max_size=KEPT + 1))
+def test_a_token_of_few_values_holds_the_values_themselves(values: list[float]) -> None:
+    origin = read_token(write_token(STATE, values, DIGEST), DIGEST, SMALL)
+    if len(values) <= KEPT:
+        assert origin == Origin(None, values)
+    else:
+        assert origin.state is not None
+        assert not origin.values
+
+
+def test_a_token_of_a_constant_sequence_holds_its_value_as_often_as_it_may() -> None:
+    for observed, times in ((0, 1), (1, 1), (40, 40), (1000, KEPT)):
+        state = State(STATE.memory_LM, -7.25, 0.0, observed)
+        assert read_token(write_token(state, None, DIGEST), DIGEST, SMALL) == Origin(None, [-7.25] * times)
 
 
 @given(st.text() | st.text("ABCab01-_", min_size=40, max_size=80) | st.binary(max_size=90).map(lambda b: b.hex()))
@@ -57,7 +89,7 @@ def test_no_text_is_taken_for_a_token_by_chance(text: str) -> None:
 
 
 def test_a_token_with_one_character_changed_missing_or_doubled_is_damaged() -> None:
-    token = write_token(STATE, 64, DIGEST)
+    token = write_token(STATE, None, DIGEST)
     for place, character in enumerate(token):
         other = "A" if character != "A" else "B"
         for damaged in (
@@ -71,26 +103,37 @@ def test_a_token_with_one_character_changed_missing_or_doubled_is_damaged() -> N
 
 
 def test_a_token_of_another_model_or_format_says_so() -> None:
-    token = write_token(STATE, 64, DIGEST)
+    token = write_token(STATE, None, DIGEST)
     with pytest.raises(BadToken, match="another model"):
         read_token(token, OTHER, SMALL)
-    with pytest.raises(BadToken, match="another model"):
+    with pytest.raises(BadToken, match="of a size"):
         read_token(token, DIGEST, Architecture(hidden=4))
     with pytest.raises(BadToken, match="another format"):
-        read_token(repacked(token, {0: b"\x02"}), DIGEST, SMALL)
+        read_token(repacked(token, {0: b"\x01"}), DIGEST, SMALL)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {21: struct.pack("<d", np.nan)},
-        {21: struct.pack("<d", np.inf)},
-        {21: struct.pack("<d", -1.0)},
-        {21: struct.pack("<d", 1e300)},
-        {29: struct.pack("<f", np.nan)},
-        {33: struct.pack("<f", -np.inf)},
+        {17: b"\x03"},
+        {22: struct.pack("<d", np.nan)},
+        {22: struct.pack("<d", 1.1e15)},
+        {30: struct.pack("<d", np.nan)},
+        {30: struct.pack("<d", np.inf)},
+        {30: struct.pack("<d", -1.0)},
+        {30: struct.pack("<d", 1e300)},
+        {38: struct.pack("<f", np.nan)},
+        {38 + 4 * RECENT: struct.pack("<f", -np.inf)},
     ],
 )
-def test_a_token_that_is_not_finite_is_refused(change: dict[int, bytes]) -> None:
+def test_a_token_of_a_memory_that_no_sequence_leaves_behind_is_refused(change: dict[int, bytes]) -> None:
     with pytest.raises(BadToken, match="not finite"):
-        read_token(repacked(write_token(STATE, 64, DIGEST), change), DIGEST, SMALL)
+        read_token(repacked(write_token(STATE, None, DIGEST), change), DIGEST, SMALL)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -1.1e15])
+def test_a_token_of_values_that_no_request_may_have_is_refused(number: float) -> None:
+    with pytest.raises(BadToken, match="not finite"):
+        read_token(repacked(write_token(STATE, [1.0, 2.0], DIGEST), {26: struct.pack("<d", number)}), DIGEST, SMALL)
+    with pytest.raises(BadToken, match="of a size"):
+        read_token(repacked(write_token(STATE, [1.0, 2.0], DIGEST), {34: b"\x00"}), DIGEST, SMALL)

@@ -24,7 +24,7 @@ from training.config import Config
 from training.data import Waves
 from training.export import command, export
 from training.loop import begin, longer, make_deterministic, train
-from training.losses import least_peak
+from training.losses import LARGEST_GAP, NARROWED, narrowed_units
 from training.progress import TrainingProgress
 
 ENGINES: tuple[Engine, ...] = ("fused", "torchscript")
@@ -257,9 +257,14 @@ def test_the_horizon_grows_only_when_the_closed_loop_follows_and_only_up_to_its_
     assert longer(1, 0.0, dataclasses.replace(SMALL, closed_loop=0.0)) == 1, "the horizon stays 1 without a closed loop"
 
 
-def test_the_least_peak_is_what_samples_a_period_allow() -> None:
-    period_B = torch.tensor([10.0, 12.0, 50.0], dtype=torch.float64)
-    halfway_BT = torch.cos(
-        2 * torch.pi * (torch.arange(64, dtype=torch.float64) + 0.5) / period_B[:, None]
-    )  # a sample never comes nearer to the peak
-    torch.testing.assert_close(least_peak(halfway_BT), halfway_BT.abs().amax(dim=1))
+def test_some_windows_have_the_units_of_a_narrower_range() -> None:
+    torch.manual_seed(0)
+    x_BT = torch.sin(torch.rand(4000, 1, dtype=torch.float64) * 6 + torch.arange(40) / 3)
+    low_B, high_B = x_BT.amin(dim=1), x_BT.amax(dim=1)
+    level_B, scale_B = narrowed_units(x_BT)
+    whole_B = torch.isclose(level_B, (low_B + high_B) / 2) & torch.isclose(scale_B, (high_B - low_B) / 2)
+    assert float(whole_B.double().mean()) == pytest.approx(1 - NARROWED, abs=0.05)
+    for gap_B in (level_B - scale_B - low_B, high_B - level_B - scale_B):
+        assert float(gap_B.min()) >= -1e-12
+        assert LARGEST_GAP - 0.002 < float((gap_B / (high_B - low_B)).max()) <= LARGEST_GAP
+    assert narrowed_units(torch.ones(3, 5, dtype=torch.float64))[1].tolist() == [0, 0, 0]

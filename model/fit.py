@@ -1,0 +1,99 @@
+"""The fit of a model to a sequence: how well it has predicted the values given, each from those before it.
+
+While a sequence is encoded, the network predicts every value before it sees it. All numbers here are in units of the
+sequence. With e_1 … e_k the last errors, those of its later half and `RECENT` of them at most,
+
+    residual² = Σ e_i² / k          noise² = Σ (e_i - 2 e_(i-1) + e_(i-2))² / 6 (k - 2)
+
+The first half of a short sequence is left out, because the network begins from a zero state and has to see part of it.
+
+No model predicts white noise. In it, both numbers have the same expectation, the deviation of the noise: the squares
+of 1, -2 and 1 have the sum 6. (Von Neumann, "Distribution of the ratio of the mean square successive difference to the
+variance", *Ann. Math. Statist.* 12(4), 1941, does this with first differences.) Where a model misses more than noise,
+a trend or a second wave, its errors change slowly. Then the noise is small beside the residual. So
+
+    expected = the noise, but not less than `clean` and not more than `noisiest`          ratio = residual / expected
+
+`clean` is what 99 % of clean held-out sequences stay below, and `noisiest` is the residual of the noisiest ones. A
+sequence does not fit if its ratio is larger than 99.9 % of the ratios of held-out sequences, clean and noisy.
+
+Shape suffix: R = RECENT.
+"""
+
+import bisect
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+RECENT = 16
+"""The number of errors that a state carries, R. More of them would follow a change more slowly, and fewer of them
+would tell less."""
+
+FEWEST = 8
+"""A shorter sequence has no fit: its noise would come from a single number."""
+
+LARGEST_ERROR = 1e15
+"""Errors are cut off here, so their squares are finite in single precision too."""
+
+
+class Expectations(Protocol):
+    """`Fitting` in `model/metadata.py`: one number for each length of context."""
+
+    contexts: list[int]
+    clean: list[float]
+    noisiest: list[float]
+    largest_ratio: list[float]
+
+
+class Observed(Protocol):
+    """What a state (`model/runtime/base.py`) knows of the sequence before it."""
+
+    @property
+    def scale(self) -> float: ...
+    @property
+    def observed(self) -> int: ...
+    @property
+    def residual(self) -> float: ...
+    @property
+    def noise(self) -> float: ...
+
+
+class Fit(NamedTuple):
+    """The fit of a sequence, in the caller's units."""
+
+    residual: float
+    expected: float
+    ratio: float
+    values: int
+    """Number of values whose errors it comes from."""
+
+    fits: bool
+    """False if the ratio is beyond those of held-out sequences."""
+
+
+def used(observed: int) -> int:
+    """Return the number of errors that the fit of so many observed values is taken from, k."""
+    return min(RECENT, observed // 2)
+
+
+def residual_and_noise(error_R: Sequence[float], observed: int) -> tuple[float, float]:
+    """Return residual and noise of the last errors, the newest of which is last. Both are 0 where there are none."""
+    errors = error_R[RECENT - used(observed) :]
+    residual = math.sqrt(sum(error * error for error in errors) / max(1, len(errors)))
+    bends = [after - 2 * error + before for before, error, after in zip(errors, errors[1:], errors[2:], strict=False)]
+    return residual, math.sqrt(sum(bend * bend for bend in bends) / max(1, 6 * len(bends)))
+
+
+def fit_of(expectations: Expectations, state: Observed) -> Fit | None:
+    """Return the fit of a sequence, None if it has fewer than `FEWEST` values.
+
+    Expectations are those of the longest context that the sequence does not fall short of.
+    """
+    if state.observed < FEWEST:
+        return None
+    number = max(0, bisect.bisect_right(expectations.contexts, state.observed) - 1)
+    expected = min(max(state.noise, expectations.clean[number]), expectations.noisiest[number])
+    residual = state.residual if state.scale > 0 else 0.0  # a constant sequence is continued exactly
+    ratio = residual / expected
+    fits = ratio <= expectations.largest_ratio[number]
+    return Fit(residual * state.scale, expected * state.scale, ratio, used(state.observed), fits)

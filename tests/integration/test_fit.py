@@ -1,0 +1,114 @@
+"""Tests of warnings and diagnostics in every dialect: a model says it when a sequence does not fit."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import connect_sse
+from websockets.sync.client import connect
+
+from model.metadata import Fitting
+from tests.artifacts import make_small_artifact, some_intervals
+from tests.metrics import metric
+from tests.server import Server, serve
+
+SEQUENCE = [((7 * t) % 11 - 5) / 5 + 20 for t in range(40)]
+INFER = {"inputs": [{"name": "sequence", "shape": [2, 40], "datatype": "FP64", "data": [*SEQUENCE, *[3.0] * 40]}]}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve a model that no sequence fits, and one that every sequence fits."""
+    folder = tmp_path_factory.mktemp("fit")
+    never = Fitting(contexts=[8], clean=[1e-6], noisiest=[1e-5], largest_ratio=[2.0])
+    model = make_small_artifact(folder, fit=never, intervals=some_intervals(contexts=(8, 16)), called="never")
+    always = never.model_copy(update={"largest_ratio": [1e9]})
+    make_small_artifact(folder, fit=always, name="always.pt", called="always")
+    with serve(folder, model=model, models=folder, workers=1) as running:
+        yield running
+
+
+def ask(server: Server, path: str = "/predict", **fields: Any) -> dict[str, Any]:
+    response = httpx.post(server.url + path, json={"sequence": SEQUENCE} | fields)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def warning(answer: dict[str, Any]) -> str:
+    (text,) = answer["warnings"]
+    assert "not of the kind that never was trained for" in text
+    return str(text)
+
+
+def test_an_answer_for_a_sequence_that_does_not_fit_has_a_warning(server: Server) -> None:
+    before = metric(server.url, "sine_warnings_total", model="never")
+    warning(ask(server))
+    warning(ask(server, "/generate", steps=3))
+    assert metric(server.url, "sine_warnings_total", model="never") == before + 2
+    assert "warnings" not in ask(server, model="always")
+    assert "warnings" not in ask(server, sequence=SEQUENCE[:7])
+    assert "warnings" not in ask(server, sequence=[3.0] * 40)
+
+
+def test_diagnostics_add_the_fit(server: Server) -> None:
+    answer = ask(server, diagnostics=True, model="always")
+    fit = answer.pop("fit")
+    assert answer == ask(server, model="always")
+    assert fit["expected"] == pytest.approx(1e-5)  # half of the range is 1
+    assert fit["ratio"] == pytest.approx(fit["residual"] / fit["expected"])
+    assert fit["values"] == 16
+    assert ask(server, "/generate", steps=3, diagnostics=True, model="always")["fit"] == fit
+    assert ask(server, sequence=SEQUENCE[:7], diagnostics=True)["fit"] is None
+    assert ask(server, sequence=[3.0] * 40, diagnostics=True)["fit"] == {
+        "residual": 0,
+        "expected": 0,
+        "ratio": 0,
+        "values": 16,
+    }
+    refused = httpx.post(f"{server.url}/predict", json={"sequence": SEQUENCE, "diagnostics": 1})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/diagnostics")
+
+
+def test_a_state_carries_what_the_fit_needs(server: Server) -> None:
+    whole = ask(server, sequence=SEQUENCE * 4, diagnostics=True)
+    first = ask(server, sequence=(SEQUENCE * 4)[:100], return_state=True)
+    later = ask(server, sequence=(SEQUENCE * 4)[100:], state=first["state"], diagnostics=True)
+    assert (later["fit"], warning(later)) == (whole["fit"], warning(whole))
+    rolled = ask(server, "/generate", steps=5, return_state=True)
+    again = ask(server, "/generate", sequence=[], state=rolled["state"], steps=5)
+    assert warning(again) == warning(rolled), "a rollout observes nothing"
+
+
+def test_a_stream_ends_with_the_warning(server: Server) -> None:
+    body = {"sequence": SEQUENCE, "steps": 40, "diagnostics": True}
+    with httpx.Client() as client, connect_sse(client, "POST", f"{server.url}/generate/stream", json=body) as source:
+        events = [(event.event, json.loads(event.data)) for event in source.iter_sse()]
+    assert {name for name, data in events if "warnings" in data or "fit" in data} == {"done"}
+    whole = ask(server, "/generate", steps=40, diagnostics=True)
+    assert (events[-1][1]["warnings"], events[-1][1]["fit"]) == (whole["warnings"], whole["fit"])
+
+
+def test_live_answers_have_the_warning(server: Server) -> None:
+    with connect(server.url.replace("http", "ws") + "/live") as socket:
+        for number, value in enumerate(SEQUENCE, 1):
+            socket.send(str(value))
+            answer = json.loads(socket.recv())
+            assert ("warnings" in answer) == (number >= 8), number
+    assert answer == ask(server)
+
+
+def test_the_open_inference_protocol_has_the_warning_among_the_parameters(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/v2/models/never/infer", json=INFER).json()
+    assert answer["parameters"] == {"warnings": "0: " + warning(ask(server))}
+    assert "parameters" not in httpx.post(f"{server.url}/v2/models/always/infer", json=INFER).json()
+
+
+def test_intervals_are_as_wide_as_the_fit_asks_for(server: Server) -> None:
+    answer = ask(server, level=[80], diagnostics=True)
+    fit, (high,) = answer["fit"], answer["intervals"]["hi-80"]
+    spread = fit["residual"] * fit["ratio"] ** 2
+    radius = some_intervals(contexts=(8, 16)).radius_CNVK[1, 0, 79, 0]
+    assert high - answer["prediction"] == pytest.approx(spread * radius, rel=1e-6)
