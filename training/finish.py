@@ -32,7 +32,7 @@ NEXT_VALUE = 0.25  # fraction of the rows that compare the next value
 SHOWN = 0.5  # fraction of the rows whose waves are given for at least a period
 DRIFT = 20.0  # steps after which an error counts half, because a rollout carries its early errors along
 NOISE = (0.7, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 11 to 57 dB
-NOISE_FLOOR = 1e-3  # deviation at which noise halves the weight of a row: noise limits the accuracy anyway
+NOISE_FLOORS = (3e-3, 5e-4)  # deviation at which noise halves the weight of a row, in the first and the last stage
 NOISY_CONTEXT = 40  # fewest values of a noisy sequence
 LOST = 10.0  # error in units of the noise above which a fit has found another wave
 FIRST_DAMPING = 1e-3
@@ -67,7 +67,7 @@ def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
         problem = _Problem(network, make_rows(config, horizon, stage))
         if run.iterations == 0:
             run.record.forget()  # earlier errors belong to weights that were trained for other rollouts
-            run.damping = FIRST_DAMPING
+            run.damping = run.damping or FIRST_DAMPING  # a stage begins where the one before has ended
         theta_P = parameters_to_vector(network.parameters()).detach()
         steps = levenberg_marquardt(problem.residuals, problem.jacobian, theta_P, run.damping)
         for _, (theta_P, loss, damping) in zip(range(run.iterations, config.finish), steps, strict=False):
@@ -82,21 +82,30 @@ def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
     """Return chunks of training waves. Each wave has one step of its rollout, below `horizon`, to compare with the
     truth.
 
+    Noise limits the accuracy of a noisy wave, so its row weighs less. The first stages give noisy waves more weight
+    than the last ones. To average noise out, a network has to adapt to the wave that it sees. It learns that early or
+    hardly at all: a network that has become exact on clean waves by other means has little to gain from it.
+
     Chunks use the contexts in turn. A short context leaves more unknown, and no training can recover that, so its rows
     weigh less. The variance of a frequency estimated from T values falls as 1/T³ (Rife and Boorstyn, IEEE Trans. Inf.
     Theory 20(5), 1974).
     """
     chunks = math.ceil(config.finish_rows / CHUNK)
+    done = stage / max(1, len(config.finish_horizons) - 1)
+    noise_floor = NOISE_FLOORS[0] * (NOISE_FLOORS[1] / NOISE_FLOORS[0]) ** done
     rows = []
     for number in range(chunks):
         context = config.finish_contexts[number % len(config.finish_contexts)]
         weight = min(1.0, context / config.context_evaluated) ** 3 / math.sqrt(chunks * CHUNK)
         # The seed begins like that of the epoch after the last, so no window of an earlier epoch is repeated.
-        rows.append(_chunk(config, context, horizon, weight, (config.seed, config.epochs + 1, stage, number)))
+        seed = (config.seed, config.epochs + 1, stage, number)
+        rows.append(_chunk(config, context, horizon, weight, noise_floor, seed))
     return rows
 
 
-def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tuple[int, ...]) -> Rows:
+def _chunk(
+    config: Config, context: int, horizon: int, weight: float, noise_floor: float, seed: tuple[int, ...]
+) -> Rows:
     """Return `CHUNK` rows.
 
     Periods and phases are spread evenly from random starts, by the additive recurrence whose steps are powers of the
@@ -129,7 +138,7 @@ def _chunk(config: Config, context: int, horizon: int, weight: float, seed: tupl
     generator = torch.Generator().manual_seed(int(random.integers(2**63)))
     level_B, scale_B = (units_B.numpy() for units_B in narrowed_units(torch.from_numpy(x_BT), generator))
     # Errors count in amplitudes. Less than a period shows little of a wave's level and amplitude.
-    weight_B *= scale_B * np.minimum(1, context / period_B) ** 3 / (1 + noise_B / NOISE_FLOOR)
+    weight_B *= scale_B * np.minimum(1, context / period_B) ** 3 / (1 + noise_B / noise_floor)
     return Rows(
         torch.from_numpy((x_BT - level_B[:, None]) / scale_B[:, None]),
         torch.from_numpy((y_B1[:, 0] - level_B) / scale_B),

@@ -102,7 +102,7 @@ def test_the_target_of_a_noisy_wave_is_its_best_sine_and_weighs_less() -> None:
     assert 0.4 < float(changed_B.double().mean()) <= 0.5, "half of the rows, minus those whose fit is lost in the noise"
     assert torch.equal(noisy.y_B[~changed_B], clean.y_B[~changed_B])
     assert torch.equal(noisy.weight_B[~changed_B], clean.weight_B[~changed_B])
-    assert bool((noisy.weight_B[changed_B] < 0.6 * clean.weight_B[changed_B]).all())
+    assert bool((noisy.weight_B[changed_B] < 0.9 * clean.weight_B[changed_B]).all())
     best_BS = one_sine(noisy.x_BT, 20)
     torch.testing.assert_close(noisy.y_B, best_BS.gather(1, noisy.step_B[:, None])[:, 0], rtol=0, atol=1e-7)
     assert float((noisy.x_BT.amax(dim=1) - noisy.x_BT.amin(dim=1)).median()) == pytest.approx(2), (
