@@ -20,7 +20,6 @@ sequence does not fit if its ratio is larger than 99.9 % of the ratios of held-o
 Shape suffix: R = RECENT.
 """
 
-import bisect
 import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -32,17 +31,16 @@ would tell less."""
 FEWEST = 8
 """A shorter sequence has no fit: its noise would come from a single number."""
 
-LARGEST_ERROR = 1e15
-"""Errors are cut off here, so their squares are finite in single precision too."""
 
+class Expectation(NamedTuple):
+    """The residuals of held-out sequences of one length."""
 
-class Expectations(Protocol):
-    """`Fitting` in `model/metadata.py`: one number for each length of context."""
+    context: int
+    """The length. It holds for longer sequences too, up to the next length."""
 
-    contexts: list[int]
-    clean: list[float]
-    noisiest: list[float]
-    largest_ratio: list[float]
+    clean: float
+    noisiest: float
+    largest_ratio: float
 
 
 class Observed(Protocol):
@@ -84,16 +82,34 @@ def residual_and_noise(error_R: Sequence[float], observed: int) -> tuple[float, 
     return residual, math.sqrt(sum(bend * bend for bend in bends) / max(1, 6 * len(bends)))
 
 
-def fit_of(expectations: Expectations, state: Observed) -> Fit | None:
-    """Return the fit of a sequence, None if it has fewer than `FEWEST` values.
+def fits(expectations: Sequence[Expectation], state: Observed) -> bool:
+    """Return whether a sequence fits, or is too short to tell. It is `fit_of`, at a fifth of the time.
 
-    Expectations are those of the longest context that the sequence does not fall short of.
+    The longest context comes first in `expectations`.
     """
-    if state.observed < FEWEST:
-        return None
-    number = max(0, bisect.bisect_right(expectations.contexts, state.observed) - 1)
-    expected = min(max(state.noise, expectations.clean[number]), expectations.noisiest[number])
-    residual = state.residual if state.scale > 0 else 0.0  # a constant sequence is continued exactly
-    ratio = residual / expected
-    fits = ratio <= expectations.largest_ratio[number]
-    return Fit(residual * state.scale, expected * state.scale, ratio, used(state.observed), fits)
+    for expectation in expectations:
+        if state.observed >= expectation.context:
+            largest = expectation.largest_ratio * _expected(expectation, state.noise)
+            return state.residual <= largest or state.scale == 0
+    return True
+
+
+def fit_of(expectations: Sequence[Expectation], state: Observed) -> Fit | None:
+    """Return the fit of a sequence, None if it is shorter than every context.
+
+    The longest context comes first in `expectations`.
+    """
+    for expectation in expectations:
+        if state.observed >= expectation.context:
+            expected = _expected(expectation, state.noise)
+            residual = state.residual if state.scale > 0 else 0.0  # a constant sequence is continued exactly
+            ratio = residual / expected
+            within = ratio <= expectation.largest_ratio
+            return Fit(residual * state.scale, expected * state.scale, ratio, used(state.observed), within)
+    return None
+
+
+def _expected(expectation: Expectation, noise: float) -> float:
+    if noise <= expectation.clean:
+        return expectation.clean
+    return noise if noise <= expectation.noisiest else expectation.noisiest

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from model.fit import Expectation
 from model.units import Normalisation, Units, units_between
 
 
@@ -99,6 +100,12 @@ class Fitting(_Record):
 
     warned: dict[str, float] = Field(default_factory=dict)
     """How many per cent of fresh sequences do not fit, by their kind, after the longest of these contexts."""
+
+    @property
+    def expectations(self) -> tuple[Expectation, ...]:
+        """Return the numbers of each context, the longest first."""
+        rows = zip(self.contexts, self.clean, self.noisiest, self.largest_ratio, strict=True)
+        return tuple(Expectation(*row) for row in reversed(list(rows)))
 
 
 class Metadata(_Record):

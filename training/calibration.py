@@ -7,6 +7,7 @@ Shape suffixes: B windows, T values given, S steps, V levels, K stored steps.
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -140,7 +141,8 @@ def forecasts(network: Network, windows: Windows) -> Forecasts:
 def fits_of(fitting: Fitting, each: Forecasts, context: int) -> list[Fit]:
     """Return the fit of each window."""
     rows = zip(each.scale_B.tolist(), each.residual_B.tolist(), each.noise_B.tolist(), strict=True)
-    fits = [fit_of(fitting, _Known(scale, context, residual, noise)) for scale, residual, noise in rows]
+    expectations = fitting.expectations
+    fits = [fit_of(expectations, _Known(scale, context, residual, noise)) for scale, residual, noise in rows]
     return [fit for fit in fits if fit is not None]
 
 
@@ -176,9 +178,14 @@ def _fitting(forecast_by_context: dict[int, Forecasts], snr_by_context: dict[int
         loudest_B = residual_B[snr_B < LOUDEST_DB + 1]
         noisiest.append(float(np.median(loudest_B) if waves else np.quantile(residual_B, CLEAN_QUANTILE)))
     contexts = list(forecast_by_context)
-    unlimited = Fitting(contexts=contexts, clean=clean, noisiest=noisiest, largest_ratio=[math.inf] * len(contexts))
-    ratios = [[fit.ratio for fit in fits_of(unlimited, each, context)] for context, each in forecast_by_context.items()]
-    return unlimited.model_copy(update={"largest_ratio": [float(np.quantile(each, RATIO_QUANTILE)) for each in ratios]})
+    unlimited = Fitting(
+        contexts=contexts, clean=clean, noisiest=noisiest, largest_ratio=[sys.float_info.max] * len(clean)
+    )
+    largest = [
+        float(np.quantile([fit.ratio for fit in fits_of(unlimited, each, context)], RATIO_QUANTILE))
+        for context, each in forecast_by_context.items()
+    ]
+    return unlimited.model_copy(update={"largest_ratio": largest})
 
 
 def _spreads(fitting: Fitting, each: Forecasts, context: int) -> Floats:

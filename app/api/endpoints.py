@@ -106,7 +106,7 @@ async def next_value(
     )
     if forecast.diverged:
         raise Diverged
-    fit = served.fit(forecast.reached)
+    fit = _fit(request, forecast.reached, served)
     response: _Fields = {"prediction": forecast.chunks[0].item(0)}
     if around:
         response |= await _ends(around, forecast, fit)
@@ -122,7 +122,7 @@ async def generate(request: GenerateRequest, served: ServedModel, client_gone: C
     forecast = await served.forecaster.forecast(
         origin.values, request.steps, request.timeout_s, client_gone, origin.state, bool(request.return_state)
     )
-    fit = served.fit(forecast.reached)
+    fit = _fit(request, forecast.reached, served)
     response: _Fields = {
         "values": await array(forecast.chunks),
         "finish_reason": _FINISH_REASON[forecast.diverged],
@@ -161,7 +161,7 @@ async def stream(request: GenerateRequest, served: ServedModel) -> AsyncGenerato
     end: _Fields = {"finish_reason": _FINISH_REASON[part.diverged]}
     if request.return_state:
         end |= _token(part.reached, None, served)
-    yield Event("done", orjson.dumps(end | _judged(request, served.fit(part.reached), served)))
+    yield Event("done", orjson.dumps(end | _judged(request, _fit(request, part.reached, served), served)))
 
 
 def origin_of(request: PredictRequest, served: ServedModel) -> Origin:
@@ -182,7 +182,7 @@ def origin_of(request: PredictRequest, served: ServedModel) -> Origin:
 
 def _token(state: State | None, observed: Sequence[float] | None, served: ServedModel) -> _Fields:
     """Return the field with the token of a state. `observed` is as in `write_token`."""
-    if state is None or not np.isfinite(state.memory_LM).all():
+    if state is None or not (np.isfinite(state.memory_LM).all() and np.isfinite(state.error_R).all()):
         return {"state": None}
     return {"state": write_token(state, observed, served.info.digest)}
 
@@ -211,6 +211,12 @@ async def _ends(around: _Around, forecast: Forecast, fit: Fit | None, first: int
         np.concatenate(forecast.chunks), spread=spread_of(fit, after.scale), residual=after.residual, first=first
     )
     return {"intervals": {name: await array([end_S]) for name, end_S in ends.items()}}
+
+
+def _fit(request: PredictRequest, state: State, served: ServedModel) -> Fit | None:
+    """Return the fit where an answer needs it: with intervals or diagnostics, or where the model does not fit."""
+    needed = request.level or request.diagnostics or not served.fits(state)
+    return served.fit(state) if needed else None
 
 
 def _judged(request: PredictRequest, fit: Fit | None, served: ServedModel) -> _Fields:

@@ -17,7 +17,7 @@ from app.schemas import ModelInfo
 from app.telemetry.inference import InferenceCounters
 from app.telemetry.instruments import Counter
 from model.artifact import ArtifactError
-from model.fit import Fit, fit_of
+from model.fit import Expectation, Fit, fit_of, fits
 from model.intervals import Intervals
 from model.runtime.base import State
 
@@ -50,9 +50,17 @@ class ServedModel:
         """
         return b"x-model-version", f"{quote(self.info.version)}+{self.info.digest[:12]}".encode()
 
+    @cached_property
+    def _expectations(self) -> tuple[Expectation, ...]:
+        return self.info.fit.expectations if self.info.fit else ()
+
+    def fits(self, state: State) -> bool:
+        """Return whether the model fits the sequence before a state, or whether that is not known."""
+        return fits(self._expectations, state)
+
     def fit(self, state: State) -> Fit | None:
         """Return the fit of the model to the sequence before a state; None if it is not known."""
-        return None if self.info.fit is None else fit_of(self.info.fit, state)
+        return fit_of(self._expectations, state)
 
     def warning(self, fit: Fit) -> str:
         """Return what an answer for a sequence that does not fit has to say, and count it."""

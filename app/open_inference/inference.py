@@ -63,8 +63,7 @@ async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone)
             raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
     warnings = []
     for row, forecast in enumerate(forecasts):
-        fit = current.fit(forecast.reached)
-        if fit is not None and not fit.fits:
+        if not current.fits(forecast.reached) and (fit := current.fit(forecast.reached)):
             warnings.append(f"{row}: {current.warning(fit)}")
     return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype), "; ".join(
         warnings

@@ -34,10 +34,11 @@ class FusedRuntime:
     device = "cpu"
     batches = False
 
-    def __init__(self, module: torch.jit.ScriptModule, metadata: Metadata) -> None:
+    def __init__(self, module: torch.jit.ScriptModule, metadata: Metadata, errors: bool = True) -> None:
+        """`errors` is that of `compile_kernel`."""
         self._metadata = metadata
         self._weights = _laid_out(module, metadata.architecture)
-        self._kernel = compile_kernel(metadata.architecture)
+        self._kernel = compile_kernel(metadata.architecture, errors)
         self.cached = self._kernel.cached
         memory_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
         self._zero = State(memory_LM, 0.0, _OWN_RANGE)

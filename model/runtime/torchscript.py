@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.fit import LARGEST_ERROR, RECENT, residual_and_noise
+from model.fit import RECENT, residual_and_noise
 from model.metadata import Metadata
 from model.runtime.base import State
 
@@ -75,7 +75,7 @@ def _memories(state_LBM: torch.Tensor) -> npt.NDArray[np.float32]:
 
 def _observed(before: State, memory_LM: npt.NDArray[np.float32], error_T: npt.NDArray[np.float32]) -> State:
     """Return the state after as many more values as there are errors."""
-    error_R = np.concatenate([before.error_R, error_T.clip(-LARGEST_ERROR, LARGEST_ERROR)])[-RECENT:]
+    error_R = np.concatenate([before.error_R, error_T])[-RECENT:]
     observed = before.observed + len(error_T)
     residual, noise = residual_and_noise(error_R.tolist(), observed)
     return before._replace(memory_LM=memory_LM, observed=observed, error_R=error_R, residual=residual, noise=noise)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.artifact import load_module, read_artifact
-from model.fit import FEWEST, RECENT, fit_of, residual_and_noise, used
+from model.fit import FEWEST, RECENT, fit_of, fits, residual_and_noise, used
 from model.metadata import CellKind, Fitting
 from model.runtime.base import State
 from model.runtime.select import Engine, open_runtime
@@ -41,23 +41,26 @@ def test_noise_is_the_residual_of_white_errors_and_little_of_slow_ones() -> None
 
 
 def test_the_ratio_is_that_of_the_residual_to_what_noise_explains() -> None:
-    for observed, residual, noise, expected, ratio, fits in [
+    for observed, residual, noise, expected, ratio, expected_to_fit in [
         (8, 0.2, 0.2, 0.2, 1.0, True),
         (31, 0.05, 0.0, 0.1, 0.5, True),  # as clean as clean sequences are
         (32, 0.05, 0.0, 0.01, 5.0, False),  # more values allow smaller errors
         (32, 0.05, 0.025, 0.025, 2.0, True),
         (500, 0.9, 0.9, 0.3, 3.0, False),  # noisier than any held-out sequence
     ]:
-        fit = fit_of(FITTING, state(observed, residual, noise))
+        fit = fit_of(FITTING.expectations, state(observed, residual, noise))
         assert fit is not None
         assert fit.ratio == pytest.approx(ratio)
         assert (fit.residual, fit.expected) == pytest.approx((10 * residual, 10 * expected))
-        assert (fit.values, fit.fits) == (min(16, observed // 2), fits)
+        assert (fit.values, fit.fits) == (min(16, observed // 2), expected_to_fit)
+        assert fits(FITTING.expectations, state(observed, residual, noise)) == expected_to_fit
 
 
 def test_few_values_have_no_fit_and_a_constant_sequence_fits() -> None:
-    assert fit_of(FITTING, state(FEWEST - 1, 1.0, 0.0)) is None
-    assert fit_of(FITTING, state(64, 1.0, 0.0, scale=0.0)) == (0.0, 0.0, 0.0, 16, True)
+    assert fit_of(FITTING.expectations, state(FEWEST - 1, 1.0, 0.0)) is None
+    assert fits(FITTING.expectations, state(FEWEST - 1, 1.0, 0.0))
+    assert fit_of(FITTING.expectations, state(64, 1.0, 0.0, scale=0.0)) == (0.0, 0.0, 0.0, 16, True)
+    assert fits(FITTING.expectations, state(64, 1.0, 0.0, scale=0.0))
 
 
 @pytest.mark.parametrize("engine", ["fused", "torchscript"])

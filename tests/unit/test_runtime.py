@@ -230,7 +230,7 @@ def test_tanh_and_sigmoid_of_the_fused_kernel_are_right_in_single_precision() ->
 def test_a_kernel_that_does_not_compile_is_reported_and_replaced(
     make_artifact: MakeArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(architecture: object) -> None:
+    def broken(architecture: object, errors: bool) -> None:
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr("model.runtime.fused.compile_kernel", broken)
