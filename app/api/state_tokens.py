@@ -11,7 +11,8 @@ is base64url, without padding, of these fields, all little-endian:
     checksum          4 bytes, CRC-32 of everything before
 
 **The values themselves**, float64, are the content while there are at most `KEPT` of them. Their units may still
-change: the first values of a wave hardly show its range. So the next request encodes them again, with its own.
+change: the first values of a wave hardly show its range. So the next request encodes them again, with its own. A
+constant sequence is kept so too, however long it is: its value, `KEPT` times at most.
 
 **The memory** is the content after more values, or after a rollout:
 
@@ -69,7 +70,7 @@ def write_token(state: State, values: Sequence[float] | None, digest: str) -> st
 
     `values` are all values that the state has observed; None if they are not known, or not all that it remembers.
     """
-    if state.scale == 0 and values is None:  # they were all the same
+    if state.scale == 0 and (values is None or len(values) > KEPT):  # all values were the same, and have no range yet
         values = [state.level] * min(max(1, state.observed), KEPT)
     if values is not None and len(values) <= KEPT:
         kind, content = _VALUES, np.asarray(values, "<f8").tobytes()

@@ -76,6 +76,17 @@ def test_a_long_sequence_and_a_long_rollout_leave_the_same_state(clients: dict[s
     assert clients["plain"].generate(sequence[1500:], 10_000, state=half.state, return_state=True) == whole
 
 
+@pytest.mark.parametrize("constants", [40, 65, 300])
+def test_a_sequence_that_was_constant_has_the_units_of_the_values_that_follow(
+    clients: dict[str, Client], constants: int
+) -> None:
+    client, after = clients["hot"], [5.0, 4.0, -1.0]
+    first = client.predict([3.0] * constants, return_state=True)
+    later = client.predict(after, state=first.state)
+    assert later.prediction == pytest.approx(client.predict([3.0] * constants + after).prediction, rel=1e-3)
+    assert later.prediction != 3
+
+
 def test_intervals_count_the_values_behind_a_state(clients: dict[str, Client]) -> None:
     client = clients["hot"]
     first = client.predict([1.0, 0.5, -1.0], return_state=True)

@@ -80,6 +80,9 @@ def test_a_token_of_a_constant_sequence_holds_its_value_as_often_as_it_may() -> 
     for observed, times in ((0, 1), (1, 1), (40, 40), (1000, KEPT)):
         state = State(STATE.memory_LM, -7.25, 0.0, observed)
         assert read_token(write_token(state, None, DIGEST), DIGEST, SMALL) == Origin(None, [-7.25] * times)
+        if observed:
+            token = write_token(state, [-7.25] * observed, DIGEST)
+            assert read_token(token, DIGEST, SMALL) == Origin(None, [-7.25] * times)
 
 
 @given(st.text() | st.text("ABCab01-_", min_size=40, max_size=80) | st.binary(max_size=90).map(lambda b: b.hex()))
