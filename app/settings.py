@@ -58,7 +58,7 @@ class Settings(BaseSettings):
 
     max_models: int = Field(default=64, ge=1, le=10_000)
     """`SINE_MAX_MODELS` limits the number of models, 1 to 10,000. A model whose file has gone counts until the service
-    is restarted, because the metrics keep its counts. Each model takes a thread and 64 bytes of shared memory in each
+    is restarted, because the metrics keep its counts. Each model takes a thread and 72 bytes of shared memory in each
     worker, beside its own memory."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

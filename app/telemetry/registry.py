@@ -24,7 +24,7 @@ from app.shared_memory.numbering import Numbering
 from app.shared_memory.values import Numbers, SharedValues
 from app.telemetry.instruments import Counter, Gauge, Histogram, Info
 
-PLACES, PLACES_BY_MODEL = 7680, 8
+PLACES, PLACES_BY_MODEL = 7616, 9
 """A worker has room for so many numbers, and for so many more for each model."""
 
 Labels = tuple[str, ...]

@@ -183,6 +183,8 @@ def test_there_are_places_for_as_many_models_as_the_setting_allows() -> None:
     metrics = Metrics(["/predict"], models=10_000)
     for number in range(300):
         metrics.inference_of(f"m{number}").answered(number, 1.0, 1.0, 1.0)
+        metrics.warned_of(f"m{number}").add(number)
     exposed = metrics.expose().decode()
     assert 'sine_inference_sequences_total{model="m299"} 299.0' in exposed
+    assert 'sine_warnings_total{model="m299"} 299.0' in exposed
     assert 'sine_inference_seconds_total{model="m0",part="success"} 3.0' in exposed
