@@ -40,7 +40,7 @@ class ServedModel:
     """Counts its requests of the Open Inference Protocol."""
 
     warned: Counter
-    """Counts its answers with a warning."""
+    """Counts its forecasts with a warning."""
 
     @cached_property
     def version(self) -> tuple[bytes, bytes]:
@@ -63,11 +63,12 @@ class ServedModel:
         return fit_of(self._expectations, state)
 
     def warning(self, fit: Fit) -> str:
-        """Return what an answer for a sequence that does not fit has to say, and count it."""
+        """Return the warning about a forecast for a sequence that does not fit, and count it."""
         self.warned.add()
+        times = f"{fit.ratio:,.0f}" if fit.ratio >= 10 else f"{fit.ratio:.1f}"
         return (
             f"the sequence is not of the kind that {self.info.name} was trained for: the model missed the last "
-            f"{fit.values} values by {fit.ratio:.1f} times what noise explains, so the forecast may be far off"
+            f"{fit.values} values by {times} times what noise explains, so the forecast may be far off"
         )
 
 

@@ -61,13 +61,13 @@ async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone)
     for row, forecast in enumerate(forecasts):
         if forecast.diverged:  # a tensor cannot hold a row that ends early
             raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
-    warnings = []
-    for row, forecast in enumerate(forecasts):
-        if not current.fits(forecast.reached) and (fit := current.fit(forecast.reached)):
-            warnings.append(f"{row}: {current.warning(fit)}")
-    return tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype), "; ".join(
-        warnings
-    )
+    warnings = [
+        f"{row}: {current.warning(fit)}"
+        for row, forecast in enumerate(forecasts)
+        if not current.fits(forecast.reached) and (fit := current.fit(forecast.reached))
+    ]
+    values = tensor([chunk_S for forecast in forecasts for chunk_S in forecast.chunks], asked.datatype)
+    return values, "; ".join(warnings)
 
 
 async def _response(

@@ -87,8 +87,8 @@ class Metrics:
         continued = "Sequences continued by requests of the Open Inference Protocol."
         sequences = by_model("sine_inference_sequences", continued)
 
-        # Answers for sequences that a model does not fit, by model
-        warned = by_model("sine_warnings", "Answers with a warning that the model does not fit the sequence.")
+        # Forecasts of sequences that a model does not fit, by model
+        warned = by_model("sine_warnings", "Forecasts with a warning that the model does not fit the sequence.")
 
         # Workers
         self.started = made.counter("sine_workers_started", "Workers started: more than live, where some died.")[()]
@@ -108,7 +108,6 @@ class Metrics:
         self.inference_of: Callable[[str], InferenceCounters] = lambda model: InferenceCounters(
             asked(model), spent(model), sequences(model)[()], made.totals
         )
-
         self.warned_of: Callable[[str], Counter] = lambda model: warned(model)[()]
 
     def turned_away(self, path: str) -> None:
