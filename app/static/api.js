@@ -46,12 +46,12 @@ export function watchTimes(timed) {
   }).observe({ type: "resource" });
 }
 
-/** Yield the parts of a rollout (POST /generate/stream) and return why it ended. Aborting stops the service's work. */
+/** Yield the parts of a rollout (POST /generate/stream) and return its end. Aborting stops the service's work. */
 export async function* rollout(body, signal) {
   const answer = await post(ROLLOUT, body, signal);
   for await (const { name, data } of events(answer.body)) {
     if (name === "values") yield data;
-    if (name === "done") return data.finish_reason;
+    if (name === "done") return data;
     if (name === "error") throw new Refused(data);
   }
   throw new Unreachable("the stream ended before it was done");

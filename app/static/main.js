@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { Controls } from "./controls.js";
 import { drawing } from "./draw.js";
 import { Plot, WINDOW } from "./plot.js";
-import { grouped, number, Run, short } from "./run.js";
+import { grouped, MISTRUST, number, Run, short } from "./run.js";
 import { copy, snippets } from "./snippet.js";
 import { showTable } from "./table.js";
 import { Trouble } from "./trouble.js";
@@ -60,11 +60,17 @@ async function start() {
 
 /** Request the next value and then the rollout, and show both as they arrive. */
 async function forecast(run, signal) {
-  const { prediction } = await api.predict({ sequence: run.values, model: run.body.model }, signal);
+  const next = { sequence: run.values, model: run.body.model, diagnostics: true };
+  const { prediction, warnings, fit } = await api.predict(next, signal);
   const began = performance.now();
   const parts = api.rollout(run.body, signal);
   let part = await parts.next();
   run.prediction = prediction;
+  run.fit = fit;
+  run.warn(warnings); // before the prediction is shown
+  if (!fit && hasIntervals(run) && !controls.clean) {
+    run.notes.push("The interval is that of sequences like those that the model learned from; others can be farther off.");
+  }
   $("first-ms").textContent = milliseconds(performance.now() - began); // until the browser reports it at the end
   $("expected").textContent = grouped(run.steps);
   for (; !part.done; part = await parts.next()) {
@@ -73,18 +79,27 @@ async function forecast(run, signal) {
     $("so-far").textContent = grouped(run.forecast.length);
     show(run);
   }
-  if (part.value === "diverged") run.notes.push("The rollout stopped being finite, and ends there.");
+  run.warn(part.value.warnings);
+  if (part.value.finish_reason === "diverged") run.notes.push("The rollout stopped being finite, and ends there.");
 }
 
 function show(run) {
   shown = run;
   plot.show(run);
+  showWarnings(run.warnings);
   $("next").textContent = run.prediction === undefined ? "" : number(run.prediction);
   const truth = run.trueAt(0);
   $("next-truth").textContent =
     run.prediction === undefined || truth === undefined
       ? "\u00a0"
       : `truth ${number(truth)}, off by ${short(Math.abs(run.prediction - truth))}`;
+}
+
+/** Show the warnings above the next value, at its size. */
+function showWarnings(warnings) {
+  const parts = warnings.length > 0 ? [made("strong", MISTRUST), ...warnings.map((text) => made("p", text))] : [];
+  $("warning").replaceChildren(...parts);
+  $("warning").hidden = parts.length === 0;
 }
 
 function finish(run) {
@@ -100,7 +115,7 @@ function finish(run) {
   $("summary").textContent = run.summary();
   clearTimeout(announcement);
   announcement = setTimeout(() => {
-    $("status").textContent = `Next value ${$("next").textContent}. ${run.summary()}`;
+    $("status").textContent = [...run.warnings, `Next value ${$("next").textContent}.`, run.summary()].join(" ");
     if ($("values").open) showTable($("values"), run);
   }, QUIET_MS);
 }
@@ -114,8 +129,6 @@ function notes(run) {
   }
   if (model.intervals && !hasIntervals(run)) {
     found.push(...whyNoIntervals(run));
-  } else if (model.intervals && !controls.clean) {
-    found.push("The interval is that of sequences like those that the model learned from; others can be farther off.");
   }
   return found;
 }
@@ -167,6 +180,7 @@ function showValuesAt(step) {
   }
 }
 
+const made = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
 const milliseconds = (ms) => `${ms < 100 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
 
 api.watchTimes((address, first, last) => {

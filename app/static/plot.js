@@ -87,7 +87,7 @@ export class Plot {
       const figure = this.element.parentElement;
       this.ranges = {
         x: [first, Math.max(last - 1, first + 1)],
-        y: padded(extent([values, truth, forecast, low, high])),
+        y: padded(around([values, truth, forecast], [low, high])),
         off: padded(extent([off, above, below])),
       };
       figure.classList.toggle("with-truth", run.truth !== null);
@@ -177,6 +177,14 @@ function extent(columns) {
     }
   }
   return low > high ? [-1, 1] : [low, high];
+}
+
+/** Return the range of the lines, with as much of the band as leaves them a third of the height. */
+function around(lines, band) {
+  const [low, high] = extent(lines);
+  const [lowest, highest] = extent([...lines, ...band]);
+  const room = high - low || Infinity;
+  return [Math.max(lowest, low - room), Math.min(highest, high + room)];
 }
 
 function padded([low, high]) {

@@ -1,7 +1,12 @@
 /** One forecast: the given values, the values received so far, and notes about them. */
 
+/** The title of all warnings. */
+export const MISTRUST = "Not to be trusted";
+
 export class Run {
   prediction = undefined;
+  warnings = []; // sentences: the reasons to mistrust the forecast
+  fit = null; // the model's errors on the given values, if they are known
   forecast = [];
   low = [];
   high = [];
@@ -14,6 +19,11 @@ export class Run {
     this.values = values;
     this.truth = truth;
     this.steps = steps;
+  }
+
+  /** Add the warnings of an answer that are not known yet. */
+  warn(warnings = []) {
+    this.warnings = [...new Set([...this.warnings, ...warnings.map(sentence)])];
   }
 
   /** Append the next part of the rollout, as the service sends it. */
@@ -50,10 +60,12 @@ export class Run {
 
   /** Describe the plots in words. */
   summary() {
-    const sentences = [`${counted(this.values.length, "value")} given, ${span(this.values)}.`];
+    const sentences = this.warnings.length > 0 ? [`${MISTRUST}.`] : [];
+    sentences.push(`${counted(this.values.length, "value")} given, ${span(this.values)}.`);
     if (this.forecast.length > 0) {
       sentences.push(`${counted(this.forecast.length, "value")} forecast, ${span(this.forecast)}${this.quality()}.`);
     }
+    if (this.fit) sentences.push(this.misses());
     return [...sentences, ...this.notes].join(" ");
   }
 
@@ -65,6 +77,16 @@ export class Run {
       text += `; the 95 % interval is ±${half(0)} at first and ±${half(-1)} at the end`;
     }
     return text;
+  }
+
+  /** Describe the model's errors on the given values, from which the width of the interval follows. */
+  misses() {
+    const { values, residual, ratio } = this.fit;
+    let text = `The model missed the last ${values} given values by ${short(residual)} on average`;
+    text += `, ${short(ratio)} times the expected error`;
+    if (this.low.length === 0) return `${text}.`;
+    const doubt = this.warnings.length > 0 ? ", but was not calibrated for such values" : "";
+    return `${text}; the interval follows from that${doubt}.`;
   }
 }
 
@@ -82,6 +104,9 @@ export const short = (value) => written(rough, value);
 export const grouped = (value) => whole.format(value);
 
 const counted = (many, what) => `${grouped(many)} ${what}${many === 1 ? "" : "s"}`;
+
+/** Format a text of the service as a sentence. */
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
