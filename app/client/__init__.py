@@ -11,6 +11,10 @@
                 part.values
         rollout.end.finish_reason
 
+        answer = client.predict(values, diagnostics=True)
+        answer.warnings                                         # reasons to mistrust the forecast; None without any
+        answer.fit                                              # the model's errors on `values`, if they are known
+
         first = client.predict(values[:64], return_state=True)  # continue from a state, on any replica
         client.predict(values[64:], state=first.state)
 

@@ -15,6 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ from app.client import Client, Options, ServiceError
 from app.client.address import clean_key
 from app.client.inputs import address, check_can_write, state, values
 from app.client.values import number, whole
-from app.schemas import GenerateResponse, PredictResponse, StreamEnd
+from app.schemas import Fit, GenerateResponse, PredictResponse, StreamEnd
 
 Intervals = dict[str, list[float]] | None
 
@@ -38,6 +39,7 @@ def predict(client: Client, asked: argparse.Namespace) -> None:
     """Print the next value."""
     sequence, options = inputs(asked)
     answer = client.predict(sequence, **options)
+    judge(answer, asked)
     show(sequence, [answer.prediction], answer.intervals, asked)
     finish(answer, asked)
 
@@ -46,6 +48,7 @@ def generate(client: Client, asked: argparse.Namespace) -> None:
     """Print the next values."""
     sequence, options = inputs(asked)
     answer = client.generate(sequence, asked.steps, **options)
+    judge(answer, asked)
     show(sequence, answer.values, answer.intervals, asked)
     finish(answer, asked)
 
@@ -55,8 +58,9 @@ def stream(client: Client, asked: argparse.Namespace) -> None:
     sequence, options = inputs(asked)
     with client.stream(sequence, asked.steps, **options) as rollout:
         for number, part in enumerate(rollout):
-            as_json = [part.model_dump_json(exclude_none=True)]
+            as_json = [part.model_dump_json(exclude_unset=True)]
             write(as_json if asked.json else rows(part.values, part.intervals, named=number == 0))
+    judge(rollout.end, asked)
     finish(rollout.end, asked)
 
 
@@ -75,8 +79,23 @@ def inputs(asked: argparse.Namespace) -> tuple[list[float], Options]:
     check_can_write(asked.save_state)
     token = state(asked.state)
     sequence = values(asked.file, needed=token is None)
-    saves = asked.save_state is not None
-    return sequence, {"state": token, "return_state": saves, "level": asked.level, "model": asked.model}
+    options: Options = {"state": token, "level": asked.level, "model": asked.model, "diagnostics": asked.diagnostics}
+    return sequence, options | {"return_state": asked.save_state is not None}
+
+
+def judge(answer: PredictResponse | GenerateResponse | StreamEnd, asked: argparse.Namespace) -> None:
+    """Report the warnings and, unless JSON has it, the fit if requested. All of this goes to standard error."""
+    for warning in answer.warnings or ():
+        report(f"warning: {' '.join(warning.split())}")
+    if asked.diagnostics and not asked.json:
+        report(f"fit: {described(answer.fit)}")
+
+
+def described(fit: Fit | None) -> str:
+    """Describe a fit in a line."""
+    if fit is None:
+        return "not known; it needs at least 8 values, and a model that was calibrated for it"
+    return f"residual {fit.residual:.3g}, expected {fit.expected:.3g}, ratio {fit.ratio:.3g}, of {fit.values} values"
 
 
 def show(sequence: list[float], forecast: list[float], intervals: Intervals, asked: argparse.Namespace) -> None:
@@ -106,13 +125,20 @@ def write(lines: Iterable[str]) -> None:
 def finish(answer: PredictResponse | GenerateResponse | StreamEnd, asked: argparse.Namespace) -> None:
     """Print JSON and save the state, each if requested, and report a rollout that diverged."""
     if asked.json:
-        print(answer.model_dump_json(exclude_none=True))
+        print(answer.model_dump_json(exclude_unset=True))
     if asked.save_state is not None:
         if answer.state is None:
             raise ValueError("there is no state to save: the rollout has stopped being finite")
         asked.save_state.write_text(f"{answer.state}\n")
     if not isinstance(answer, PredictResponse) and answer.finish_reason == "diverged":
-        print(f"{PROGRAM}: the rollout stopped being finite, and ended there", file=sys.stderr)
+        report("the rollout stopped being finite, and ended there")
+
+
+def report(message: str) -> None:
+    """Print a line on standard error. Values are printed even if nobody can read it."""
+    if sys.stderr is not None:  # print would take standard output instead
+        with suppress(OSError):
+            print(f"{PROGRAM}: {message}", file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -136,6 +162,7 @@ def parser() -> argparse.ArgumentParser:
             continue
         add("file", nargs="?", type=Path, metavar="FILE", help="the values; default: standard input")
         add("--level", type=option(whole), action="append", help="add intervals of this level, in percent; repeatable")
+        add("--diagnostics", action="store_true", help="also print the fit of the model to the values")
         add("--state", type=Path, metavar="FILE", help="continue from the state in this file")
         add("--save-state", type=Path, metavar="FILE", help="write the state to continue from to this file")
         add("--model", metavar="NAME", help="the model to ask, if several are served")
@@ -175,8 +202,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def stop(status: int, message: str) -> NoReturn:
     """End the program with a line on standard error. It has no user names and passwords of addresses."""
     shown = re.sub(r"(:/+)\S*@", r"\1", message)
-    if sys.stderr is not None:  # print would take standard output instead
-        print(f"{PROGRAM}: error: {shown}", file=sys.stderr)
+    report(f"error: {shown}")
     sys.exit(status)
 
 

@@ -20,6 +20,7 @@ class Options(TypedDict, total=False):
     state: str | None
     return_state: bool
     level: list[int] | None
+    diagnostics: bool | None
     model: str | None
     timeout_s: float | None
 
@@ -139,7 +140,10 @@ class Rollout:
 
     @property
     def end(self) -> StreamEnd:
-        """The reason why the rollout ended, and its state if requested. ValueError if parts are still unread."""
+        """The reason why the rollout ended, its warnings, and its state and fit if requested.
+
+        Raises ValueError if parts are still unread.
+        """
         if self._end is None:
             raise ValueError("the rollout has an end only when all of its parts were read")
         return self._end

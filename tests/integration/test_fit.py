@@ -1,6 +1,8 @@
 """Tests of warnings and diagnostics in every dialect: a model says it when a sequence does not fit."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +11,11 @@ import pytest
 from httpx_sse import connect_sse
 from websockets.sync.client import connect
 
+from app.client import AsyncClient, Client
 from model.metadata import Fitting
 from tests.artifacts import make_small_artifact, some_intervals
+from tests.integration.test_client_command import ask as command
+from tests.integration.test_client_command import in_shell
 from tests.metrics import metric
 from tests.server import Server, serve
 
@@ -112,3 +117,61 @@ def test_intervals_are_as_wide_as_the_fit_asks_for(server: Server) -> None:
     spread = fit["residual"] * fit["ratio"] ** 2
     radius = some_intervals(contexts=(8, 16)).radius_CNVK[1, 0, 79, 0]
     assert high - answer["prediction"] == pytest.approx(spread * radius, rel=1e-6)
+
+
+@pytest.mark.anyio
+async def test_the_client_has_warnings_and_fit(server: Server) -> None:
+    wanted = ask(server, diagnostics=True)
+    with Client(server.url) as client:
+        answers = [client.predict(SEQUENCE, diagnostics=True), client.generate(SEQUENCE, 5, diagnostics=True)]
+        with client.stream(SEQUENCE, 40, diagnostics=True) as rollout:
+            assert len([value for part in rollout for value in part.values]) == 40
+        fitting, short = client.predict(SEQUENCE, model="always"), client.predict(SEQUENCE[:7], diagnostics=True)
+    async with AsyncClient(server.url) as other:
+        answers.append(await other.predict(SEQUENCE, diagnostics=True))
+        async with other.stream(SEQUENCE, 40, diagnostics=True) as same:
+            assert len([part async for part in same]) > 1
+    for judged in (*answers, rollout.end, same.end):
+        assert judged.warnings == wanted["warnings"]
+        assert judged.fit is not None
+        assert judged.fit.model_dump() == wanted["fit"]
+    assert (fitting.warnings, fitting.fit, short.warnings, short.fit) == (None, None, None, None)
+
+
+VALUES = " ".join(map(str, SEQUENCE))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict"], ["generate"], ["generate", "--plot"], ["stream"], ["predict", "--json"]]
+)
+def test_the_command_line_warns_on_standard_error(server: Server, arguments: list[str]) -> None:
+    said = f"python -m app.client: warning: {warning(ask(server))}\n"
+    status, printed, errors = command(server, *arguments, text=VALUES)
+    assert (status, errors) == (0, said)
+    assert "warning: " not in printed
+    assert command(server, *arguments, "--model", "always", text=VALUES)[2] == ""
+
+
+def test_the_command_line_prints_the_fit_where_it_is_asked_for(server: Server) -> None:
+    fit = ask(server, diagnostics=True)["fit"]
+    numbers = f"residual {fit['residual']:.3g}, expected 1e-05, ratio {fit['ratio']:.3g}, of 16 values"
+    asked = ["--diagnostics", "--model", "always"]
+    for name in ("predict", "generate", "stream"):
+        plain = command(server, name, "--model", "always", text=VALUES)[1]
+        said = f"python -m app.client: fit: {numbers}\n"
+        assert command(server, name, *asked, text=VALUES) == (0, plain, said)
+        status, printed, errors = command(server, name, *asked, "--json", text=VALUES)
+        assert (status, json.loads(printed.splitlines()[-1])["fit"], errors) == (0, fit, "")
+    status, _, errors = command(server, "predict", *asked, text="1 2 3")
+    said = "fit: not known; it needs at least 8 values, and a model that was calibrated for it"
+    assert (status, errors) == (0, f"python -m app.client: {said}\n")
+    assert json.loads(command(server, "predict", *asked, "--json", text="1 2 3")[1]) == ask(
+        server, model="always", sequence=[1, 2, 3], diagnostics=True
+    )
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2> /dev/full"])
+def test_a_warning_that_cannot_be_written_costs_no_value(server: Server, closed: str) -> None:
+    program = f"{sys.executable} -m app.client predict"
+    ran: subprocess.CompletedProcess[str] = in_shell(f"echo {VALUES} | {program} {closed}", server)
+    assert (ran.returncode, ran.stdout) == (0, f"{ask(server)['prediction']}\n")
