@@ -33,7 +33,8 @@ class PredictRequest(_Message):
     """The values so far, oldest first, evenly spaced in time, in any unit. With `state`, only the values since then."""
 
     state: str | None = Field(default=None, strict=True, examples=[None])
-    """A state token of an earlier answer. The sequence continues from there, with the same scale."""
+    """A state token of an earlier answer. The sequence continues from there. After more than 64 values, its level and
+    scale stay as they are."""
 
     return_state: bool | None = Field(default=False, strict=True, examples=[False])
     """Also answer with a state token, from which a later request can continue."""
@@ -84,7 +85,8 @@ class _Judged(_Message):
     """Only with `diagnostics`. It is null after fewer than 8 values, and for a model without calibrated fit."""
 
     warnings: list[str] | None = Field(default=None, examples=[None])
-    """Only if there are any: the reasons to mistrust the forecast."""
+    """Only if there are any: the reasons to mistrust the forecast, for people. A model without calibrated fit never
+    warns."""
 
 
 class _Response(_Judged):
@@ -93,11 +95,13 @@ class _Response(_Judged):
     )
     """Only with `level`: the lower and upper ends of each level's interval, one for each value, in the unit of the
     sequence. On sequences like those that `GET /model` describes, an interval holds the true value as often as its
-    level says."""
+    level says. Its width follows the residual in `fit`; for a model without calibrated fit, the scale of the
+    sequence."""
 
     state: str | None = None
-    """Only with `return_state`: the model's memory as an opaque token. From `/predict`, it covers the observed values;
-    from `/generate`, the rollout too. It is null if the memory is not finite."""
+    """Only with `return_state`: the sequence so far as an opaque token. It holds the values themselves while there are
+    at most 64, and the model's memory of them after that. From `/predict`, it covers the observed values; from
+    `/generate`, the rollout too. It is null if the memory is not finite."""
 
 
 class PredictResponse(_Response):
@@ -123,6 +127,7 @@ class StreamedValues(_Message):
 
     values: list[float]
     intervals: dict[str, list[float]] | None = None
+    """Only with `level`: the ends of the intervals around these values."""
 
 
 class StreamEnd(_Judged):
@@ -130,6 +135,8 @@ class StreamEnd(_Judged):
 
     finish_reason: FinishReason
     state: str | None = None
+    """Only with `return_state`: the sequence and its rollout as an opaque token. It is null if the memory is not
+    finite."""
 
 
 class ModelInfo(Metadata):

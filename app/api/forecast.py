@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies import CurrentRepository
 from app.api.endpoints import Endpoint, Event, stream
-from app.api.openapi import declared
+from app.api.openapi import declared, reference
 from app.api.parsing import disconnected, documented_body, read_body
 from app.errors import (
     DeadlineExceeded,
@@ -25,11 +25,23 @@ from app.errors import (
     UnsupportedEncoding,
 )
 from app.problems import problem_of, problem_response
-from app.schemas import GenerateRequest, GenerateResponse, PredictRequest, PredictResponse
+from app.schemas import (
+    GenerateRequest,
+    GenerateResponse,
+    PredictRequest,
+    PredictResponse,
+    ProblemDetails,
+    StreamedValues,
+    StreamEnd,
+)
 
 _EVENT = {
     "event": {"enum": ["values", "done", "error"]},
-    "data": {"type": "string", "contentMediaType": "application/json"},
+    "data": {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [reference(data) for data in (StreamedValues, StreamEnd, ProblemDetails)]},
+    },
 }
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -110,7 +122,8 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         """The answer holds the values of `/generate` as server-sent events, each sent as soon as it is computed.
 
         Each event `values` holds the next part of the rollout (`StreamedValues`). The last event is `done`
-        (`StreamEnd`). If the rollout cannot be finished, the last event is `error`, and its data is a problem.
+        (`StreamEnd`), with the warnings if there are any, and the fit and the state if the request asks for them. If
+        the rollout cannot be finished, the last event is `error`, and its data is a problem (`ProblemDetails`).
         A client that reads slowly slows the rollout down, and one that closes the connection ends it.
         """
         body = await read_body(request.receive)

@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from app.api.guard import OPEN, is_admin
 from app.errors import Problem, RateExceeded, Unauthorized, WorkTooLarge
 from app.problems import MEDIA_TYPE, problem_response
-from app.schemas import InferenceError, ProblemDetails
+from app.schemas import InferenceError, ProblemDetails, StreamedValues, StreamEnd
 from app.settings import Settings
 
 Responses = dict[int | str, dict[str, Any]]
@@ -26,6 +26,9 @@ UNDECLARED: Responses = {"default": {}}
 parameter in a path, which this service never answers."""
 
 _REFERENCE = "#/components/schemas/{model}"
+
+_NAMED = (ProblemDetails, InferenceError, StreamedValues, StreamEnd)
+"""The models of answers that the document refers to by name."""
 
 _HEADERS = {
     "Accept-Encoding": {"description": "The content-encodings that a body may have.", "schema": {"type": "string"}},
@@ -47,13 +50,17 @@ def declared(*refusals: Problem | type[Problem], path: str = "") -> Responses:
         status, media_type = answer.status_code, str(answer.media_type)
         title = problem.title if status == problem.status else HTTPStatus(status).phrase
         model = ProblemDetails if media_type == MEDIA_TYPE else InferenceError
-        schema = {"$ref": _REFERENCE.format(model=model.__name__)}
-        content = {media_type: {"schema": schema, "examples": {}}}
+        content = {media_type: {"schema": reference(model), "examples": {}}}
         response = responses.setdefault(status, {"description": title, "content": content})
         response["content"][media_type]["examples"][problem.reason] = {"value": json.loads(bytes(answer.body))}
         if headers := {name: _HEADERS[name] for name in problem.headers if name in _HEADERS}:
             response["headers"] = headers
     return responses
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """Return a reference to one of the models that `install` describes."""
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
 
 
 def install(app: FastAPI, settings: Settings, *bodies: type[BaseModel]) -> None:
@@ -64,7 +71,7 @@ def install(app: FastAPI, settings: Settings, *bodies: type[BaseModel]) -> None:
     def openapi() -> dict[str, Any]:
         document = described_by_fastapi()
         models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(body, "validation") for body in bodies]
-        models += [(ProblemDetails, "serialization"), (InferenceError, "serialization")]
+        models += [(model, "serialization") for model in _NAMED]
         _, definitions = models_json_schema(models, ref_template=_REFERENCE)
         document["components"]["schemas"].update(definitions["$defs"])
         keys = settings.api_keys is not None or settings.admin_keys is not None

@@ -112,8 +112,11 @@ class InferOutput(Message):
 
 
 class ResponseParameters(Message):
-    warnings: str | None = None
-    """The sequences of the batch that do not fit the model, each by its row from 0, and the reason."""
+    """The parameters of an answer. They are absent where there is nothing to say."""
+
+    warnings: str | None = Field(default=None, examples=[None])
+    """Only if there are any: the reasons to mistrust the forecasts, each with the row of its sequence, from 0. Such as
+    `0: the sequence is not of the kind …; 3: …`"""
 
 
 class InferResponse(Message):

@@ -140,6 +140,24 @@ def test_every_refusal_has_an_example_with_its_status(document: dict[str, Any]) 
     assert refusals > 100
 
 
+def test_the_events_of_a_stream_are_described_by_name(document: dict[str, Any]) -> None:
+    (content,) = document["paths"]["/generate/stream"]["post"]["responses"]["200"]["content"].values()
+    data = content["itemSchema"]["properties"]["data"]["contentSchema"]["anyOf"]
+    names = [each["$ref"].rpartition("/")[2] for each in data]
+    assert names == ["StreamedValues", "StreamEnd", "ProblemDetails"]
+    schemas = document["components"]["schemas"]
+    assert {"finish_reason", "state", "fit", "warnings"} == schemas["StreamEnd"]["properties"].keys()
+    assert {"values", "intervals"} == schemas["StreamedValues"]["properties"].keys()
+
+
+def test_every_field_of_an_answer_that_may_be_absent_says_when(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in ("PredictResponse", "GenerateResponse", "StreamedValues", "StreamEnd", "ResponseParameters"):
+        for field, schema in schemas[name]["properties"].items():
+            if field not in schemas[name].get("required", ()):
+                assert schema["description"].startswith("Only "), (name, field)
+
+
 Provoke = Callable[[Place, Operation], Answer]
 
 
