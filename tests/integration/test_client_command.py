@@ -11,7 +11,7 @@ import pytest
 from app.client import Client
 from tests.server import ROOT, Server
 
-WAVE = [0.0, 0.5, 1.0, 0.5, 0.0, -0.5, -1.0, -0.5] * 8
+WAVE = [0.0, 0.7071, 1.0, 0.7071, 0.0, -0.7071, -1.0, -0.7071] * 8
 
 
 def ask(server: Server, *arguments: object, text: str | None = None, **environment: str) -> tuple[int, str, str]:

@@ -14,6 +14,7 @@ from model.fit import RECENT, residual_and_noise
 from model.limits import LARGEST_VALUE
 from model.metadata import Architecture, CellKind
 from model.runtime.base import State
+from tests.server import ROOT
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
 SMALL = Architecture(hidden=3)
@@ -74,6 +75,15 @@ def test_a_token_of_few_values_holds_the_values_themselves(values: list[float]) 
     else:
         assert origin.state is not None
         assert not origin.values
+
+
+def test_the_sizes_of_tokens_are_those_of_the_documentation() -> None:
+    page = (ROOT / "docs" / "states.md").read_text()
+    one, most = (len(write_token(STATE, [0.5] * count, DIGEST)) for count in (1, KEPT))
+    assert f"{one} characters for one value, {most} for {KEPT}" in page
+    states = [State(np.zeros((1, hidden), np.float32), 0.0, 1.0) for hidden in (36, 48)]
+    smaller, larger = (len(write_token(state, None, DIGEST)) for state in states)
+    assert f"{smaller} characters for 36 units of a GRU, {larger} for 48" in page
 
 
 def test_a_token_of_a_constant_sequence_holds_its_value_as_often_as_it_may() -> None:
