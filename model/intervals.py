@@ -20,8 +20,8 @@ random walk in 30 % of the cases, with it in 80 %. It changes nothing where the 
 
 Errors grow along a rollout in one way for clean sequences and in another for noisy ones. Sequences are therefore
 calibrated in bins of their residual, each with as many windows. A short sequence determines its continuation less well,
-so several context lengths are calibrated separately. A sequence uses the longest one that does not exceed its own.
-Only some of the steps are stored; a step between two of them has the radius between theirs.
+so several context lengths are calibrated separately. A sequence of a length between two of them gets the wider interval
+of both. Only some of the steps are stored; a step between two of them has the radius between theirs.
 
 Artifacts before version 0.3.0 have no fit. Their spread is the scale of the sequence, and they have a single bin.
 
@@ -103,8 +103,15 @@ class Intervals:
             levels: whole numbers of per cent that `check` accepts.
             first: the step of the rollout at which the forecast begins, from 0.
         """
-        number = bisect_right(self.contexts, context) - 1
-        radius_VK = self.radius_CNVK[number, bisect_right(self.edges[number], residual)]
+        longest = bisect_right(self.contexts, context) - 1
+        between = self.contexts[longest] < context and longest + 1 < len(self.contexts)
+        radius_VK = np.max(
+            [
+                self.radius_CNVK[number, bisect_right(self.edges[number], residual)]
+                for number in ((longest, longest + 1) if between else (longest,))
+            ],
+            axis=0,
+        )
         step_S, rising = np.arange(first + 1, first + 1 + len(values_S)), sorted(set(levels))
         radius = {level: spread * np.interp(step_S, self.steps, radius_VK[level - 1]) for level in rising}
         below = {f"lo-{level}": values_S - radius[level] for level in reversed(rising)}

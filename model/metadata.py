@@ -68,7 +68,7 @@ class Calibration(_Record):
     """How the prediction intervals were calibrated. Their radii are a separate file inside the artifact."""
 
     contexts: list[int] = Field(min_length=1)
-    """Calibrated lengths of context, ascending. A sequence uses the longest that does not exceed its own length."""
+    """Calibrated lengths of context, ascending. A sequence of a length in between gets the wider interval of both."""
 
     horizon: int = Field(ge=1)
     """Number of steps that have intervals."""

@@ -166,7 +166,7 @@ class Config:
     The finish is least-squares training after the last epoch. Each iteration is shown and measured like an epoch.
     """
 
-    finish_horizons: tuple[int, ...] = (8, 32, 100, 100, 300, 100, 1000, 100, 300, 100)
+    finish_horizons: tuple[int, ...] = (8, 32, 100, 100, 300, 100)
     """Number of closed-loop steps in each stage of the finish, each at least 1."""
 
     finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 16, 80, 24)
@@ -190,9 +190,9 @@ class Config:
     interval_horizon: int = 256
     """Number of steps that get prediction intervals, at least 1."""
 
-    interval_contexts: tuple[int, ...] = (16, 32, 64)
+    interval_contexts: tuple[int, ...] = (16, 32, 64, 96, 128, 256)
     """Calibrated lengths of context, in values, ascending, each at least 1.
-    A sequence uses the longest that does not exceed its own length.
+    A sequence of a length in between gets the wider interval of both.
     """
 
     seed: int = 0

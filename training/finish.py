@@ -32,7 +32,8 @@ NEXT_VALUE = 0.25  # fraction of the rows that compare the next value
 SHOWN = 0.5  # fraction of the rows whose waves are given for at least a period
 DRIFT = 20.0  # steps after which an error counts half, because a rollout carries its early errors along
 NOISE = (0.7, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 11 to 57 dB
-NOISE_FLOORS = (3e-3, 5e-4)  # deviation at which noise halves the weight of a row, in the first and the last stage
+NOISE_FLOORS = (3e-3, 5e-4)  # deviation at which noise halves the weight of a row: in the first stage, and at last
+FLOOR_FALLS = 9  # stages in which the one becomes the other
 NOISY_CONTEXT = 40  # fewest values of a noisy sequence
 LOST = 10.0  # error in units of the noise above which a fit has found another wave
 FIRST_DAMPING = 1e-3
@@ -91,8 +92,7 @@ def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
     Theory 20(5), 1974).
     """
     chunks = math.ceil(config.finish_rows / CHUNK)
-    done = stage / max(1, len(config.finish_horizons) - 1)
-    noise_floor = NOISE_FLOORS[0] * (NOISE_FLOORS[1] / NOISE_FLOORS[0]) ** done
+    noise_floor = NOISE_FLOORS[0] * (NOISE_FLOORS[1] / NOISE_FLOORS[0]) ** min(1.0, stage / FLOOR_FALLS)
     rows = []
     for number in range(chunks):
         context = config.finish_contexts[number % len(config.finish_contexts)]

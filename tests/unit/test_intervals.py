@@ -53,10 +53,13 @@ def test_ends_come_from_the_lowest_to_the_highest_and_in_the_unit_of_the_sequenc
     np.testing.assert_allclose(ends["hi-80"] - values_S, 10 * intervals.radius_CNVK[1, 0, 79, :3], rtol=1e-6)
 
 
-def test_a_sequence_takes_the_calibration_of_the_longest_that_is_not_longer() -> None:
-    values_S, narrow = np.zeros(1), made()
-    width = {n: float(narrow.around(values_S, 1.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 7, 8, 1000)}
-    assert width[4] == width[7] > width[8] == width[1000]
+def test_a_length_between_two_calibrated_ones_gets_the_wider_interval() -> None:
+    values_S, intervals = np.zeros(1), made()
+    width = {n: float(intervals.around(values_S, 1.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
+    assert width[4] == width[5] == width[7] > width[8] == width[1000]
+    narrow_first = Intervals.of(about(), intervals.radius_CNVK[::-1])
+    width = {n: float(narrow_first.around(values_S, 1.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
+    assert width[4] < width[5] == width[7] == width[8] == width[1000]
 
 
 def test_uncalibrated_intervals_are_refused() -> None:
