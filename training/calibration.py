@@ -1,29 +1,27 @@
 """Calibration of the fit and of the prediction intervals on unseen windows, and their measurement on fresh windows.
 
-Waves are calibrated with and without noise. The noise goes on after the given values: an interval is one for the next
-values as they will be observed.
+`model/fit.py` and `model/intervals.py` describe what is calibrated. Waves are calibrated with and without noise. The
+noise goes on after the given values: an interval is one for the next values as they will be observed.
 
-Shape suffixes: B windows, T values given, S steps, V levels, K stored steps.
+Shape suffixes: B windows, S steps, C lengths of context, N bins, V levels, K stored steps.
 """
 
 import math
-import sys
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
-from model.fit import FEWEST, Fit, fit_of, used
-from model.intervals import Intervals, conformal_radius, spread_of
+from model.fit import FEWEST
+from model.intervals import Intervals, conformal_radius
 from model.metadata import Calibration, Coverage, Fitting
 from model.network import Network
 from training.config import Config
-from training.data import Floats, Source, WaveDataset, WindowDataset, Windows
+from training.data import Floats, Source, WaveDataset
 from training.families import families
+from training.forecasts import Forecasts, fits_of, forecasts, noisy, spreads_of, warned
 
 SHOWN_LEVELS = (50, 80, 90, 95)
-LARGEST_ARRAY = 2**29  # numbers of the hidden states of all rollouts that are computed at once
 STORED_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)  # and the last one
 BINS, BIN = 12, 500  # most bins of the residual, and fewest windows in one
 CLEAN = 0.3  # fraction of the waves without noise
@@ -34,183 +32,137 @@ FAMILY_STEPS = 24
 CLEAN_QUANTILE, RATIO_QUANTILE = 0.99, 0.999
 
 
-class Forecasts(NamedTuple):
-    """Forecasts of windows, in units of each sequence, and what a state knows of the windows."""
-
-    error_BS: Floats
-    scale_B: Floats
-    residual_B: Floats
-    noise_B: Floats
-
-
-class _Known(NamedTuple):
-    scale: float
-    observed: int
-    residual: float
-    noise: float
-
-
 def calibrate(
     network: Network, config: Config, source: Source
 ) -> tuple[Intervals | None, Calibration | None, Fitting | None]:
-    """Return the intervals, their description and the fit for the metadata; None if `config.interval_rollouts` is 0.
+    """Return the intervals, their description and the fit for the metadata.
 
-    They are calibrated on windows of `source.calibration`, and measured on windows of `source.fresh`.
+    They are calibrated on windows of `source.calibration`, and measured on windows of `source.fresh`. All are None if
+    `config.interval_rollouts` is 0, or if the windows of some length are all constant.
     """
     if config.interval_rollouts == 0:
         return None, None, None
     horizon = min(config.interval_horizon, max(source.rollouts))
     contexts = sorted({FEWEST, *config.interval_contexts})
-    forecast_by_context, snr_by_context = {}, {}
-    for context in contexts:
-        windows = source.calibration(context, horizon, config.interval_rollouts)
-        random = np.random.default_rng((config.seed, context))
-        snr_B = random.uniform(LOUDEST_DB, QUIETEST_DB, len(windows))
-        snr_B[random.random(len(windows)) < CLEAN] = math.inf
-        forecast_by_context[context] = forecasts(network, with_noise(windows, snr_B, random))
-        snr_by_context[context] = snr_B
-    fitting = _fitting(forecast_by_context, snr_by_context, isinstance(windows, WaveDataset))
-
-    fewest = min(len(each.residual_B) for each in forecast_by_context.values())
-    bins = max(1, min(BINS, fewest // BIN))
-    calibration = Calibration(
-        contexts=list(config.interval_contexts),
-        horizon=horizon,
-        steps=[step for step in STORED_STEPS if step < horizon] + [horizon],
-        edges=[
-            np.quantile(forecast_by_context[context].residual_B, np.arange(1, bins) / bins).tolist()
-            for context in config.interval_contexts
-        ],
-        rollouts=fewest // bins,
-        coverage=[],
-    )
-    radius_CNVK = [
-        _radii(forecast_by_context[context], fitting, context, calibration) for context in config.interval_contexts
-    ]
-    intervals = Intervals.of(calibration, np.array(radius_CNVK))
-    fresh = list(_fresh(network, source, calibration))
-    coverage = [row for kind, context, each in fresh for row in covered(intervals, fitting, each, kind, context)]
+    known = {context: _known(network, config, source, context, horizon) for context in contexts}
+    if not all(map(len, known.values())):
+        return None, None, None
+    fitting = _fitting([each for each in known.values() if each.context >= FEWEST])
+    intervals, calibration = _intervals([known[context] for context in config.interval_contexts], fitting, horizon)
+    fresh = [(kind, each) for kind, each in _fresh(network, source, calibration) if len(each)]
+    coverage = [row for kind, each in fresh for row in covered(intervals, fitting, each, kind)]
     longest = max(config.interval_contexts)
-    warned = {
-        kind: 100 * float(np.mean([not fit.fits for fit in fits_of(fitting, each, context)]))
-        for kind, context, each in fresh
-        if context == longest
-    }
+    warnings = {kind: warned(fitting, each) for kind, each in fresh if each.context == longest}
     return (
         intervals,
         calibration.model_copy(update={"coverage": coverage}),
-        fitting.model_copy(update={"warned": warned}),
+        fitting.model_copy(update={"warned": warnings}),
     )
 
 
-def with_noise(windows: WindowDataset, snr_B: Floats, random: np.random.Generator) -> Windows:
-    """Return the windows and their continuations with white noise, if they are waves. `snr_B` is in decibels."""
-    x_BT, y_BS = windows.all()
-    if not isinstance(windows, WaveDataset):
-        return x_BT, y_BS
-    deviation_B1 = torch.from_numpy(windows.unit_B * math.sqrt(0.5) * 10 ** (-snr_B / 20))[:, None]
-    return x_BT + deviation_B1 * _white(x_BT.shape, random), y_BS + deviation_B1 * _white(y_BS.shape, random)
-
-
-def _white(shape: torch.Size, random: np.random.Generator) -> torch.Tensor:
-    return torch.from_numpy(random.standard_normal(tuple(shape)))
-
-
-@torch.inference_mode()
-def forecasts(network: Network, windows: Windows) -> Forecasts:
-    """Return the forecasts of windows as the service makes them, with their errors."""
-    moving_B = windows[0].amax(dim=1) > windows[0].amin(dim=1)  # a constant sequence has no units to measure in
-    every_x_BT, every_y_BS = (part[moving_B] for part in windows)
-    context, steps = every_x_BT.size(1), every_y_BS.size(1)
-    at_once = max(1, LARGEST_ARRAY // ((context + steps) * network.memory))
-    parts = []
-    for x_BT, y_BS in zip(torch.split(every_x_BT, at_once), torch.split(every_y_BS, at_once), strict=True):
-        level_B, scale_B = network.units(x_BT)
-        given_BT = network.normalise(x_BT, level_B, scale_B)
-        zero_LBM = given_BT.new_zeros(network.layers, len(x_BT), network.memory)
-        state_LBM, error_BT = network.encode(given_BT, torch.full([len(x_BT)], context), zero_LBM)
-        forecast_BS, _ = network.rollout(state_LBM, steps, network.fold())
-        error_BS = forecast_BS.double() - (y_BS - level_B[:, None]) / scale_B[:, None]
-        recent_BR = error_BT[:, -used(context) :].double()
-        bend_BR = recent_BR.diff(n=2, dim=1)
-        residual_B = recent_BR.square().mean(dim=1).sqrt()
-        parts.append((error_BS, scale_B, residual_B, (bend_BR.square().mean(dim=1) / 6).sqrt()))
-    return Forecasts(*(torch.cat(columns).numpy() for columns in zip(*parts, strict=True)))
-
-
-def fits_of(fitting: Fitting, each: Forecasts, context: int) -> list[Fit]:
-    """Return the fit of each window."""
-    rows = zip(each.scale_B.tolist(), each.residual_B.tolist(), each.noise_B.tolist(), strict=True)
-    expectations = fitting.expectations
-    fits = [fit_of(expectations, _Known(scale, context, residual, noise)) for scale, residual, noise in rows]
-    return [fit for fit in fits if fit is not None]
-
-
-def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str, context: int) -> list[Coverage]:
+def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str) -> list[Coverage]:
     """Return the coverage of the intervals: at the steps where it is lowest and highest, and on average."""
-    error_BS, spread_B = np.abs(each.error_BS), _spreads(fitting, each, context)
-    inside = np.zeros((len(SHOWN_LEVELS), error_BS.shape[1]))
+    error_BS, spread_B = np.abs(each.error_BS), spreads_of(fitting, each)
+    inside_VS = np.zeros((len(SHOWN_LEVELS), error_BS.shape[1]))
     for error_S, spread, residual in zip(error_BS, spread_B.tolist(), each.residual_B.tolist(), strict=True):
-        ends = intervals.around(np.zeros(len(error_S)), spread, residual, context, SHOWN_LEVELS)
-        inside += [error_S <= ends[f"hi-{level}"] for level in SHOWN_LEVELS]
-    held_VS = 100 * inside / len(error_BS)
+        ends = intervals.around(np.zeros(len(error_S)), spread, residual, each.context, SHOWN_LEVELS)
+        inside_VS += [error_S <= ends[f"hi-{level}"] for level in SHOWN_LEVELS]
     return [
         Coverage(
-            context=context,
+            context=each.context,
             of=kind,
             level=level,
             lowest=float(held_S.min()),
             mean=float(held_S.mean()),
             highest=float(held_S.max()),
         )
-        for level, held_S in zip(SHOWN_LEVELS, held_VS, strict=True)
+        for level, held_S in zip(SHOWN_LEVELS, 100 * inside_VS / len(each), strict=True)
     ]
 
 
-def _fitting(forecast_by_context: dict[int, Forecasts], snr_by_context: dict[int, Floats], waves: bool) -> Fitting:
-    """Return the expectations. Where the noise of the windows is not known, `clean` and `noisiest` are quantiles."""
-    clean, noisiest = [], []
-    for each, snr_B in zip(forecast_by_context.values(), snr_by_context.values(), strict=True):
-        residual_B = each.residual_B
-        clean.append(
-            float(np.quantile(residual_B[np.isinf(snr_B)], CLEAN_QUANTILE) if waves else np.median(residual_B))
-        )
-        loudest_B = residual_B[snr_B < LOUDEST_DB + 1]
-        noisiest.append(float(np.median(loudest_B) if waves else np.quantile(residual_B, CLEAN_QUANTILE)))
-    contexts = list(forecast_by_context)
-    unlimited = Fitting(
-        contexts=contexts, clean=clean, noisiest=noisiest, largest_ratio=[sys.float_info.max] * len(clean)
-    )
-    largest = [
-        float(np.quantile([fit.ratio for fit in fits_of(unlimited, each, context)], RATIO_QUANTILE))
-        for context, each in forecast_by_context.items()
-    ]
-    return unlimited.model_copy(update={"largest_ratio": largest})
+def _known(network: Network, config: Config, source: Source, context: int, horizon: int) -> Forecasts:
+    """Return forecasts of the windows that calibrate a length of context."""
+    windows = source.calibration(context, horizon, config.interval_rollouts)
+    if not isinstance(windows, WaveDataset):
+        return forecasts(network, windows.all())
+    random = np.random.default_rng((config.seed, context))
+    snr_B = random.uniform(LOUDEST_DB, QUIETEST_DB, len(windows))
+    snr_B[random.random(len(windows)) < CLEAN] = math.inf
+    return forecasts(network, noisy(windows, snr_B, random), snr_B)
 
 
-def _spreads(fitting: Fitting, each: Forecasts, context: int) -> Floats:
-    """Return the spread of each window, in units of the sequence."""
-    return np.array([spread_of(fit, 1.0) for fit in fits_of(fitting, each, context)]) / each.scale_B
-
-
-def _radii(each: Forecasts, fitting: Fitting, context: int, about: Calibration) -> Floats:
-    """Return the radii of each bin, [N, V, K]."""
-    edges = (about.edges or [])[about.contexts.index(context)]
-    scaled_BK = each.error_BS[:, np.array(about.steps) - 1] / _spreads(fitting, each, context)[:, None]
-    bin_B = np.searchsorted(edges, each.residual_B, side="right")
-    return np.stack([conformal_radius(scaled_BK[bin_B == number]) for number in range(len(edges) + 1)])
-
-
-def _fresh(network: Network, source: Source, about: Calibration) -> Iterator[tuple[str, int, Forecasts]]:
+def _fresh(network: Network, source: Source, about: Calibration) -> Iterator[tuple[str, Forecasts]]:
     """Yield forecasts of fresh windows: the levels of noise of each context, and other families for the longest one."""
     for context in about.contexts:
         windows = source.fresh(context, about.horizon, FRESH)
         if not isinstance(windows, WaveDataset):
-            yield "all", context, forecasts(network, windows.all())
+            yield "all", forecasts(network, windows.all())
             continue
         for number, (kind, snr) in enumerate(SHOWN_DB.items()):
-            random = np.random.default_rng((context, number))
-            yield kind, context, forecasts(network, with_noise(windows, np.full(len(windows), snr), random))
+            random, snr_B = np.random.default_rng((context, number)), np.full(len(windows), snr)
+            yield kind, forecasts(network, noisy(windows, snr_B, random), snr_B)
     if isinstance(windows, WaveDataset):
         for name, other in families(context, min(FAMILY_STEPS, about.horizon)).items():
-            yield name, context, forecasts(network, other)
+            yield name, forecasts(network, other)
+
+
+def _fitting(known: Sequence[Forecasts]) -> Fitting:
+    """Return the expectations of the fit, for each length of context.
+
+    Where no window is known to be clean, or none to be noisy, `clean` is the median of all residuals, and `noisiest`
+    a high quantile.
+    """
+    clean, noisiest = [], []
+    for each in known:
+        clean_B, loudest_B = (
+            each.residual_B[chosen_B] for chosen_B in (np.isinf(each.snr_B), each.snr_B < LOUDEST_DB + 1)
+        )
+        clean.append(float(np.quantile(clean_B, CLEAN_QUANTILE) if len(clean_B) else np.median(each.residual_B)))
+        noisiest.append(float(np.median(loudest_B) if len(loudest_B) else np.quantile(each.residual_B, CLEAN_QUANTILE)))
+    contexts = [each.context for each in known]
+    unlimited = Fitting(contexts=contexts, clean=clean, noisiest=noisiest, largest_ratio=[0.0] * len(contexts))
+    ratios = [[fit.ratio for fit in fits_of(unlimited, each) if fit] for each in known]
+    return unlimited.model_copy(update={"largest_ratio": [float(np.quantile(each, RATIO_QUANTILE)) for each in ratios]})
+
+
+def _intervals(known: Sequence[Forecasts], fitting: Fitting, horizon: int) -> tuple[Intervals, Calibration]:
+    """Return the intervals for each length of context, and their description without a coverage."""
+    steps = [step for step in STORED_STEPS if step < horizon] + [horizon]
+    edges, rollouts = _bins([each.residual_B for each in known])
+    radius_CNVK = []
+    for each, inner in zip(known, edges, strict=True):
+        scaled_BK = each.error_BS[:, np.array(steps) - 1] / spreads_of(fitting, each)[:, None]
+        bin_B = _bin_of(each.residual_B, inner)
+        radius_CNVK.append([conformal_radius(scaled_BK[bin_B == number]) for number in range(len(inner) + 1)])
+    about = Calibration(
+        contexts=[each.context for each in known],
+        horizon=horizon,
+        steps=steps,
+        edges=edges,
+        rollouts=rollouts,
+        coverage=[],
+    )
+    return Intervals.of(about, np.array(radius_CNVK)), about
+
+
+def _bins(residuals: Sequence[Floats]) -> tuple[list[list[float]], int]:
+    """Return the residuals between two bins for each length of context, and the number of windows in the smallest bin.
+
+    The bins have equally many windows, unless some residuals are the same, as those of a series that repeats itself.
+    Then there may be fewer bins.
+    """
+    for bins in range(min(BINS, min(map(len, residuals)) // BIN), 1, -1):
+        edges = [np.quantile(residual_B, np.arange(1, bins) / bins).tolist() for residual_B in residuals]
+        counts = [
+            np.bincount(_bin_of(residual_B, inner), minlength=bins)
+            for residual_B, inner in zip(residuals, edges, strict=True)
+        ]
+        smallest = int(np.min(counts))
+        if smallest >= BIN // 2:
+            return edges, smallest
+    return [[] for _ in residuals], min(map(len, residuals))
+
+
+def _bin_of(residual_B: Floats, edges: Sequence[float]) -> npt.NDArray[np.int64]:
+    """Return the number of the bin of each residual, as `Intervals.around` chooses it."""
+    return np.searchsorted(edges, residual_B, side="right")

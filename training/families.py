@@ -34,7 +34,7 @@ def families(context: int, horizon: int) -> dict[str, Windows]:
 
     Args:
         context: number of values given.
-        horizon: number of values that follow. Windows of the airline series need at most 144 values in all.
+        horizon: number of values that follow. The airline series is left out where both are longer than it is.
     """
     random = np.random.default_rng(0)
     length = context + horizon
@@ -48,7 +48,9 @@ def families(context: int, horizon: int) -> dict[str, Windows]:
         "two sines": waves() + random.uniform(0.1, 1, (COUNT, 1)) * waves(),
         "sine with a trend": waves() + random.uniform(0.3, 3, (COUNT, 1)) * time_T / context,
         "random walk": random.standard_normal((COUNT, length)).cumsum(axis=1),
-        "airline passengers": np.lib.stride_tricks.sliding_window_view(np.ravel(AIRLINE).astype(np.float64), length),
     }
+    airline_T = np.ravel(AIRLINE).astype(np.float64)
+    if length <= len(airline_T):
+        drawn["airline passengers"] = np.lib.stride_tricks.sliding_window_view(airline_T, length)
     windows = {name: torch.from_numpy(x_BT.copy()) for name, x_BT in drawn.items()}
     return {name: (x_BT[:, :context], x_BT[:, context:]) for name, x_BT in windows.items()}
