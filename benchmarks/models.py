@@ -66,15 +66,15 @@ BOUNDS: dict[Preset, tuple[Bound, ...]] = {
         Bound("training, minutes of one core", "minutes", 10),
     ),
     "default": (
-        Bound("next value, RMSE", "next_value_rmse", 2e-4),
-        Bound("100 steps, RMSE", "rollout_100_rmse", 1e-3),
-        Bound("1,000 steps, RMSE", "rollout_1000_rmse", 5e-2),
+        Bound("next value, RMSE", "next_value_rmse", 1e-4),
+        Bound("100 steps, RMSE", "rollout_100_rmse", 5e-4),
+        Bound("1,000 steps, RMSE", "rollout_1000_rmse", 1e-2),
         *(
-            Bound(f"{what} at {snr} dB, against the best sine", f"noise_{snr}_{steps}", 1.5)
+            Bound(f"{what} at {snr} dB, against the best sine", f"noise_{snr}_{steps}", 1.25)
             for what, steps in (("next value", 1), ("100 steps", 100))
             for snr in (40, 30, 20)
         ),
-        Bound("a step in the fused kernel, µs", "step_us", 2),
+        Bound("a step in the fused kernel, µs", "step_us", 0.35),
         Bound("training, minutes of one core", "minutes", math.inf),
     ),
 }

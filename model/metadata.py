@@ -99,7 +99,7 @@ class Fitting(_Record):
     largest_ratio: list[float]
 
     warned: dict[str, float] = Field(default_factory=dict)
-    """How many per cent of fresh sequences do not fit, by their kind, after the longest of these contexts."""
+    """Percentage of fresh sequences that do not fit, by kind, after as many values as errors are measured with."""
 
     @property
     def expectations(self) -> tuple[Expectation, ...]:

@@ -49,10 +49,11 @@ def calibrate(
         return None, None, None
     fitting = _fitting([each for each in known.values() if each.context >= FEWEST])
     intervals, calibration = _intervals([known[context] for context in config.interval_contexts], fitting, horizon)
-    fresh = [(kind, each) for kind, each in _fresh(network, source, calibration) if len(each)]
+    up_to = [context for context in calibration.contexts if context <= config.context_evaluated]
+    usual = max(up_to, default=calibration.contexts[0])
+    fresh = [(kind, each) for kind, each in _fresh(network, source, calibration, usual) if len(each)]
     coverage = [row for kind, each in fresh for row in covered(intervals, fitting, each, kind)]
-    longest = max(config.interval_contexts)
-    warnings = {kind: warned(fitting, each) for kind, each in fresh if each.context == longest}
+    warnings = {kind: warned(fitting, each) for kind, each in fresh if each.context == usual}
     return (
         intervals,
         calibration.model_copy(update={"coverage": coverage}),
@@ -91,8 +92,8 @@ def _known(network: Network, config: Config, source: Source, context: int, horiz
     return forecasts(network, noisy(windows, snr_B, random), snr_B)
 
 
-def _fresh(network: Network, source: Source, about: Calibration) -> Iterator[tuple[str, Forecasts]]:
-    """Yield forecasts of fresh windows: the levels of noise of each context, and other families for the longest one."""
+def _fresh(network: Network, source: Source, about: Calibration, usual: int) -> Iterator[tuple[str, Forecasts]]:
+    """Yield forecasts of fresh windows: the levels of noise of each context, and other families for the `usual` one."""
     for context in about.contexts:
         windows = source.fresh(context, about.horizon, FRESH)
         if not isinstance(windows, WaveDataset):
@@ -102,7 +103,7 @@ def _fresh(network: Network, source: Source, about: Calibration) -> Iterator[tup
             random, snr_B = np.random.default_rng((context, number)), np.full(len(windows), snr)
             yield kind, forecasts(network, noisy(windows, snr_B, random), snr_B)
     if isinstance(windows, WaveDataset):
-        for name, other in families(context, min(FAMILY_STEPS, about.horizon)).items():
+        for name, other in families(usual, min(FAMILY_STEPS, about.horizon)).items():
             yield name, forecasts(network, other)
 
 

@@ -13,9 +13,9 @@ from model.metadata import Metadata
 from training.tables import Table
 
 _USES = {
-    "sine": "The model continues a clean sine whose period is in the range below, with any phase and amplitude. It is "
-    "not meant for sums of waves, for trends, for series with a level that is not zero, or for periods outside of the "
-    "range.",
+    "sine": "The model continues a sine whose period is in the range below, with any phase, amplitude and level, clean "
+    "or noisy. It is not meant for sums of waves, for trends, or for periods outside of the range: answers for such "
+    "sequences have a warning.",
     "series": "The model continues series like those that it was trained on, in the same units and with the same "
     "distance in time between values. It knows nothing of later events.",
 }
@@ -96,10 +96,12 @@ def _coverage(about: Metadata) -> str:
     if made is None:
         return "The model has no prediction intervals."
     columns = ["least", "mean", "most"]
-    rows = {f"{row.context} values, {row.level} %": [row.lowest, row.mean, row.highest] for row in made.coverage}
+    rows = {
+        f"{row.context} values, {row.of}, {row.level} %": [row.lowest, row.mean, row.highest] for row in made.coverage
+    }
     if about.data.get("kind", "sine") == "sine":
         fresh = "as many fresh"
-        holds = "They hold for clean sines like those of the training data."
+        holds = "They hold for sines like those of the training data, clean or noisy, and for the values as observed."
     else:
         fresh = "the held-out"
         holds = (
@@ -113,7 +115,7 @@ def _coverage(about: Metadata) -> str:
             f"{made.contexts[0]} values and for up to {made.horizon} steps. They are split conformal, with a width of "
             f"its own for each step. They were calibrated for {_all(made.contexts)} values, each time on the errors of "
             f"{made.rollouts:,} rollouts from windows that were not trained on. {holds}",
-            str(Table(title, "given, level", columns, rows)),
+            str(Table(title, "given, kind, level", columns, rows)),
         ]
     )
 

@@ -17,8 +17,8 @@ def test_the_model_card_is_current() -> None:
 def test_two_ends_are_shown_as_a_range_and_other_numbers_one_by_one() -> None:
     page = model_card(read_artifact(DEFAULT_ARTIFACT))
     assert "- period: 8 to 64\n" in page
-    assert "- context: 48 to 96\n" in page
-    assert "- finish horizons: 1, 1, 8, 32," in page
+    assert "- context: 24 to 128\n" in page
+    assert "- finish horizons: 8, 32, 100, 100," in page
     assert "- interval contexts: 16, 32, 64\n" in page
 
 

@@ -53,7 +53,7 @@ def test_waves_are_chosen_on_the_command_line() -> None:
         ("--batches 0", "batches must be at least 1, not 0"),
         ("--epochs 0 --finish 0", "epochs must be at least 1 where finish is 0, not 0"),
         ("--context 90 50", "context must be two integers of at least 1, the smaller one first, not 90 50"),
-        ("--settle 48", "settle must be 0 to 47, less than context, not 48"),
+        ("--settle 48", "settle must be 0 to 23, less than context, not 48"),
         ("--learning-rate 0", "learning-rate must be a finite number above 0, not 0.0"),
         ("--noise nan", "noise must be a finite number of at least 0, not nan"),
         ("--waves.period 1 5", "period must be more than 2 samples, not 1.0"),

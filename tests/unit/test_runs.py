@@ -90,7 +90,7 @@ def test_a_run_writes_to_its_own_folder_and_leaves_no_other_file(trained: Path) 
     "options",
     [
         ("--learning-rate", "1e30", "--clip", "1e30"),
-        ("--learning-rate", "1e6", "--clip", "1e9"),
+        ("--learning-rate", "1e30", "--clip", "1e9"),
         ("--input-gain", "1e300"),
         ("--noise", "1e300"),
     ],
