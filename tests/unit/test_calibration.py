@@ -171,7 +171,7 @@ def test_a_series_without_a_change_where_it_is_calibrated_has_no_intervals(netwo
 
 
 def test_a_series_that_repeats_itself_has_no_empty_bin(network: Network) -> None:
-    values_T = np.arange(20_000) % 3 * 1.0
+    values_T = (np.arange(20_000) % 3).astype(np.float64)
     config = dataclasses.replace(CONFIG, interval_contexts=(16,))
     intervals, about, _ = calibrated(network, config, Series({"y": values_T}, horizon=4))
     assert np.isfinite(intervals.radius_CNVK).all()

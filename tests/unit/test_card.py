@@ -19,7 +19,7 @@ def test_two_ends_are_shown_as_a_range_and_other_numbers_one_by_one() -> None:
     assert "- period: 8 to 64\n" in page
     assert "- context: 24 to 128\n" in page
     assert "- finish horizons: 8, 32, 100, 100," in page
-    assert "- interval contexts: 16, 32, 64\n" in page
+    assert "- interval contexts: 16, 32, 64, 96, 128, 256\n" in page
 
 
 def test_the_card_of_a_model_of_series_says_what_calibrated_its_intervals() -> None:
