@@ -12,11 +12,12 @@ Shafer, *Algorithmic Learning in a Random World*, 2005; Lei et al., JASA 113, 20
 
 The spread comes from the fit of the sequence (`model/fit.py`):
 
-    s = residual · max(1, ratio)²
+    s = residual · min(4, max(1, ratio))²
 
 So an interval is as wide as the model's errors on this very sequence ask for, and wider still where these errors are no
 noise. The square was chosen on sequences that no sine model can continue: without it, the intervals of 95 % contain a
-random walk in 30 % of the cases, with it in 80 %. It changes nothing where the model fits.
+random walk in 30 % of the cases, with it in 80 %. It changes nothing where the model fits. Beyond a ratio of 4, errors
+do not grow with it any further.
 
 Errors grow along a rollout in one way for clean sequences and in another for noisy ones. Sequences are therefore
 calibrated in bins of their residual, each with as many windows. A short sequence determines its continuation less well,
@@ -39,6 +40,9 @@ import numpy.typing as npt
 
 from model.fit import Fit
 from model.metadata import Calibration
+
+LARGEST_RATIO = 4.0
+"""A larger ratio widens an interval no more."""
 
 LEVELS = 99
 """Levels are whole numbers of per cent, from 1 to this."""
@@ -142,7 +146,7 @@ class Intervals:
 
 def spread_of(fit: Fit | None, scale: float) -> float:
     """Return the spread of a sequence: that of its fit, or else its scale."""
-    return scale if fit is None else fit.residual * max(1.0, fit.ratio) ** 2
+    return scale if fit is None else fit.residual * min(LARGEST_RATIO, max(1.0, fit.ratio)) ** 2
 
 
 def conformal_radius(error_BS: Float64) -> npt.NDArray[np.float32]:

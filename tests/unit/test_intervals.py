@@ -109,3 +109,4 @@ def test_the_spread_is_the_residual_as_long_as_the_model_fits() -> None:
     assert spread_of(None, 7.0) == 7
     assert spread_of(Fit(0.5, 1.0, 0.5, 16, fits=True), 7.0) == 0.5
     assert spread_of(Fit(3.0, 1.0, 3.0, 16, fits=False), 7.0) == 27
+    assert spread_of(Fit(9.0, 1.0, 9.0, 16, fits=False), 7.0) == 9 * 16
