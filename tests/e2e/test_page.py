@@ -171,7 +171,7 @@ def test_a_sine_is_forecast_at_once(open_page: Open, server: Server) -> None:
     assert len(column(page, "95 % from")) == 100
     predicted = httpx.post(f"{server.url}/predict", json={"sequence": wave}).json()["prediction"]
     assert shown(page.inner_text("#next")) == pytest.approx(predicted, rel=1e-4)
-    assert page.inner_text("#next-truth").startswith("truth \u22120.36812, off by 0.0000")
+    assert page.inner_text("#next-truth").startswith("truth \u22120.36812, off by 0.000")
     assert (page.inner_text("#so-far"), page.inner_text("#expected")) == ("100", "100")
     assert shown(page.inner_text("#rate")) > 0
     for counter in ("#predict-ms", "#first-ms"):
