@@ -15,9 +15,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import httpx
 from pydantic import ValidationError
@@ -137,8 +136,10 @@ def finish(answer: PredictResponse | GenerateResponse | StreamEnd, asked: argpar
 def report(message: str) -> None:
     """Print a line on standard error. Values are printed even if nobody can read it."""
     if sys.stderr is not None:  # print would take standard output instead
-        with suppress(OSError):
-            print(f"{PROGRAM}: {message}", file=sys.stderr)
+        try:
+            print(f"{PROGRAM}: {message}", file=sys.stderr, flush=True)
+        except OSError:
+            drop_output(sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -225,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `| head` has read enough
-        drop_output()
+        drop_output(sys.stdout)
     except ServiceError as error:
         detail = str(error)
         stop(FAILED, f"{url}: {detail}" if detail.startswith(str(error.status)) else f"{error.status} {detail}")
@@ -238,13 +239,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         stop(WRONG, str(error))
     except OSError as error:
-        drop_output()
+        drop_output(sys.stdout)
         stop(WRONG, f"{error.filename or 'output'}: {error.strerror}")
 
 
-def drop_output() -> None:
+def drop_output(output: TextIO) -> None:
     """Send what is still to be written to nowhere: Python writes it when it exits, and must not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
 if __name__ == "__main__":
