@@ -27,7 +27,7 @@ BINS, BIN = 12, 500  # most bins of the residual, and fewest windows in one
 CLEAN = 0.3  # fraction of the waves without noise
 LOUDEST_DB, QUIETEST_DB = 10.0, 60.0  # signal to noise of the other waves, uniform in between
 SHOWN_DB = {"clean": math.inf, "40 dB": 40.0, "30 dB": 30.0, "20 dB": 20.0, "10 dB": 10.0}
-FRESH = 8000  # waves of one level of noise that measure the coverage
+FRESH = 8000  # most waves of one level of noise that measure the coverage
 FAMILY_STEPS = 24
 CLEAN_QUANTILE, RATIO_QUANTILE = 0.99, 0.999
 
@@ -49,9 +49,8 @@ def calibrate(
         return None, None, None
     fitting = _fitting([each for each in known.values() if each.context >= FEWEST])
     intervals, calibration = _intervals([known[context] for context in config.interval_contexts], fitting, horizon)
-    up_to = [context for context in calibration.contexts if context <= config.context_evaluated]
-    usual = max(up_to, default=calibration.contexts[0])
-    fresh = [(kind, each) for kind, each in _fresh(network, source, calibration, usual) if len(each)]
+    usual, count = usual_context(calibration.contexts, config.context_evaluated), min(FRESH, config.interval_rollouts)
+    fresh = [(kind, each) for kind, each in _fresh(network, source, calibration, usual, count) if len(each)]
     coverage = [row for kind, each in fresh for row in covered(intervals, fitting, each, kind)]
     warnings = {kind: warned(fitting, each) for kind, each in fresh if each.context == usual}
     return (
@@ -59,6 +58,11 @@ def calibrate(
         calibration.model_copy(update={"coverage": coverage}),
         fitting.model_copy(update={"warned": warnings}),
     )
+
+
+def usual_context(contexts: Sequence[int], evaluated: int) -> int:
+    """Return the length of context at which kinds of sequences are compared: the one nearest below `evaluated`."""
+    return max((context for context in contexts if context <= evaluated), default=contexts[0])
 
 
 def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str) -> list[Coverage]:
@@ -92,10 +96,14 @@ def _known(network: Network, config: Config, source: Source, context: int, horiz
     return forecasts(network, noisy(windows, snr_B, random), snr_B)
 
 
-def _fresh(network: Network, source: Source, about: Calibration, usual: int) -> Iterator[tuple[str, Forecasts]]:
-    """Yield forecasts of fresh windows: the levels of noise of each context, and other families for the `usual` one."""
+def _fresh(
+    network: Network, source: Source, about: Calibration, usual: int, count: int
+) -> Iterator[tuple[str, Forecasts]]:
+    """Yield forecasts of fresh windows, `count` of a kind: the levels of noise of each context, and other families for
+    the `usual` one.
+    """
     for context in about.contexts:
-        windows = source.fresh(context, about.horizon, FRESH)
+        windows = source.fresh(context, about.horizon, count)
         if not isinstance(windows, WaveDataset):
             yield "all", forecasts(network, windows.all())
             continue

@@ -22,13 +22,15 @@ from training.forecasts import fits_of, forecasts, noisy, spreads_of
 from training.series import Series
 
 WAVES = Waves(period=(8.0, 64.0), amplitude=(1e-3, 1e3), level=(-100.0, 100.0))
-CONFIG = dataclasses.replace(Config(), interval_rollouts=3000, interval_horizon=40, interval_contexts=(4, 16, 48))
+CONFIG = dataclasses.replace(
+    Config(), interval_rollouts=3000, interval_horizon=40, interval_contexts=(4, 16, 48), context_evaluated=48
+)
 FITTING = Fitting(contexts=[8, 32], clean=[0.1, 0.01], noisiest=[0.4, 0.3], largest_ratio=[3.0, 2.0])
 
 
 @pytest.fixture(autouse=True)
 def _few_fresh_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.calibration.FRESH", 2000)
+    monkeypatch.setattr("training.calibration.FRESH", 800)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def calibrated(network: Network, config: Config, source: Source) -> tuple[Interv
 @pytest.fixture(scope="module")
 def of_waves(network: Network) -> tuple[Intervals, Calibration, Fitting]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.calibration.FRESH", 2000)
+        patch.setattr("training.calibration.FRESH", 800)
         return calibrated(network, CONFIG, WAVES)
 
 
@@ -187,13 +189,21 @@ def test_few_rollouts_calibrate_too(network: Network, rollouts: int) -> None:
         assert fitting.contexts == [8, 16]
 
 
+def test_kinds_are_measured_after_the_usual_number_of_values_or_fewer(network: Network) -> None:
+    for usual, measured_after in ((48, 48), (100, 48), (20, 16), (8, 16)):
+        config = dataclasses.replace(CONFIG, interval_rollouts=100, interval_contexts=(16, 48), context_evaluated=usual)
+        _, about, fitting = calibrated(network, config, WAVES)
+        assert {row.context for row in about.coverage if row.of == "random walk"} == {measured_after}
+        assert {"clean", "random walk"} <= fitting.warned.keys()
+
+
 def test_no_rollouts_make_no_intervals_and_no_fit(network: Network) -> None:
     config = dataclasses.replace(CONFIG, interval_rollouts=0)
     assert calibrate(network, config, WAVES) == (None, None, None)
 
 
 def test_contexts_beyond_the_airline_series_are_measured_without_it(network: Network) -> None:
-    config = dataclasses.replace(CONFIG, interval_rollouts=100, interval_contexts=(150,))
+    config = dataclasses.replace(CONFIG, interval_rollouts=100, interval_contexts=(16, 150), context_evaluated=150)
     _, about, _ = calibrated(network, config, WAVES)
     assert "random walk" in {row.of for row in about.coverage}
     assert "airline passengers" not in {row.of for row in about.coverage}
