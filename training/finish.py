@@ -24,7 +24,7 @@ from training.config import Config
 from training.data import Floats, cut
 from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
-from training.losses import narrowed_units
+from training.losses import narrowed_units, share_narrowed
 from training.record import Run
 
 CHUNK = 400  # rows of one context; the memory must hold their backward pass
@@ -136,7 +136,8 @@ def _chunk(
     given = noise_B > 0
     x_BT, y_B1 = np.where(given[:, None], noisy_BT, x_BT), np.where(given[:, None], fit_B1, y_B1)
     generator = torch.Generator().manual_seed(int(random.integers(2**63)))
-    level_B, scale_B = (units_B.numpy() for units_B in narrowed_units(torch.from_numpy(x_BT), generator))
+    share = share_narrowed(config)
+    level_B, scale_B = (units_B.numpy() for units_B in narrowed_units(torch.from_numpy(x_BT), share, generator))
     # Errors count in amplitudes. Less than a period shows little of a wave's level and amplitude.
     weight_B *= scale_B * np.minimum(1, context / period_B) ** 3 / (1 + noise_B / noise_floor)
     return Rows(

@@ -53,7 +53,13 @@ def make_deterministic(config: Config) -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def train(config: Config, source: Source, progress: TrainingProgress, saved: Path | None = None) -> Trained:
+def train(
+    config: Config,
+    source: Source,
+    progress: TrainingProgress,
+    saved: Path | None = None,
+    adam_done: Callable[[Network], None] | None = None,
+) -> Trained:
     """Train until the last epoch or Ctrl-C, whichever comes first. Call `make_deterministic` before.
 
     Args:
@@ -61,6 +67,7 @@ def train(config: Config, source: Source, progress: TrainingProgress, saved: Pat
         source: the data.
         progress: the display of the progress.
         saved: the checkpoint to write after each epoch, and to begin from if `config.resume` is set.
+        adam_done: called after the last epoch with Adam, with the network that the finish begins from.
 
     Raises:
         CheckpointError: this run cannot continue from `saved`.
@@ -83,6 +90,8 @@ def train(config: Config, source: Source, progress: TrainingProgress, saved: Pat
         for epoch in range(len(run.record.history) + 1, config.epochs + 1):
             train_epoch(run, epoch, config, source, progress.batch_done)
             epoch_done()
+        if adam_done and len(run.record.history) == config.epochs > 0:
+            adam_done(run.network.eval())
         finish(run, config, epoch_done)
     except KeyboardInterrupt:
         if not run.record.history:

@@ -76,7 +76,7 @@ class TrainingProgress:
         if self._curves:
             for name, value in dataclasses.asdict(epoch).items():
                 self._curves.add_scalar(name, value, self._done)
-        loss = epoch.one_step + self._config.closed_loop * epoch.closed_loop
+        loss = epoch.closed_loop if epoch.in_finish else epoch.one_step + self._config.closed_loop * epoch.closed_loop
         news = f"loss {loss:.2e}  rollout error of the selection {100 * epoch.rollout_rmse:.3g} %"
         self._bar.update(self._task, completed=self._done, epoch=self._done, news=news)
         now = time.monotonic()

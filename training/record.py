@@ -19,16 +19,23 @@ class Epoch:
     """The measurements of one epoch."""
 
     one_step: float
-    """Mean one-step loss: a mean square in units of the scale."""
+    """Mean one-step loss: a mean square in units of the scale; 0 in the finish, which has none."""
 
     closed_loop: float
-    """Mean closed-loop loss: a mean square in units of the scale; 0 if it was not trained."""
+    """Mean closed-loop loss: a mean square in units of the scale; 0 if it was not trained. In the finish it is the
+    weighted sum of squares.
+    """
 
     horizon: int
     """Number of closed-loop steps in the loss."""
 
     rollout_rmse: float
     """RMSE of rollouts on unseen windows after the epoch, as a fraction of the source's unit."""
+
+    @property
+    def in_finish(self) -> bool:
+        """Return whether it is an iteration of the finish."""
+        return self.one_step == 0
 
 
 class Diverged(Exception):

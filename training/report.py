@@ -40,17 +40,27 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def loss_curve(history: Sequence[Epoch], source: Source) -> Figure:
-    """Plot both losses and the selecting rollout error after each epoch, above the trained horizon."""
+    """Plot the losses and the selecting rollout error after each epoch, above the trained horizon.
+
+    The loss of the finish is a curve of its own, because it weighs its rows.
+    """
     figure = Figure(figsize=(9, 5), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    epochs = range(1, len(history) + 1)
-    top.plot(epochs, [epoch.one_step for epoch in history], label="one-step loss (mean square)")
-    if any(epoch.closed_loop for epoch in history):
-        top.plot(epochs, [epoch.closed_loop for epoch in history], label="closed-loop loss (mean square)")
-    top.plot(epochs, [epoch.rollout_rmse for epoch in history], label="rollouts that select (RMSE)")
+    adam = sum(not epoch.in_finish for epoch in history)
+    for label, first, losses in (
+        ("Adam: one-step loss (mean square)", 0, [epoch.one_step for epoch in history[:adam]]),
+        ("Adam: closed-loop loss (mean square)", 0, [epoch.closed_loop for epoch in history[:adam]]),
+        ("least squares: loss (weighted)", adam, [epoch.closed_loop for epoch in history[adam:]]),
+        ("rollouts that select (RMSE)", 0, [epoch.rollout_rmse for epoch in history]),
+    ):
+        if any(losses):
+            top.plot(range(first + 1, first + 1 + len(losses)), losses, label=label)
+    if 0 < adam < len(history):
+        for axes in (top, bottom):
+            axes.axvline(adam + 0.5, color="gray", linestyle=":", linewidth=1)
     top.set(yscale="log", ylabel=f"fraction of the\n{source.unit}")
     top.legend()
-    bottom.plot(epochs, [epoch.horizon for epoch in history], color="gray")
+    bottom.plot(range(1, len(history) + 1), [epoch.horizon for epoch in history], color="gray")
     bottom.set(xlabel="epoch", ylabel="horizon\n(steps)")
     return figure
 
@@ -116,8 +126,10 @@ def phase_portrait(paths: Sequence[tuple[str, Floats]], context: int) -> Figure:
 
 @torch.inference_mode()
 def _one(predictor: Predictor, dataset: WindowDataset, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return window [T], truth [S] and rollout [S] of one item; for a wave, as fractions of its amplitude."""
+    """Return window [T], truth [S] and rollout [S] of one item; for a wave, in amplitudes from its level."""
     x_BT, truth_BS = dataset[[index]]
-    y_BS = predictor(x_BT, dataset.horizon)
-    unit = dataset.amplitude_B[index] if isinstance(dataset, WaveDataset) else 1.0
-    return x_BT[0].numpy() / unit, truth_BS[0].numpy() / unit, y_BS[0].numpy() / unit
+    level, unit = (dataset.level_B[index], dataset.amplitude_B[index]) if isinstance(dataset, WaveDataset) else (0, 1)
+    given_T, truth_S, rollout_S = (
+        (part[0].numpy() - level) / unit for part in (x_BT, truth_BS, predictor(x_BT, dataset.horizon))
+    )
+    return given_T, truth_S, rollout_S

@@ -7,13 +7,14 @@ pictures come last. The checkpoint stays until everything is written, so `--resu
 import math
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 from rich.console import Console
 
 from model.artifact import ArtifactError
+from model.network import Network
 from training import checkpoint
 from training.article import largest_errors, next_value_line
-from training.baselines import Predictor
 from training.checkpoint import CheckpointError
 from training.checks import OutputError, check_folder, check_intervals, check_memory, only_run_in
 from training.config import Config
@@ -57,10 +58,12 @@ def _run(config: Config, source: Source) -> int:
     saved = config.directory / checkpoint.FILE
     again = "run the same command with --resume to continue from here"
     written = "nothing was written"
+    is_article = config.preset == "article" and config.data is None
     try:
         make_deterministic(config)
+        adam_done = partial(print_next_value, config, console, config.epochs) if is_article else None
         with TrainingProgress(config, console) as progress:
-            trained = train(config, source, progress, saved)
+            trained = train(config, source, progress, saved, adam_done)
         say = "interrupted" if trained.interrupted else "trained"
         console.print(f"{say} after {trained.seconds:.0f} s; the best weights are those of epoch {trained.best_epoch}")
         if trained.interrupted and saved.exists():
@@ -80,8 +83,9 @@ def _run(config: Config, source: Source) -> int:
         console.print(f"errors on what training never saw, as fractions of the {source.unit}:", soft_wrap=True)
         for key, value in errors.items():
             console.print(f"  {key:32} {value:.2e}")
-        if config.preset == "article" and config.data is None:
-            print_article(trained.network.generate, config, console)
+        if is_article:
+            print_largest_errors(config, console, trained.network)
+            print_next_value(config, console, trained.best_epoch, trained.network)
         console.print(
             f"wrote {config.artifact} (sha256 {artifact.digest[:12]}…) and the reports in {config.directory}/",
             soft_wrap=True,
@@ -100,10 +104,16 @@ def _run(config: Config, source: Source) -> int:
         return failed(f"{error}; {written}")
 
 
-def print_article(predictor: Predictor, config: Config, console: Console) -> None:
-    """Print the largest errors on the article's curve and its next value."""
-    period = config.waves.period[0]
+def print_next_value(config: Config, console: Console, epoch: int, network: Network) -> None:
+    """Print the next value that the network predicts on the article's curve with the weights of an epoch."""
+    adam, least_squares = min(epoch, config.epochs), max(0, epoch - config.epochs)
+    stages = [f"{adam} epochs with Adam"] * (adam > 0) + [f"{least_squares} of least squares"] * (least_squares > 0)
+    line = next_value_line(network.generate, config.waves.period[0], config.context_evaluated)
+    console.print(f"after {' and '.join(stages)}: {line}", soft_wrap=True)
+
+
+def print_largest_errors(config: Config, console: Console, network: Network) -> None:
+    """Print the largest errors on the article's curve."""
     console.print("largest errors on its phases that training never saw:")
-    for key, value in largest_errors(predictor, period, config.context_evaluated).items():
+    for key, value in largest_errors(network.generate, config.waves.period[0], config.context_evaluated).items():
         console.print(f"  {key:32} {value:.2e}")
-    console.print(next_value_line(predictor, period, config.context_evaluated), soft_wrap=True)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -24,8 +26,10 @@ from training.config import Config
 from training.data import Waves
 from training.export import command, export
 from training.loop import begin, longer, make_deterministic, train
-from training.losses import LARGEST_GAP, NARROWED, narrowed_units
+from training.losses import LARGEST_GAP, NARROWED, narrowed_units, share_narrowed
 from training.progress import TrainingProgress
+from training.record import Epoch
+from training.report import loss_curve
 
 ENGINES: tuple[Engine, ...] = ("fused", "torchscript")
 SMALL = dataclasses.replace(
@@ -118,12 +122,33 @@ def test_the_article_preset_leaves_an_artifact_plots_and_errors(
     assert ran.stderr == ""
     assert "epoch 9/9" in ran.stdout, "without a terminal the output is plain lines"
     assert "rollout_10000_max" in ran.stdout
-    assert "the article: 0.0523 for 0.0510" in ran.stdout
+    adam, *_, last = [line for line in ran.stdout.splitlines() if "(the article: 0.0523 for 0.0510)" in line]
+    assert re.match(r"after 3 epochs with Adam: predicted -?\d\.\d{4} for 0\.0509 after an unseen window", adam)
+    assert re.match(r"after 3 epochs with Adam and \d of least squares: predicted -?\d\.\d{4} for 0\.0509", last)
+    assert ran.stdout.index(adam) < ran.stdout.index("epoch 9/9") < ran.stdout.index(last)
     assert_complete(folder)
     metadata = read_artifact(folder / "model.pt").metadata
     assert (metadata.name, metadata.architecture.hidden, metadata.training["epochs"]) == ("article", 6, 3)
     assert parse(["--preset", "article"]).hidden == 32
     assert str(folder) not in metadata.model_dump_json(), "the metadata do not name the folder"
+
+
+def test_the_article_preset_begins_with_the_article_s_recipe() -> None:
+    """Adam, the mean square of the next value's error, a zero hidden state, 100 epochs, and nothing else."""
+    preset = parse(["--preset", "article"])
+    assert (preset.cell, preset.hidden, preset.epochs, preset.context) == ("rnn", 32, 100, (50, 50))
+    assert (preset.closed_loop, preset.noise) == (0, 0)
+    assert preset.finish > 0
+    assert preset.finish_noisy == 0
+
+
+def test_the_loss_curve_has_each_stage_where_it_was() -> None:
+    history = [Epoch(1e-3, 0.0, 1, 0.1)] * 3 + [Epoch(0.0, 1e-6, 16, 0.01)] * 2
+    top, _ = loss_curve(history, Waves()).axes
+    curves = {str(line.get_label()): list(np.asarray(line.get_xdata())) for line in top.lines}
+    shown = {label: places for label, places in curves.items() if not label.startswith("_")}
+    assert list(shown.values()) == [[1, 2, 3], [4, 5], [1, 2, 3, 4, 5]]
+    assert [label.split(":")[0] for label in shown] == ["Adam", "least squares", "rollouts that select (RMSE)"]
 
 
 def test_a_run_that_was_killed_resumes_to_the_same_bytes(
@@ -268,3 +293,5 @@ def test_some_windows_have_the_units_of_a_narrower_range() -> None:
         assert float(gap_B.min()) >= -1e-12
         assert LARGEST_GAP - 0.002 < float((gap_B / (high_B - low_B)).max()) <= LARGEST_GAP
     assert narrowed_units(torch.ones(3, 5, dtype=torch.float64))[1].tolist() == [0, 0, 0]
+    assert torch.equal(narrowed_units(x_BT, share=0.0)[1], (high_B - low_B) / 2)
+    assert [share_narrowed(parse(["--preset", name])) for name in ("default", "article", "series")] == [0.3, 0, 0.3]
