@@ -9,17 +9,27 @@ from pydantic import JsonValue
 
 from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, read_artifact
-from model.metadata import Metadata
+from model.fit import RECENT
+from model.metadata import Coverage, Metadata
+from training.calibration import usual_context
 from training.tables import Table
 
 _USES = {
-    "sine": "The model continues a sine whose period is in the range below, with any phase, amplitude and level, clean "
-    "or noisy. It is not meant for sums of waves, for trends, or for periods outside of the range: answers for such "
-    "sequences have a warning.",
-    "series": "The model continues series like those that it was trained on, in the same units and with the same "
-    "distance in time between values. It knows nothing of later events.",
+    "sine": "The model continues one sine whose period is in the range below, with any phase{level}. It is not meant "
+    "for sums of waves, for trends, or for periods outside of the range{warned}.",
+    "series": "The model continues series like those that it was trained on, with the same distance in time between "
+    "values. It knows nothing of later events.",
 }
 
+_UNITS = {
+    "range": "The network sees (value - level) / scale. The level of a sequence is the middle of the range of the "
+    "values given, and the scale is half of that range. So the forecast f follows every change of unit: "
+    "f(a x + c) = a f(x) + c. A constant sequence is continued as the constant.",
+    "max_abs": "The network sees value / scale. The scale of a sequence is the largest absolute value given, so the "
+    "forecast f follows a change of unit without a change of level: f(a x) = a f(x).",
+    "standard": "The network sees (value - level) / scale. Level and scale are the mean and the standard deviation of "
+    "the training data: {level:.6g} and {scale:.6g}.",
+}
 
 _RANGES = {"period", "phase", "amplitude", "level", "context", "horizon"}
 """The entries whose two numbers are the ends of a range. Every other list is one of single values."""
@@ -30,6 +40,8 @@ def model_card(artifact: Artifact) -> str:
     about = artifact.metadata
     kind = str(about.data.get("kind", "sine"))
     shape = about.architecture
+    level = ", amplitude and level" if about.normalisation == "range" else " and amplitude, around a level of zero"
+    warned = "" if about.fit is None else ": it answers most of them with a warning, as a table below shows"
     parts = [
         f"# Model card: {about.name} {about.version}",
         "`python -m training card` writes this page from the artifact's own metadata. A test compares the two.",
@@ -38,7 +50,9 @@ def model_card(artifact: Artifact) -> str:
         f"predicts the next value of a sequence and feeds it back for a rollout. It was trained with torch "
         f"{about.torch_version}. The sha256 of the artifact is `{artifact.digest}`.",
         "## What the model is for",
-        _USES[kind],
+        _USES[kind].format(level=level, warned=warned),
+        "## Units",
+        _UNITS[about.normalisation].format(level=about.offset, scale=about.scale or 1.0),
         "## Training data",
         _listed(about.data),
         "## Errors",
@@ -47,6 +61,8 @@ def model_card(artifact: Artifact) -> str:
         "from, and not to beat mathematics."
         if kind == "sine"
         else "Seasonal naive and AR(2) were fitted to everything before the held-out part.",
+        "## Fit and warnings",
+        _fit(about),
         "## Prediction intervals",
         _coverage(about),
         "## Training options",
@@ -90,34 +106,110 @@ def _errors(about: Metadata) -> str:
     return str(Table(title, "", [column.replace("_", " ") for column in columns], rows))
 
 
+def _fit(about: Metadata) -> str:
+    """Describe the fit, and say how often it warns."""
+    fit = about.fit
+    if fit is None:
+        return "The model has no fit: it does not know how well it fits a sequence, and never warns."
+    sequences = "waves, clean and noisy" if about.data.get("kind", "sine") == "sine" else "windows of the series"
+    contexts = zip(fit.contexts, fit.clean, fit.noisiest, fit.largest_ratio, strict=True)
+    of_context = {f"{context}": [*numbers] for context, *numbers in contexts}
+    parts = [
+        f"The network predicts every value given from those before it. The *residual* is the RMS of the errors of "
+        f"these predictions over the later half of the values, {RECENT} at most. The *ratio* is the residual divided "
+        f"by the noise, which is the part of the errors that changes from value to value. The noise counts as no less "
+        f"than the least and no more than the most in the table. A sequence does not fit if its ratio is larger than "
+        f"those of 99.9 % of held-out {sequences}. Its answers then have a warning. A sequence of fewer than "
+        f"{fit.contexts[0]} values has no fit. `model/fit.py` has the formulas.",
+        str(
+            Table(
+                "Limits by the number of values given, in units of the sequence:",
+                "values",
+                ["least noise", "most noise", "largest ratio"],
+                of_context,
+            )
+        ),
+    ]
+    evaluated = about.training.get("context_evaluated")
+    if fit.warned and about.intervals and isinstance(evaluated, int):
+        usual = usual_context(about.intervals.contexts, evaluated)
+        title = f"Percentage of fresh sequences of {usual} values that are answered with a warning:"
+        parts.append(str(Table(title, "", ["warned"], {name: [share] for name, share in fit.warned.items()})))
+    return "\n\n".join(parts)
+
+
 def _coverage(about: Metadata) -> str:
     """Describe the prediction intervals and their measured coverage."""
     made = about.intervals
     if made is None:
         return "The model has no prediction intervals."
-    columns = ["least", "mean", "most"]
-    rows = {
-        f"{row.context} values, {row.of}, {row.level} %": [row.lowest, row.mean, row.highest] for row in made.coverage
-    }
-    if about.data.get("kind", "sine") == "sine":
-        fresh = "as many fresh"
-        holds = "They hold for sines like those of the training data, clean or noisy, and for the values as observed."
-    else:
-        fresh = "the held-out"
+    waves = about.data.get("kind", "sine") == "sine"
+    if not waves:
         holds = (
             "These windows have also chosen the weights, so the intervals may be too narrow. They hold for series like "
             "those of the training data."
         )
-    title = f"Percentage of {fresh} rollouts inside the intervals: the least, the mean and the most of all steps:"
-    return "\n\n".join(
-        [
-            f"`level` in a request asks for prediction intervals. They exist for sequences of at least "
-            f"{made.contexts[0]} values and for up to {made.horizon} steps. They are split conformal, with a width of "
-            f"its own for each step. They were calibrated for {_all(made.contexts)} values, each time on the errors of "
-            f"{made.rollouts:,} rollouts from windows that were not trained on. {holds}",
-            str(Table(title, "given, kind, level", columns, rows)),
-        ]
+    elif about.fit is None:
+        holds = "They hold for clean sines like those of the training data."
+    else:
+        holds = (
+            "They hold for sines like those of the training data, and for the next values as they will be observed, "
+            "with the noise of the values given. On other sequences they are wider, but may be too narrow."
+        )
+    follows = "a width for each step that follows the residual, and grows faster where the sequence does not fit"
+    width = "a width of its own for each step" if about.fit is None else follows
+    bins = len(made.edges[0]) + 1 if made.edges else 1
+    errors = f"the errors of {made.rollouts:,} rollouts" + (
+        f" in each of {bins} bins of the residual" if bins > 1 else ""
     )
+    text = (
+        f"`level` in a request asks for prediction intervals. They exist for sequences of at least {made.contexts[0]} "
+        f"values and for up to {made.horizon} steps. They are split conformal, with {width}. They were calibrated for "
+        f"{_all(made.contexts)} values, each time on {errors} from windows that were not trained on. {holds}"
+    )
+    return "\n\n".join([text, *map(str, coverage_tables(made.coverage, "fresh" if waves else "the held-out"))])
+
+
+def coverage_tables(coverage: Sequence[Coverage], windows: str = "fresh") -> list[Table]:
+    """Tabulate the percentages of windows inside the intervals.
+
+    Kinds of windows that were measured after the same lengths of context share two tables, with a column for each: the
+    mean over all steps, and the step where that is furthest from the level. A kind that stands alone has one table.
+    """
+    contexts_by_kind = {
+        row.of: tuple(dict.fromkeys(one.context for one in coverage if one.of == row.of)) for row in coverage
+    }
+    tables = []
+    for contexts in dict.fromkeys(contexts_by_kind.values()):
+        kinds = [kind for kind, measured in contexts_by_kind.items() if measured == contexts]
+        rows = [row for row in coverage if row.of in kinds]
+        title = f"Percentage of {windows} rollouts inside the intervals"
+        if len(kinds) == 1:
+            columns = ["least", "mean", "most"]
+            numbers = {_name(row): [row.lowest, row.mean, row.highest] for row in rows}
+            tables.append(
+                Table(f"{title}: the least, the mean and the most of all steps:", "given, level", columns, numbers)
+            )
+            continue
+        for what, number in (
+            ("on average over all steps", _mean),
+            ("at the step where that is furthest from the level", _furthest),
+        ):
+            numbers = {_name(row): [number(one) for one in rows if _name(one) == _name(row)] for row in rows}
+            tables.append(Table(f"{title}, {what}:", "given, level", kinds, numbers))
+    return tables
+
+
+def _name(row: Coverage) -> str:
+    return f"{row.context} values, {row.level} %"
+
+
+def _mean(row: Coverage) -> float:
+    return row.mean
+
+
+def _furthest(row: Coverage) -> float:
+    return max(row.lowest, row.highest, key=lambda held: abs(held - row.level))
 
 
 @dataclass(frozen=True)

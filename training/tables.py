@@ -31,7 +31,7 @@ class Table:
 
 def number(value: float) -> str:
     """Format a number with three significant digits, in the shortest form."""
-    return "" if value != value else f"{value:#.3g}" if 1e-3 <= abs(value) < 1e3 else f"{value:.2g}"
+    return "" if value != value else f"{value:#.3g}".removesuffix(".") if 1e-3 <= abs(value) < 1e3 else f"{value:.2g}"
 
 
 def filled(page: str, name: str, text: str) -> str:
