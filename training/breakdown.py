@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from training.baselines import Predictor, baselines
-from training.data import BANDS, Source, Waves
+from training.data import BANDS, Source, WaveDataset, Waves, WindowDataset
 from training.measures import errors_of, rmse
 from training.tables import Table
 
@@ -82,25 +82,27 @@ def by_context(model: Predictor, source: Source, context: int, season: int | Non
 
 
 def by_noise(predictors: Mapping[str, Predictor], source: Source, context: int, steps: int) -> Table:
-    """Tabulate the errors of forecasts from noisy values. White noise is added to the given values; the truth stays
-    clean.
-
-    The signal's power is half the squared amplitude of a wave, or the variance of the series.
-    """
+    """Tabulate the errors of forecasts from noisy values."""
     dataset = source.held_out(context, steps, COUNT)
-    signal_B = dataset.unit_B / (math.sqrt(2) if isinstance(source, Waves) else 1)
-    rows = {}
-    for snr_db in SNR_DB:
-        noise_BT = np.random.default_rng(0).standard_normal((len(dataset), context))
-        noise_BT *= signal_B[:, None] * 10 ** (-snr_db / 20)
-        noisy = [_given_noise(predict, torch.from_numpy(noise_BT)) for predict in predictors.values()]
-        rows["none" if snr_db == math.inf else f"{snr_db:.0f} dB"] = [rmse(errors_of(one, dataset)) for one in noisy]
+    rows = {
+        "none" if snr_db == math.inf else f"{snr_db:.0f} dB": [
+            rmse(errors_from_noise(predict, dataset, snr_db)) for predict in predictors.values()
+        ]
+        for snr_db in SNR_DB
+    }
     what = "of the next value" if steps == 1 else f"over {steps} steps"
     return _table(f"RMSE {what} by noise, from {context} values", "SNR", source, predictors, rows)
 
 
-def _given_noise(predict: Predictor, noise_BT: Tensor) -> Predictor:
-    return lambda x_BT, steps: predict(x_BT + noise_BT, steps)
+def errors_from_noise(predict: Predictor, dataset: WindowDataset, snr_db: float) -> Tensor:
+    """Return `errors_of` [B, S] for given values with white noise, which is always the same. The truth stays clean.
+
+    The signal's power is half the squared amplitude of a wave, or the variance of the series.
+    """
+    signal_B = dataset.unit_B / (math.sqrt(2) if isinstance(dataset, WaveDataset) else 1)
+    noise_BT = np.random.default_rng(0).standard_normal((len(dataset), dataset.window))
+    noise_BT *= signal_B[:, None] * 10 ** (-snr_db / 20)
+    return errors_of(lambda x_BT, steps: predict(x_BT + torch.from_numpy(noise_BT), steps), dataset)
 
 
 def _table(title: str, first: str, source: Source, names: Iterable[str], rows: Mapping[str, list[float]]) -> Table:

@@ -8,6 +8,7 @@ Shape suffixes: B batch, T time, S steps, H all numbers of a state.
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from torch import Tensor
 
 from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, read_artifact
+from model.intervals import NoInterval
 from model.runtime.base import Runtime
 from model.runtime.select import open_runtime
 from model.series.gaps import Fill
+from training.answers import by_family
 from training.baselines import Predictor, baselines
 from training.breakdown import breakdown, error_by_step
 from training.checks import check_folder
@@ -76,7 +79,11 @@ def run(options: Evaluate) -> None:
     runtime = open_runtime(artifact, "cpu").runtime
     model = served(runtime)
 
-    text = "\n\n".join(str(table) for table in breakdown(model, source, context, season))
+    tables = breakdown(model, source, context, season)
+    if isinstance(source, Waves):
+        with suppress(NoInterval):
+            tables.append(by_family(artifact, runtime, source, context))
+    text = "\n\n".join(map(str, tables))
     print(text)
     (directory / TABLES).write_text(text + "\n", "utf-8")
     errors = error_by_step({"model": model} | baselines(source, context, season), source, context)
