@@ -169,7 +169,7 @@ def test_a_model_without_fit_says_what_its_interval_is_of(open_page: Open) -> No
 def test_a_wide_interval_leaves_the_lines_a_third_of_the_plot(open_page: Open) -> None:
     """A stroke shows the scale of the plot, because it takes its values from there."""
     page = open_page()
-    expect(page.locator("#summary")).to_contain_text(re.compile(r"±\d{3,} at first"))
+    expect(page.locator("#summary")).to_contain_text(re.compile(r"±\d{3,} at the end"))
     box = page.locator("#plot .u-over").bounding_box()
     assert box is not None
     for number, (x, y) in enumerate(stroke()):
