@@ -20,13 +20,15 @@ random walk in 30 % of the cases, with it in 80 %. It changes nothing where the 
 do not grow with it any further.
 
 Errors grow along a rollout in one way for clean sequences and in another for noisy ones. Sequences are therefore
-calibrated in bins of their residual, each with as many windows. A short sequence determines its continuation less well,
-so several context lengths are calibrated separately. A sequence of a length between two of them gets the wider interval
-of both. Only some of the steps are stored; a step between two of them has the radius between theirs.
+calibrated in bins of their noise, and the sequences of such a bin in bins of their residual. All bins have equally many
+windows. A short sequence determines its continuation less well, so several context lengths are calibrated separately.
+A sequence of a length between two of them gets the wider interval of both. Only some of the steps are stored; a step
+between two of them has the radius between theirs.
 
 Artifacts before version 0.3.0 have no fit. Their spread is the scale of the sequence, and they have a single bin.
 
-Shape suffixes: C lengths of context, N bins, V = LEVELS levels, K stored steps, S steps, B rollouts.
+Shape suffixes: C lengths of context, N bins of the noise, R bins of the residual in each of them, V = LEVELS levels,
+K stored steps, S steps, B rollouts.
 """
 
 import io
@@ -71,10 +73,13 @@ class Intervals:
     steps: tuple[int, ...]
     """The stored steps, from 1, ascending."""
 
-    edges: tuple[tuple[float, ...], ...]
-    """The residuals between two bins, ascending, for each length of context."""
+    noise_edges: list[list[float]]
+    """The noise between two bins, ascending, for each length of context."""
 
-    radius_CNVK: npt.NDArray[np.float32]
+    residual_edges: list[list[list[float]]]
+    """The residual between two bins, ascending, for each bin of the noise."""
+
+    radius_CNRVK: npt.NDArray[np.float32]
     """A radius is infinite where there were too few rollouts for its level."""
 
     @property
@@ -90,12 +95,19 @@ class Intervals:
             )
         if steps > self.horizon:
             raise NoInterval("steps", f"with level, at most {self.horizon}: intervals were calibrated that far")
-        highest = int(np.isfinite(self.radius_CNVK[0, 0, :, 0]).sum())
+        highest = int(np.isfinite(self.radius_CNRVK[0, 0, 0, :, 0]).sum())
         if max(levels) > highest:
             raise NoInterval("level", f"at most {highest}: a higher one needs more rollouts than were calibrated on")
 
     def around(
-        self, values_S: Float64, spread: float, residual: float, context: int, levels: Sequence[int], first: int = 0
+        self,
+        values_S: Float64,
+        spread: float,
+        residual: float,
+        noise: float,
+        context: int,
+        levels: Sequence[int],
+        first: int = 0,
     ) -> dict[str, Float64]:
         """Return the bounds of the intervals around a forecast, from lowest to highest: `lo-95`, `lo-80`, `hi-80`, …
 
@@ -103,45 +115,51 @@ class Intervals:
             values_S: the forecast, in the caller's units.
             spread: the spread of its sequence, in the caller's units.
             residual: the residual of its sequence, in units of the sequence.
+            noise: the noise of its sequence, in units of the sequence.
             context: the number of values that were given.
             levels: whole numbers of per cent that `check` accepts.
             first: the step of the rollout at which the forecast begins, from 0.
         """
         longest = bisect_right(self.contexts, context) - 1
         between = self.contexts[longest] < context and longest + 1 < len(self.contexts)
-        radius_VK = np.max(
-            [
-                self.radius_CNVK[number, bisect_right(self.edges[number], residual)]
-                for number in ((longest, longest + 1) if between else (longest,))
-            ],
-            axis=0,
-        )
+        calibrated = (longest, longest + 1) if between else (longest,)
+        radius_VK = np.max([self._radius(number, residual, noise) for number in calibrated], axis=0)
         step_S, rising = np.arange(first + 1, first + 1 + len(values_S)), sorted(set(levels))
         radius = {level: spread * np.interp(step_S, self.steps, radius_VK[level - 1]) for level in rising}
         below = {f"lo-{level}": values_S - radius[level] for level in reversed(rising)}
         return below | {f"hi-{level}": values_S + radius[level] for level in rising}
 
+    def _radius(self, number: int, residual: float, noise: float) -> npt.NDArray[np.float32]:
+        """Return the radius [V, K] for a length of context."""
+        row = bisect_right(self.noise_edges[number], noise)
+        column = bisect_right(self.residual_edges[number][row], residual)
+        radius_VK: npt.NDArray[np.float32] = self.radius_CNRVK[number, row, column]
+        return radius_VK
+
     def to_bytes(self) -> bytes:
         """Return the radii as an .npy file. Everything else is in the metadata."""
         file = io.BytesIO()
-        np.save(file, self.radius_CNVK, allow_pickle=False)
+        np.save(file, self.radius_CNRVK, allow_pickle=False)
         return file.getvalue()
 
     @staticmethod
     def from_bytes(content: bytes, about: Calibration) -> "Intervals":
         """Read the file that `to_bytes` wrote. Raise ValueError if it is not the one that the metadata describe."""
-        radius_CNVK = np.load(io.BytesIO(content), allow_pickle=False)
-        return Intervals.of(about, radius_CNVK[:, None] if radius_CNVK.ndim == 3 else radius_CNVK)  # older artifacts
+        radii = np.load(io.BytesIO(content), allow_pickle=False)
+        return Intervals.of(about, radii[:, None, None] if radii.ndim == 3 else radii)  # older artifacts have no bins
 
     @staticmethod
-    def of(about: Calibration, radius_CNVK: npt.NDArray[np.float32]) -> "Intervals":
+    def of(about: Calibration, radius_CNRVK: npt.NDArray[np.float32]) -> "Intervals":
         """Return the intervals with these radii. Raise ValueError if they are not those that the metadata describe."""
         steps = about.steps or range(1, about.horizon + 1)
-        edges = tuple(map(tuple, about.edges or [[] for _ in about.contexts]))
-        shapes = {(len(about.contexts), len(inner) + 1, LEVELS, len(steps)) for inner in edges}
-        if radius_CNVK.dtype != np.float32 or {radius_CNVK.shape} != shapes:
-            raise ValueError(f"radii are {radius_CNVK.dtype} {radius_CNVK.shape}")
-        return Intervals(tuple(about.contexts), tuple(steps), edges, radius_CNVK)
+        noise = about.noise_edges or [[] for _ in about.contexts]
+        residual = about.residual_edges or [[[]] for _ in about.contexts]
+        (contexts, noises), (_, _, residuals) = np.shape(noise), np.shape(residual)
+        shape = contexts, noises + 1, residuals + 1, LEVELS, len(steps)
+        shapes = (np.shape(residual), len(about.contexts), radius_CNRVK.shape)
+        if radius_CNRVK.dtype != np.float32 or shapes != ((contexts, noises + 1, residuals), contexts, shape):
+            raise ValueError(f"radii are {radius_CNRVK.dtype} {radius_CNRVK.shape}")
+        return Intervals(tuple(about.contexts), tuple(steps), noise, residual, radius_CNRVK)
 
 
 def spread_of(fit: Fit | None, scale: float) -> float:

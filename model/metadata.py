@@ -76,8 +76,11 @@ class Calibration(_Record):
     steps: list[int] | None = None
     """Steps whose radii are stored, from 1, ascending. None for all of them."""
 
-    edges: list[list[float]] | None = None
-    """Residuals between two bins, ascending, for each length of context. None for a single bin."""
+    noise_edges: list[list[float]] | None = None
+    """The noise between two bins, ascending, for each length of context. None for a single bin."""
+
+    residual_edges: list[list[list[float]]] | None = None
+    """The residual between two bins, ascending, for each bin of the noise. None for a single bin."""
 
     rollouts: int = Field(ge=1)
     """Number of rollouts that each radius was calibrated on."""

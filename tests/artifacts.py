@@ -73,7 +73,7 @@ def some_intervals(contexts: tuple[int, ...] = (4, 8), horizon: int = 10, rollou
     error_BS = np.random.default_rng(0).normal(0, np.arange(1, horizon + 1), (rollouts, horizon))
     radius_VS = conformal_radius(error_BS)
     about = Calibration(contexts=list(contexts), horizon=horizon, rollouts=rollouts, coverage=[])
-    return Intervals.of(about, np.stack([radius_VS[None] / (number + 1) for number in range(len(contexts))]))
+    return Intervals.of(about, np.stack([radius_VS[None, None] / (number + 1) for number in range(len(contexts))]))
 
 
 def described(intervals: Intervals | None, rollouts: int) -> Calibration | None:

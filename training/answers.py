@@ -51,7 +51,7 @@ def answers(artifact: Artifact, runtime: Runtime, x_BT: Tensor, steps: int, leve
         if fit is None:
             raise NoInterval("sequence", f"{context} values are too few for a fit")
         spread = spread_of(fit, state.scale)
-        lower_S, upper_S = intervals.around(values_S, spread, state.residual, context, [level]).values()
+        lower_S, upper_S = intervals.around(values_S, spread, state.residual, state.noise, context, [level]).values()
         yield Answer(values_S, lower_S, upper_S, fit)
 
 

@@ -3,7 +3,8 @@
 `model/fit.py` and `model/intervals.py` describe what is calibrated. Waves are calibrated with and without noise. The
 noise goes on after the given values: an interval is one for the next values as they will be observed.
 
-Shape suffixes: B windows, S steps, C lengths of context, N bins, V levels, K stored steps.
+Shape suffixes: B windows, S steps, C lengths of context, N bins of the noise, R bins of the residual, V levels,
+K stored steps.
 """
 
 import math
@@ -17,19 +18,23 @@ from model.intervals import Intervals, conformal_radius
 from model.metadata import Calibration, Coverage, Fitting
 from model.network import Network
 from training.config import Config
-from training.data import Floats, Source, WaveDataset
+from training.data import Source, WaveDataset
 from training.families import families
 from training.forecasts import Forecasts, fits_of, forecasts, noisy, spreads_of, warned
 
 SHOWN_LEVELS = (50, 80, 90, 95)
-STORED_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)  # and the last one
-BINS, BIN = 12, 500  # most bins of the residual, and fewest windows in one
+STORED_STEPS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192)  # and the last one
+NOISE_BINS, RESIDUAL_BINS, BIN = 12, 3, 500  # most bins of either kind, and fewest windows in one
 CLEAN = 0.3  # fraction of the waves without noise
-LOUDEST_DB, QUIETEST_DB = 10.0, 60.0  # signal to noise of the other waves, uniform in between
+LOUDEST_DB, QUIETEST_DB = 5.0, 60.0  # signal to noise of the other waves, uniform in between
+NOISIEST_DB = 9.0, 11.0  # signal to noise of the waves that are expected to be the noisiest
 SHOWN_DB = {"clean": math.inf, "40 dB": 40.0, "30 dB": 30.0, "20 dB": 20.0, "10 dB": 10.0}
 FRESH = 8000  # most waves of one level of noise that measure the coverage
 FAMILY_STEPS = 24
 CLEAN_QUANTILE, RATIO_QUANTILE = 0.99, 0.999
+
+_Edges = tuple[list[float], list[list[float]]]
+"""The noise between two bins, and for each bin of the noise the residual between two bins."""
 
 
 def calibrate(
@@ -69,8 +74,9 @@ def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str) 
     """Return the coverage of the intervals: at the steps where it is lowest and highest, and on average."""
     error_BS, spread_B = np.abs(each.error_BS), spreads_of(fitting, each)
     inside_VS = np.zeros((len(SHOWN_LEVELS), error_BS.shape[1]))
-    for error_S, spread, residual in zip(error_BS, spread_B.tolist(), each.residual_B.tolist(), strict=True):
-        ends = intervals.around(np.zeros(len(error_S)), spread, residual, each.context, SHOWN_LEVELS)
+    rows = zip(error_BS, spread_B.tolist(), each.residual_B.tolist(), each.noise_B.tolist(), strict=True)
+    for error_S, spread, residual, noise in rows:
+        ends = intervals.around(np.zeros(len(error_S)), spread, residual, noise, each.context, SHOWN_LEVELS)
         inside_VS += [error_S <= ends[f"hi-{level}"] for level in SHOWN_LEVELS]
     return [
         Coverage(
@@ -124,7 +130,8 @@ def _fitting(known: Sequence[Forecasts]) -> Fitting:
     clean, noisiest = [], []
     for each in known:
         clean_B, loudest_B = (
-            each.residual_B[chosen_B] for chosen_B in (np.isinf(each.snr_B), each.snr_B < LOUDEST_DB + 1)
+            each.residual_B[chosen_B]
+            for chosen_B in (np.isinf(each.snr_B), (NOISIEST_DB[0] < each.snr_B) & (each.snr_B < NOISIEST_DB[1]))
         )
         clean.append(float(np.quantile(clean_B, CLEAN_QUANTILE) if len(clean_B) else np.median(each.residual_B)))
         noisiest.append(float(np.median(loudest_B) if len(loudest_B) else np.quantile(each.residual_B, CLEAN_QUANTILE)))
@@ -137,41 +144,55 @@ def _fitting(known: Sequence[Forecasts]) -> Fitting:
 def _intervals(known: Sequence[Forecasts], fitting: Fitting, horizon: int) -> tuple[Intervals, Calibration]:
     """Return the intervals for each length of context, and their description without a coverage."""
     steps = [step for step in STORED_STEPS if step < horizon] + [horizon]
-    edges, rollouts = _bins([each.residual_B for each in known])
-    radius_CNVK = []
-    for each, inner in zip(known, edges, strict=True):
+    edges, smallest = _edges(known)
+    radii = []
+    for each, (noise_edges, residual_edges) in zip(known, edges, strict=True):
         scaled_BK = each.error_BS[:, np.array(steps) - 1] / spreads_of(fitting, each)[:, None]
-        bin_B = _bin_of(each.residual_B, inner)
-        radius_CNVK.append([conformal_radius(scaled_BK[bin_B == number]) for number in range(len(inner) + 1)])
+        bin_B, bins = _bin_of(each, noise_edges, residual_edges), (len(residual_edges), len(residual_edges[0]) + 1)
+        radius_BVK = np.array([conformal_radius(scaled_BK[bin_B == number]) for number in range(math.prod(bins))])
+        radii.append(radius_BVK.reshape(*bins, *radius_BVK.shape[1:]))
     about = Calibration(
         contexts=[each.context for each in known],
         horizon=horizon,
         steps=steps,
-        edges=edges,
-        rollouts=rollouts,
+        noise_edges=[noise_edges for noise_edges, _ in edges],
+        residual_edges=[residual_edges for _, residual_edges in edges],
+        rollouts=smallest,
         coverage=[],
     )
-    return Intervals.of(about, np.array(radius_CNVK)), about
+    return Intervals.of(about, np.array(radii)), about
 
 
-def _bins(residuals: Sequence[Floats]) -> tuple[list[list[float]], int]:
-    """Return the residuals between two bins for each length of context, and the number of windows in the smallest bin.
+def _edges(known: Sequence[Forecasts]) -> tuple[list[_Edges], int]:
+    """Return the edges between bins for each length of context, and the number of windows in the smallest bin.
 
-    The bins have equally many windows, unless some residuals are the same, as those of a series that repeats itself.
-    Then there may be fewer bins.
+    The bins have equally many windows, unless some windows are the same, as those of a series that repeats itself, or
+    have no noise, as very short ones. Then there may be fewer bins.
     """
-    for bins in range(min(BINS, min(map(len, residuals)) // BIN), 1, -1):
-        edges = [np.quantile(residual_B, np.arange(1, bins) / bins).tolist() for residual_B in residuals]
+    most = min(map(len, known)) // BIN
+    shapes = [(min(NOISE_BINS, most // residuals), residuals) for residuals in range(min(RESIDUAL_BINS, most), 0, -1)]
+    for noises, residuals in shapes + [(1, residuals) for residuals in range(min(NOISE_BINS, most), 0, -1)]:
+        edges = [_equal(each, noises, residuals) for each in known]
         counts = [
-            np.bincount(_bin_of(residual_B, inner), minlength=bins)
-            for residual_B, inner in zip(residuals, edges, strict=True)
+            np.bincount(_bin_of(each, *inner), minlength=noises * residuals)
+            for each, inner in zip(known, edges, strict=True)
         ]
-        smallest = int(np.min(counts))
-        if smallest >= BIN // 2:
-            return edges, smallest
-    return [[] for _ in residuals], min(map(len, residuals))
+        if np.min(counts) >= BIN // 2:
+            return edges, int(np.min(counts))
+    return [([], [[]]) for _ in known], min(map(len, known))
 
 
-def _bin_of(residual_B: Floats, edges: Sequence[float]) -> npt.NDArray[np.int64]:
-    """Return the number of the bin of each residual, as `Intervals.around` chooses it."""
-    return np.searchsorted(edges, residual_B, side="right")
+def _equal(each: Forecasts, noises: int, residuals: int) -> _Edges:
+    """Return the edges of so many bins of the noise, and in each of them of the residual, with equally many windows."""
+    noise_edges = np.quantile(each.noise_B, np.arange(1, noises) / noises).tolist()
+    row_B = np.searchsorted(noise_edges, each.noise_B, side="right")
+    inner = np.arange(1, residuals) / residuals
+    rows = [each.residual_B[row_B == row] for row in range(noises)]
+    return noise_edges, [np.quantile(row, inner).tolist() if len(row) else [0.0] * (residuals - 1) for row in rows]
+
+
+def _bin_of(each: Forecasts, noise_edges: list[float], residual_edges: list[list[float]]) -> npt.NDArray[np.int64]:
+    """Return the number of the bin of each window, as `Intervals.around` chooses it."""
+    row_B = np.searchsorted(noise_edges, each.noise_B, side="right")
+    column_B = np.sum(each.residual_B[:, None] >= np.array(residual_edges)[row_B], axis=1, dtype=np.int64)
+    return row_B.astype(np.int64) * (len(residual_edges[0]) + 1) + column_B

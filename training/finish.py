@@ -8,6 +8,7 @@ number of its Jacobian.
 Shape suffixes: B rows, T time, P parameters.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +29,13 @@ from training.losses import narrowed_units, share_narrowed
 from training.record import Run
 
 CHUNK = 400  # rows of one context; the memory must hold their backward pass
+FAR = 400  # steps beyond which rows are computed apart, so that the others need not go as far
 NEXT_VALUE = 0.25  # fraction of the rows that compare the next value
 SHOWN = 0.5  # fraction of the rows whose waves are given for at least a period
+DETERMINED = 100  # steps that noisy and short sequences are followed: they do not determine more
 DRIFT = 20.0  # steps after which an error counts half, because a rollout carries its early errors along
 NOISE = (0.7, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 11 to 57 dB
-NOISE_FLOORS = (3e-3, 5e-4)  # deviation at which noise halves the weight of a row: in the first stage, and at last
-FLOOR_FALLS = 9  # stages in which the one becomes the other
+NOISE_FLOORS = (3e-3, 5e-4)  # deviation at which noise halves the weight of a row: in the first stages, and at last
 NOISY_CONTEXT = 40  # fewest values of a noisy sequence
 LOST = 10.0  # error in units of the noise above which a fit has found another wave
 FIRST_DAMPING = 1e-3
@@ -53,6 +55,10 @@ class Rows:
     """Step of the rollout that is compared, from 0 for the next value."""
 
     weight_B: Tensor
+
+    def only(self, chosen_B: Tensor) -> "Rows":
+        """Return the rows for which `chosen_B` is true."""
+        return Rows(*(getattr(self, field.name)[chosen_B] for field in dataclasses.fields(self)))
 
 
 def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
@@ -83,23 +89,28 @@ def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
     """Return chunks of training waves. Each wave has one step of its rollout, below `horizon`, to compare with the
     truth.
 
-    Noise limits the accuracy of a noisy wave, so its row weighs less. The first stages give noisy waves more weight
-    than the last ones. To average noise out, a network has to adapt to the wave that it sees. It learns that early or
-    hardly at all: a network that has become exact on clean waves by other means has little to gain from it.
+    Noise limits the accuracy of a noisy wave, so its row weighs less. The first half of the stages gives noisy waves
+    more weight than the last stage. To average noise out, a network has to adapt to the wave that it sees. It learns
+    that early or hardly at all: a network that has become exact on clean waves by other means has little to gain from
+    it.
 
     Chunks use the contexts in turn. A short context leaves more unknown, and no training can recover that, so its rows
     weigh less. The variance of a frequency estimated from T values falls as 1/T³ (Rife and Boorstyn, IEEE Trans. Inf.
     Theory 20(5), 1974).
     """
     chunks = math.ceil(config.finish_rows / CHUNK)
-    noise_floor = NOISE_FLOORS[0] * (NOISE_FLOORS[1] / NOISE_FLOORS[0]) ** min(1.0, stage / FLOOR_FALLS)
+    stages = len(config.finish_horizons)
+    fallen = np.interp(stage, (stages // 2, stages - 1), (0, 1))
+    noise_floor = float(NOISE_FLOORS[0] * (NOISE_FLOORS[1] / NOISE_FLOORS[0]) ** fallen)
     rows = []
     for number in range(chunks):
         context = config.finish_contexts[number % len(config.finish_contexts)]
         weight = min(1.0, context / config.context_evaluated) ** 3 / math.sqrt(chunks * CHUNK)
         # The seed begins like that of the epoch after the last, so no window of an earlier epoch is repeated.
         seed = (config.seed, config.epochs + 1, stage, number)
-        rows.append(_chunk(config, context, horizon, weight, noise_floor, seed))
+        chunk = _chunk(config, context, horizon, weight, noise_floor, seed)
+        far_B = chunk.step_B >= FAR
+        rows += [chunk.only(chosen_B) for chosen_B in (~far_B, far_B) if chosen_B.any()]
     return rows
 
 
@@ -123,10 +134,12 @@ def _chunk(
     place_B = np.where(u_4B[3] < SHOWN, spread_2B[0] * min(1.0, shown), spread_2B[0])
     period_B = shortest * (longest / shortest) ** cut(place_B, "training")
     phase_B = first + (last - first) * cut(spread_2B[1], "training")
-    x_BT, y_B1 = _sine(period_B, phase_B, np.arange(context)), _sine(period_B, phase_B, context + step_B[:, None])
-    weight_B = weight / (1 + step_B / DRIFT)
     noise_B = random.permutation(np.arange(CHUNK) < config.finish_noisy * CHUNK) * 10 ** -random.uniform(*NOISE, CHUNK)
     noise_B *= (context >= NOISY_CONTEXT) & (context >= period_B)
+    undetermined_B = (noise_B > 0) | (context < config.context_evaluated)
+    step_B = np.where(undetermined_B, np.minimum(step_B, DETERMINED - 1), step_B)
+    x_BT, y_B1 = _sine(period_B, phase_B, np.arange(context)), _sine(period_B, phase_B, context + step_B[:, None])
+    weight_B = weight / (1 + step_B / DRIFT)
     noisy_BT = x_BT + noise_B[:, None] * random.standard_normal(x_BT.shape)
     omega_B, fit_B3 = fit_sine(torch.from_numpy(noisy_BT))
     fit_B1 = sine_after(omega_B, fit_B3, context, torch.from_numpy(step_B[:, None])).numpy()

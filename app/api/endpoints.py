@@ -207,9 +207,8 @@ def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Serv
 async def _ends(around: _Around, forecast: Forecast, fit: Fit | None, first: int = 0) -> _Fields:
     """Return the intervals around a forecast that begins at step `first` of the rollout. They end where it ends."""
     after = forecast.reached
-    ends = around(
-        np.concatenate(forecast.chunks), spread=spread_of(fit, after.scale), residual=after.residual, first=first
-    )
+    spread, values_S = spread_of(fit, after.scale), np.concatenate(forecast.chunks)
+    ends = around(values_S, spread=spread, residual=after.residual, noise=after.noise, first=first)
     return {"intervals": {name: await array([end_S]) for name, end_S in ends.items()}}
 
 

@@ -116,7 +116,7 @@ def test_intervals_are_as_wide_as_the_fit_asks_for(server: Server) -> None:
     answer = ask(server, level=[80], diagnostics=True)
     fit, (high,) = answer["fit"], answer["intervals"]["hi-80"]
     spread = fit["residual"] * min(LARGEST_RATIO, fit["ratio"]) ** 2
-    radius = some_intervals(contexts=(8, 16)).radius_CNVK[1, 0, 79, 0]
+    radius = some_intervals(contexts=(8, 16)).radius_CNRVK[1, 0, 0, 79, 0]
     assert high - answer["prediction"] == pytest.approx(spread * radius, rel=1e-6)
 
 

@@ -27,7 +27,9 @@ def test_a_level_adds_intervals_and_changes_nothing_else(server: Server) -> None
     ends = answer.pop("intervals")
     assert answer == plain
     assert list(ends) == ["lo-95", "lo-80", "hi-80", "hi-95"]
-    wanted = some_intervals().around(np.array(plain["values"]), (max(SEQUENCE) - min(SEQUENCE)) / 2, 0.0, 8, [80, 95])
+    wanted = some_intervals().around(
+        np.array(plain["values"]), (max(SEQUENCE) - min(SEQUENCE)) / 2, 0.0, 0.0, 8, [80, 95]
+    )
     for name, end_S in wanted.items():
         assert ends[name] == end_S.tolist()
 

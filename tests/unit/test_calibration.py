@@ -60,13 +60,24 @@ def test_the_bins_have_equally_many_windows_and_every_level_a_radius(
     of_waves: tuple[Intervals, Calibration, Fitting],
 ) -> None:
     intervals, about, _ = of_waves
-    assert about.edges is not None
-    assert [len(edges) for edges in about.edges] == [3000 // BIN - 1] * 3
-    assert all(edges == sorted(edges) for edges in about.edges)
+    assert about.noise_edges is not None
+    assert about.residual_edges is not None
+    assert np.shape(about.noise_edges) == (3, 0), "4 values have no noise"
+    assert np.shape(about.residual_edges) == (3, 1, 5), "3,000 windows are six bins of 500"
+    assert all(inner == sorted(inner) for edges in about.residual_edges for inner in edges)
     assert about.rollouts == BIN
-    assert about.steps == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40]
-    assert intervals.radius_CNVK.shape == (3, 6, LEVELS, 11)
-    assert np.isfinite(intervals.radius_CNVK).all()
+    assert about.steps == [1, 2, 4, 8, 16, 32, 40]
+    assert intervals.radius_CNRVK.shape == (3, 1, 6, LEVELS, 7)
+    assert np.isfinite(intervals.radius_CNRVK).all()
+
+
+def test_sequences_with_noise_have_bins_of_noise_and_residual(network: Network) -> None:
+    config = dataclasses.replace(CONFIG, interval_contexts=(16, 48), interval_horizon=4)
+    intervals, about, _ = calibrated(network, config, WAVES)
+    assert np.array(about.noise_edges).shape == (2, 1)
+    assert np.array(about.residual_edges).shape == (2, 2, 2)
+    assert about.rollouts == BIN
+    assert intervals.radius_CNRVK.shape == (2, 2, 3, LEVELS, 3)
 
 
 def test_the_intervals_hold_on_fresh_waves_over_all_levels_of_noise_and_on_fresh_waves_alone(
@@ -85,11 +96,11 @@ def test_the_intervals_hold_on_fresh_waves_over_all_levels_of_noise_and_on_fresh
 
 def test_the_windows_that_calibrated_are_covered_as_often_as_the_level_says(network: Network) -> None:
     """At a stored step, the radius of a level is the smallest that covers enough of these very windows."""
-    config = dataclasses.replace(CONFIG, interval_rollouts=1000, interval_horizon=4, interval_contexts=(16,))
-    source = Series({"y": np.random.default_rng(0).standard_normal(4000)}, horizon=4)
+    config = dataclasses.replace(CONFIG, interval_rollouts=1000, interval_horizon=2, interval_contexts=(16,))
+    source = Series({"y": np.random.default_rng(0).standard_normal(4000)}, horizon=2)
     intervals, about, fitting = calibrated(network, config, source)
-    windows = forecasts(network, source.calibration(16, 4, 1000).all())
-    bins = len((about.edges or [[]])[0]) + 1
+    windows = forecasts(network, source.calibration(16, 2, 1000).all())
+    bins = math.prod(intervals.radius_CNRVK.shape[1:3])
     for row in covered(intervals, fitting, windows, "all"):
         assert row.level <= row.lowest <= row.highest <= row.level + 100 * bins / about.rollouts + 0.2
 
@@ -115,7 +126,7 @@ def test_the_same_settings_give_the_same_calibration(
 ) -> None:
     intervals, about, fitting = calibrated(network, CONFIG, WAVES)
     assert (about, fitting) == of_waves[1:]
-    np.testing.assert_array_equal(intervals.radius_CNVK, of_waves[0].radius_CNVK)
+    np.testing.assert_array_equal(intervals.radius_CNRVK, of_waves[0].radius_CNRVK)
 
 
 def test_noise_has_the_strength_that_its_level_says_and_goes_on_after_the_values_given() -> None:
@@ -163,7 +174,7 @@ def test_a_series_that_stands_still_for_days_is_calibrated_on_the_others(network
     random = np.random.default_rng(0)
     values_T = np.where(np.arange(3000) % 200 < 120, 0.0, random.standard_normal(3000))
     intervals, about, fitting = calibrated(network, CONFIG, Series({"y": values_T}, horizon=4))
-    assert np.isfinite(intervals.radius_CNVK).all()
+    assert np.isfinite(intervals.radius_CNRVK).all()
     assert {row.of for row in about.coverage} == set(fitting.warned) == {"all"}
 
 
@@ -176,7 +187,7 @@ def test_a_series_that_repeats_itself_has_no_empty_bin(network: Network) -> None
     values_T = (np.arange(20_000) % 3).astype(np.float64)
     config = dataclasses.replace(CONFIG, interval_contexts=(16,))
     intervals, about, _ = calibrated(network, config, Series({"y": values_T}, horizon=4))
-    assert np.isfinite(intervals.radius_CNVK).all()
+    assert np.isfinite(intervals.radius_CNRVK).all()
     assert about.rollouts >= BIN // 2
 
 

@@ -13,7 +13,7 @@ from model.network import Network
 from training.baselines import one_sine
 from training.config import PRESETS, Config
 from training.data import BANDS, HELD_OUT
-from training.finish import make_rows
+from training.finish import DETERMINED, FAR, make_rows
 from training.jacobian import values_and_jacobian
 from training.levenberg_marquardt import levenberg_marquardt
 
@@ -108,3 +108,15 @@ def test_the_target_of_a_noisy_wave_is_its_best_sine_and_weighs_less() -> None:
     assert float((noisy.x_BT.amax(dim=1) - noisy.x_BT.amin(dim=1)).median()) == pytest.approx(2), (
         "inputs have the units of their own range"
     )
+
+
+def test_only_clean_sequences_of_full_length_are_followed_far_and_those_are_computed_apart() -> None:
+    config = dataclasses.replace(Config(), finish_contexts=(32, 64), finish_rows=800, finish_noisy=0.5)
+    short, near, far = make_rows(config, 1000, 0)
+    assert [rows.x_BT.size(1) for rows in (short, near, far)] == [32, 64, 64]
+    assert int(short.step_B.max()) < DETERMINED
+    assert int(near.step_B.max()) < FAR <= int(far.step_B.min())
+    assert int(far.step_B.max()) > 900
+    assert len(near.step_B) + len(far.step_B) == 400
+    best_BS, step_B = one_sine(far.x_BT, 1000), far.step_B[:, None]
+    torch.testing.assert_close(far.y_B, best_BS.gather(1, step_B)[:, 0], rtol=0, atol=1e-6)

@@ -14,7 +14,9 @@ from model.metadata import Calibration
 def made(rollouts: int = 1000, horizon: int = 5) -> Intervals:
     random = np.random.default_rng(0)
     errors = [random.normal(0, width, (rollouts, horizon)) for width in (2.0, 1.0)]
-    return Intervals.of(about(rollouts, horizon), np.stack([conformal_radius(error_BS)[None] for error_BS in errors]))
+    return Intervals.of(
+        about(rollouts, horizon), np.stack([conformal_radius(error_BS)[None, None] for error_BS in errors])
+    )
 
 
 def about(rollouts: int = 1000, horizon: int = 5) -> Calibration:
@@ -45,20 +47,20 @@ def test_intervals_hold_as_often_as_they_say_whatever_the_errors_are_like(draw: 
 
 def test_ends_come_from_the_lowest_to_the_highest_and_in_the_unit_of_the_sequence() -> None:
     intervals, values_S = made(), np.array([1.0, 2.0, 3.0])
-    ends = intervals.around(values_S, 10.0, 0.0, 8, [95, 80, 95])
+    ends = intervals.around(values_S, 10.0, 0.0, 0.0, 8, [95, 80, 95])
     assert list(ends) == ["lo-95", "lo-80", "hi-80", "hi-95"]
     stacked = np.stack(list(ends.values()))
     assert np.all(np.diff(stacked, axis=0) > 0)
     np.testing.assert_allclose(ends["lo-80"] + ends["hi-80"], 2 * values_S)
-    np.testing.assert_allclose(ends["hi-80"] - values_S, 10 * intervals.radius_CNVK[1, 0, 79, :3], rtol=1e-6)
+    np.testing.assert_allclose(ends["hi-80"] - values_S, 10 * intervals.radius_CNRVK[1, 0, 0, 79, :3], rtol=1e-6)
 
 
 def test_a_length_between_two_calibrated_ones_gets_the_wider_interval() -> None:
     values_S, intervals = np.zeros(1), made()
-    width = {n: float(intervals.around(values_S, 1.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
+    width = {n: float(intervals.around(values_S, 1.0, 0.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
     assert width[4] == width[5] == width[7] > width[8] == width[1000]
-    narrow_first = Intervals.of(about(), intervals.radius_CNVK[::-1])
-    width = {n: float(narrow_first.around(values_S, 1.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
+    narrow_first = Intervals.of(about(), intervals.radius_CNRVK[::-1])
+    width = {n: float(narrow_first.around(values_S, 1.0, 0.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
     assert width[4] < width[5] == width[7] == width[8] == width[1000]
 
 
@@ -78,13 +80,15 @@ def test_uncalibrated_intervals_are_refused() -> None:
 def test_serialised_intervals_are_restored_or_refused() -> None:
     intervals = made()
     again = Intervals.from_bytes(intervals.to_bytes(), about())
-    np.testing.assert_array_equal(again.radius_CNVK, intervals.radius_CNVK)
+    np.testing.assert_array_equal(again.radius_CNRVK, intervals.radius_CNRVK)
     cases: list[tuple[bytes, dict[str, Any]]] = [
         (b"", {}),
         (intervals.to_bytes(), {"contexts": [4]}),
         (intervals.to_bytes(), {"steps": [1, 5]}),
-        (intervals.to_bytes(), {"edges": [[0.5], [0.5]]}),
-        (intervals.to_bytes(), {"edges": [[], [0.5]]}),
+        (intervals.to_bytes(), {"noise_edges": [[0.5], [0.5]]}),
+        (intervals.to_bytes(), {"noise_edges": [[], [0.5]]}),
+        (intervals.to_bytes(), {"residual_edges": [[[0.5]], [[0.5]]]}),
+        (intervals.to_bytes(), {"residual_edges": [[[]], [[0.5]]]}),
         (intervals.to_bytes()[:-1], {}),
     ]
     for content, other in cases:
@@ -92,16 +96,19 @@ def test_serialised_intervals_are_restored_or_refused() -> None:
             Intervals.from_bytes(content, about().model_copy(update=other))
 
 
-def test_a_sequence_takes_the_radius_of_its_residual_and_of_the_steps_around() -> None:
-    made_of = about().model_copy(update={"steps": [1, 3, 5], "edges": [[0.1, 0.2], [0.1, 0.2]]})
-    radius_CNVK = np.arange(2 * 3 * LEVELS * 3, dtype=np.float32).reshape(2, 3, LEVELS, 3)
-    intervals = Intervals.of(made_of, radius_CNVK)
-    for residual, number in ((0.0, 0), (0.099, 0), (0.1, 1), (0.15, 1), (0.2, 2), (1e9, 2)):
-        first, third, fifth = radius_CNVK[1, number, 49]
-        ends = intervals.around(np.zeros(5), 2.0, residual, 8, [50])
+def test_a_sequence_takes_the_radius_of_its_noise_and_residual_and_of_the_steps_around() -> None:
+    edges = {"noise_edges": [[0.1], [0.1]], "residual_edges": 2 * [[[0.2, 0.3], [0.4, 0.5]]]}
+    made_of = about().model_copy(update={"steps": [1, 3, 5]} | edges)
+    radius_CNRVK = np.arange(2 * 2 * 3 * LEVELS * 3, dtype=np.float32).reshape(2, 2, 3, LEVELS, 3)
+    intervals = Intervals.of(made_of, radius_CNRVK)
+    quiet = [(0.0, residual, (0, number)) for residual, number in ((0.0, 0), (0.199, 0), (0.2, 1), (0.3, 2), (1e9, 2))]
+    noisy = [(0.1, residual, (1, number)) for residual, number in ((0.0, 0), (0.399, 0), (0.4, 1), (0.5, 2), (1e9, 2))]
+    for noise, residual, bins in quiet + noisy:
+        first, third, fifth = radius_CNRVK[1, *bins, 49]
+        ends = intervals.around(np.zeros(5), 2.0, residual, noise, 8, [50])
         expected = [first, (first + third) / 2, third, (third + fifth) / 2, fifth]
         np.testing.assert_allclose(ends["hi-50"], 2 * np.array(expected))
-        later = intervals.around(np.zeros(2), 2.0, residual, 8, [50], first=3)
+        later = intervals.around(np.zeros(2), 2.0, residual, noise, 8, [50], first=3)
         np.testing.assert_allclose(later["hi-50"], ends["hi-50"][3:])
 
 
