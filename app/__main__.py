@@ -1,5 +1,6 @@
 """`python -m app`: read the settings, then serve."""
 
+import atexit
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ from app.server.supervisor import Supervisor, worker_count
 from app.server.workers import announce, listeners, serve
 from app.settings import Settings
 from app.shared_memory.folders import NoSharedFolder, shared_folders
-from app.telemetry.logs import log_config
+from app.telemetry.logs import drop_unwritten, log_config
 from app.variables import WrongVariable, allowed, check_variables, wrong_options
 
 log = logging.getLogger("app")
@@ -39,6 +40,7 @@ HEADERS = [
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT. Wrong settings end with status 2, and any other start that fails with 3."""
+    atexit.register(drop_unwritten)
     settings, warnings = read_settings()
     # A SIGHUP during the start waits until the application can reload, which then unblocks it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})

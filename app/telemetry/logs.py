@@ -5,6 +5,7 @@ The lines go to standard error. `app/telemetry/access_log.py` writes those of re
 
 import atexit
 import logging
+import os
 import sys
 from http import HTTPStatus
 from typing import Any
@@ -75,6 +76,16 @@ def access_log(settings: Settings) -> AccessLog | None:
     log = AccessLog("json" if _in_json(settings) else "text")
     atexit.register(log.flush)  # the loop may end while lines wait
     return log
+
+
+def drop_unwritten() -> None:
+    """Drop log lines that cannot be written. Python would write them when it exits, and fail with status 120."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _in_json(settings: Settings) -> bool:

@@ -180,6 +180,7 @@ def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path, artifact:
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SINE_")}
     environment |= {"SINE_PORT": str(port), "SINE_WORKERS": "1", "SINE_MODEL": str(artifact)}
+    environment.pop("PYTHONUNBUFFERED", None)  # with it, Python keeps nothing to write at its exit
     with Path("/dev/full").open("wb") as full_disk:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"], env=environment, cwd=ROOT, stdout=full_disk, stderr=full_disk
