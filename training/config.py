@@ -158,7 +158,7 @@ class Config:
     The noise teaches the network to return to the wave after small errors, which its own rollouts will make.
     """
 
-    steps_evaluated: int = 100
+    steps_evaluated: int = 1000
     """Number of steps of the rollouts whose error selects the best weights, at least 1."""
 
     finish: int = 15
@@ -297,7 +297,6 @@ PRESETS: dict[Preset, Config] = {
         context_evaluated=50,
         closed_loop=0.0,
         noise=0.0,
-        steps_evaluated=1000,
         finish=25,
         finish_horizons=(1, 16, 100, 400),
         finish_contexts=(50,),
@@ -315,6 +314,7 @@ PRESETS: dict[Preset, Config] = {
         context=(48, 48),
         context_evaluated=48,
         settle=16,
+        steps_evaluated=100,
         horizon=(24, 24),
         closed_loop=1.0,
         noise=0.3,  # real series are few and short: without noise a network overfits them
