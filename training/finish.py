@@ -35,8 +35,8 @@ SHOWN = 0.5  # fraction of the rows whose waves are given for at least a period
 DETERMINED = 100  # steps that noisy and short sequences are followed: they do not determine more
 DRIFT = 20.0  # steps after which an error counts half, because a rollout carries its early errors along
 NOISE = (0.7, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 11 to 57 dB
-NOISE_FLOOR, LEAST_FLOOR = 3e-3, 1.4e-3  # deviation at which noise halves the weight of a row: at first, and at last
-FALL, FALL_STAGES = 1 / 6, 5  # in the second half of the stages it falls by this factor in so many stages
+NOISE_FLOOR, LEAST_FLOOR = 3e-3, 1e-3  # deviation at which noise halves the weight of a row: at first, and at last
+FALL = 1 / 6, 0.2  # in the second half of the stages it falls by this factor, to this power in each stage
 NOISY_CONTEXT = 40  # fewest values of a noisy sequence
 LOST = 10.0  # error in units of the noise above which a fit has found another wave
 FIRST_DAMPING = 1e-3
@@ -100,8 +100,8 @@ def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
     Theory 20(5), 1974).
     """
     chunks = math.ceil(config.finish_rows / CHUNK)
-    falls = max(0, stage - len(config.finish_horizons) // 2) / FALL_STAGES
-    noise_floor = max(LEAST_FLOOR, NOISE_FLOOR * FALL**falls)
+    falls = max(0, stage - len(config.finish_horizons) // 2)
+    noise_floor = max(LEAST_FLOOR, NOISE_FLOOR * FALL[0] ** (FALL[1] * falls))
     rows = []
     for number in range(chunks):
         context = config.finish_contexts[number % len(config.finish_contexts)]
