@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -136,21 +137,28 @@ def horizon_of(example: Example) -> int:
 
 
 def autoreg(source: Series, context: int, season: int) -> Predictor:
-    """Return statsmodels' AutoReg with the lags that BIC selects.
+    """Return statsmodels' AutoReg with the lags of `best_autoreg`.
 
-    The candidates are the first 1, 2, 4, … lags of the context, each with and without the season. Like the other
-    baselines, AutoReg is fitted to everything before the held-out part, which is more than the network saw.
+    Like the other baselines, it is fitted to everything before the held-out part, which is more than the network saw.
     """
-    from statsmodels.tsa.ar_model import AutoReg
-
     (known_T,) = source.known_parts
-    firsts = [list(range(1, 2**power + 1)) for power in range(11) if 2**power <= min(context, len(known_T) // 4)]
-    choices = [sorted({*first, *seasonal}) for first in firsts for seasonal in ((), (season,))]
-    fits = [AutoReg(known_T, lags=lags, hold_back=context).fit() for lags in choices]  # all score the same values
-    best = min(fits, key=lambda fit: fit.bic)
+    best = best_autoreg(known_T, context, season)
     lag_P = np.zeros(max(best.ar_lags))
     lag_P[np.array(best.ar_lags) - 1] = best.params[1:]
     return autoregression(float(best.params[0]), lag_P)
+
+
+def best_autoreg(known_T: Floats, context: int, season: int) -> Any:
+    """Return the fit of statsmodels' AutoReg with the lags that BIC selects.
+
+    The candidates are the first 1, 2, 4, … lags up to `context`, each with and without the season.
+    """
+    from statsmodels.tsa.ar_model import AutoReg
+
+    firsts = [list(range(1, 2**power + 1)) for power in range(11) if 2**power <= min(context, len(known_T) // 4)]
+    choices = [sorted({*first, *seasonal}) for first in firsts for seasonal in ((), (season,))]
+    fits = [AutoReg(known_T, lags=lags, hold_back=context).fit() for lags in choices]  # all score the same values
+    return min(fits, key=lambda fit: fit.bic)
 
 
 if __name__ == "__main__":
