@@ -1,0 +1,69 @@
+"""A model of this project, as the service runs it: its artifact, through the runtime.
+
+Shape suffixes: T time, S steps, Q quantiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.real.forecasts import LEVELS, Forecast, Forecaster, Refused, from_intervals
+from model.artifact import Artifact, ArtifactError, read_artifact
+from model.fit import fit_of
+from model.intervals import NoInterval, spread_of
+from model.runtime.base import Runtime, State
+from model.runtime.select import open_runtime
+from training.data import Floats
+
+LONGEST = 4096
+"""The service takes so many values by default. A forecast uses the last ones."""
+
+
+def served(path: Path) -> list[Forecaster]:
+    """Return the forecasters of an artifact.
+
+    Raises:
+        Refused: this version cannot serve the artifact.
+    """
+    try:
+        artifact = read_artifact(path)
+        runtime = open_runtime(artifact, "cpu", "fused").runtime
+    except ArtifactError as error:
+        raise Refused(str(error)) from error
+    # A network that takes a season will be here twice: told the season, and left to find it.
+    return [Served(path.stem, hashlib.sha256(path.read_bytes()).hexdigest(), artifact, runtime)]
+
+
+class Served:
+    """An artifact as a forecaster."""
+
+    def __init__(self, name: str, version: str, artifact: Artifact, runtime: Runtime) -> None:
+        self.name = name
+        self.version = version
+        self._artifact = artifact
+        self._runtime = runtime
+
+    def forecast(self, past_T: Floats, season: int, horizon: int) -> Forecast:
+        """Return the forecast that the service would answer with. The season is not used: no network takes one."""
+        given_T = past_T[-LONGEST:]
+        [state] = self._runtime.encode([given_T.tolist()])
+        [values_S], _ = self._runtime.rollout([state], horizon)
+        values_S = values_S.astype(np.float64)
+        return Forecast(values_S, self._quantiles(state, values_S, len(given_T)))
+
+    def _quantiles(self, state: State, values_S: Floats, context: int) -> Floats | None:
+        """Return the ends of the intervals, None where the service would refuse to give intervals."""
+        about, intervals = self._artifact.metadata, self._artifact.intervals
+        if intervals is None:
+            return None
+        try:
+            intervals.check(context, len(values_S), LEVELS)
+        except NoInterval:
+            return None
+        fit = fit_of(about.fit.expectations, state) if about.fit else None
+        spread = spread_of(fit, state.scale)
+        ends = intervals.around(values_S, spread, state.residual, state.noise, context, LEVELS)
+        return from_intervals(values_S, ends)
