@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from benchmarks.report import ROOT, Table, load
 
 PAGES = tuple(
-    ROOT / "docs" / name for name in ("performance.md", "models.md", "reliability.md", "decisions/metrics.md")
+    ROOT / "docs" / name
+    for name in ("performance.md", "models.md", "reliability.md", "series.md", "decisions/metrics.md")
 )
 _PLACE = re.compile(r"(<!-- bench (\w+)\.([^>]+?) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
