@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.anchored import AnchoredNetwork
 from model.digest import digest_path as digest_path  # whoever knows artifacts knows their digests
 from model.digest import recorded_digests, replacing, write_digest
 from model.intervals import Intervals
@@ -77,7 +78,7 @@ class Artifact:
 
 
 def save_artifact(
-    network: Network,
+    network: Network | AnchoredNetwork,
     metadata: Metadata,
     golden: Golden,
     path: Path,
@@ -200,9 +201,10 @@ def read_weights(artifact: Artifact) -> dict[str, Tensor]:
     return weights
 
 
-def network_of(metadata: Metadata) -> Network:
+def network_of(metadata: Metadata) -> Network | AnchoredNetwork:
     """Return the network that the metadata describe, with random weights."""
-    return Network(metadata.architecture, metadata.normalisation, metadata.offset, metadata.scale)
+    kind = AnchoredNetwork if metadata.architecture.inputs == "anchors" else Network
+    return kind(metadata.architecture, metadata.normalisation, metadata.offset, metadata.scale)
 
 
 def _described(artifact: Artifact) -> Mapping[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from model.anchors import ANCHORS, INPUTS
 from model.fit import Expectation
 from model.units import Normalisation, Units, units_between
 
@@ -19,8 +20,15 @@ CellKind = Literal["rnn", "gru", "lstm"]
 """The recurrent cells are those of `model/cell.py`; `rnn` is the tanh cell."""
 
 
+InputKind = Literal["value", "anchors"]
+"""A network sees the last value, or it sees the forecasts of simple methods and mixes them: `model/anchors`."""
+
+
 class Architecture(_Record):
-    """The sizes that determine the network's modules."""
+    """The kind and the sizes that determine the network's modules."""
+
+    inputs: InputKind = Field(default="value", exclude_if=lambda inputs: inputs == "value")
+    """The inputs of the network. Artifacts name them only if they are not the value."""
 
     cell: CellKind = "rnn"
 
@@ -41,8 +49,9 @@ class Architecture(_Record):
     def parameters(self) -> int:
         """Return the number of weights and biases, the readout's included."""
         gates = {"rnn": 1, "gru": 3, "lstm": 4}[self.cell] * self.hidden
-        inputs = 1 + (self.layers - 1) * self.hidden
-        return gates * (inputs + self.layers * (self.hidden + 2)) + self.hidden + 1
+        inputs, outputs = (INPUTS, len(ANCHORS) + 1) if self.inputs == "anchors" else (1, 1)
+        below = inputs + (self.layers - 1) * self.hidden
+        return gates * (below + self.layers * (self.hidden + 2)) + outputs * (self.hidden + 1)
 
 
 class Coverage(_Record):
@@ -157,6 +166,9 @@ class GoldenCase(_Record):
 
     sequence: list[float]
     """The given values, in the caller's units."""
+
+    season: int = Field(default=1, ge=1, exclude_if=lambda season: season == 1)
+    """The season of the sequence, 1 for none. Only an anchored network sees it."""
 
     values: list[float]
     """The values that follow, computed in double precision by the unfolded loop. No runtime shares code with this

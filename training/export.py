@@ -168,7 +168,9 @@ def export_again(options: Export) -> None:
     about = old.metadata
     network = network_of(about)
     network.load_state_dict(read_weights(old))
-    golden = make_golden(network, [case.sequence for case in old.golden.cases], len(old.golden.cases[0].values))
+    cases = old.golden.cases
+    seasons = [case.season for case in cases]
+    golden = make_golden(network, [case.sequence for case in cases], len(cases[0].values), seasons)
     _compare(about, old.golden, golden)
     metadata = about.model_copy(update={"torch_version": torch.__version__})
     digest = save_artifact(network, metadata, golden, path, old.intervals, verify)

@@ -145,6 +145,7 @@ def test_noise_has_the_strength_that_its_level_says_and_goes_on_after_the_values
 def test_forecasts_are_those_that_are_served(make_artifact: MakeArtifact, context: int) -> None:
     artifact = read_artifact(make_artifact(cell="lstm", hidden=8, fit=FITTING))
     network, runtime = network_of(artifact.metadata), open_runtime(artifact, "cpu", "fused").runtime
+    assert isinstance(network, Network)
     network.load_state_dict(read_weights(artifact))
     windows = noisy(WAVES.held_out(context, 5, 20), np.full(20, 20.0), np.random.default_rng(0))
     each = forecasts(network, windows)
