@@ -11,7 +11,8 @@ from their past errors in the same sequence, and a correction d.
 
 **The state** is two tensors: what the recurrent layers remember, [L, B, M], as in `model/network.py`, and what the
 anchors remember, [B, K], as in `model/anchors/state.py`. K depends on the season, so all sequences of one call have
-the same season.
+the same season. The anchors compute in double precision, because recursive least squares squares the condition of its
+inputs. The layers see their inputs in single precision.
 
 A sequence may be given in parts of any length, and a rollout may stop and go on anywhere. Nothing depends on values
 that come later. The forecast follows a change of unit, f(a x) = a f(x), but not a change of level: one anchor depends
@@ -69,20 +70,20 @@ class AnchoredNetwork(RecurrentNetwork):
         if state_LBM is None:
             state_LBM = z_BT.new_zeros(self.layers, z_BT.size(0), self.memory)
         length_B = torch.full([z_BT.size(0)], z_BT.size(1), dtype=torch.long, device=z_BT.device)
-        u_BTI, forecast_BTA, anchors_BK = observe(z_BT, length_B, anchors_BK, season)
-        h_BTH, state_LBM = self.run(u_BTI, state_LBM, self.weights(0, self.layers))
+        u_BTI, forecast_BTA, anchors_BK = observe(z_BT.to(anchors_BK.dtype), length_B, anchors_BK, season)
+        h_BTH, state_LBM = self.run(u_BTI.to(z_BT.dtype), state_LBM, self.weights(0, self.layers))
         return self.mix(self.readout(h_BTH), forecast_BTA), state_LBM, anchors_BK
 
     def mix(self, o_BO: Tensor, forecast_BA: Tensor) -> Tensor:
         """Return the mixture of the anchors [B] from the readout's outputs. Both may have more dimensions in front."""
         p_BA = torch.softmax(o_BO[..., :-1], dim=-1)
-        return (p_BA * forecast_BA).sum(-1) + self.correction * o_BO[..., -1]
+        return ((p_BA * forecast_BA).sum(-1) + self.correction * o_BO[..., -1]).to(o_BO.dtype)
 
     @torch.jit.export
     def start(self, level_B: Tensor, scale_B: Tensor, season: int) -> Tensor:
         """Return the anchors' state before the first value [B, K], from the units of the sequences."""
         offset_B = torch.where(scale_B > 0, level_B / scale_B, 0.0)
-        return start(offset_B.to(self.readout.weight.dtype), season)
+        return start(offset_B.double(), season)
 
     @torch.jit.export
     def encode(
@@ -101,10 +102,10 @@ class AnchoredNetwork(RecurrentNetwork):
             anchors_BK: the anchors' state before the first value: the result of `start`, at first.
         """
         first_B = self.expected(state_LBM, season, anchors_BK)
-        u_BTI, forecast_BTA, anchors_BK = observe(z_BT, length_B, anchors_BK, season)
+        u_BTI, forecast_BTA, anchors_BK = observe(z_BT.to(anchors_BK.dtype), length_B, anchors_BK, season)
         order_B = length_B.argsort(descending=True)  # packing ends each row where its own sequence ends
         back_B, rows_B = order_B.argsort(), length_B[order_B].cpu()
-        packed = pack_padded_sequence(u_BTI[order_B], rows_B, batch_first=True)
+        packed = pack_padded_sequence(u_BTI[order_B].to(z_BT.dtype), rows_B, batch_first=True)
         h_NH, sorted_LBM = self.run_packed(packed.data, packed.batch_sizes, state_LBM[:, order_B])
         o = PackedSequence(self.readout(h_NH), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         o_BTO, _ = pad_packed_sequence(o, batch_first=True, total_length=z_BT.size(1))
@@ -129,7 +130,8 @@ class AnchoredNetwork(RecurrentNetwork):
         for _ in range(steps):
             z_B = self.mix(self.readout(states[-1][:, : self.hidden]), forecast_BA)
             values.append(z_B)
-            below_BI, forecast_BA, anchors_BK = feed_back(z_B, anchors_BK, season)
+            u_BI, forecast_BA, anchors_BK = feed_back(z_B.to(anchors_BK.dtype), anchors_BK, season)
+            below_BI = u_BI.to(z_B.dtype)
             for layer in range(self.layers):
                 states[layer] = self.step(below_BI, states[layer], weights[layer])
                 below_BI = states[layer][:, : self.hidden]

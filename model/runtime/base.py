@@ -14,6 +14,8 @@ from model.fit import RECENT
 
 _NO_ERRORS = np.zeros(RECENT, np.float32)
 _NO_ERRORS.setflags(write=False)
+_NO_ANCHORS = np.zeros(0)
+_NO_ANCHORS.setflags(write=False)
 
 
 class State(NamedTuple):
@@ -39,6 +41,12 @@ class State(NamedTuple):
     rolled_out: bool = False
     """True if predictions have been fed back, so not all of the memory comes from observed values."""
 
+    season: int = 1
+    """Season of the sequence in steps, 1 for none. Only an anchored network sees it."""
+
+    anchors_K: npt.NDArray[np.float64] = _NO_ANCHORS
+    """State of the anchors (`model/anchors/state.py`), whose length depends on the season. Empty without anchors."""
+
 
 class Runtime(Protocol):
     """Executes one artifact on one device."""
@@ -55,14 +63,15 @@ class Runtime(Protocol):
     def batches(self) -> bool:
         """True if a batch costs less than its rows one by one."""
 
-    def start(self, sequence: Sequence[float]) -> State:
+    def start(self, sequence: Sequence[float], season: int = 1) -> State:
         """Return the state before the first value of a sequence that is encoded in parts: zero, in its units.
 
-        The lowest and the highest value of a sequence suffice.
+        The lowest and the highest value of a sequence suffice. A network without anchors ignores the season.
         """
 
     def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
-        """Return the state after each sequence, from the start or from `states`. The units of a given state stay.
+        """Return the state after each sequence, from the start or from `states`. The units and the season of a given
+        state stay; the season is 1 otherwise.
 
         Each sequence has at least one value, all finite; lengths may differ.
         """
@@ -70,5 +79,5 @@ class Runtime(Protocol):
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
         """Return the next `steps` values of each, [B, S] in the caller's units, and the states after them."""
 
-    def forecast(self, sequence: Sequence[float], steps: int) -> tuple[npt.NDArray[np.float64], State]:
+    def forecast(self, sequence: Sequence[float], steps: int, season: int = 1) -> tuple[npt.NDArray[np.float64], State]:
         """Return the next `steps` values of one sequence, [S], and the state after them: `encode` and `rollout`."""

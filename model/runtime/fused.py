@@ -43,7 +43,7 @@ class FusedRuntime:
         memory_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
         self._zero = State(memory_LM, 0.0, _OWN_RANGE)
 
-    def start(self, sequence: Sequence[float]) -> State:
+    def start(self, sequence: Sequence[float], season: int = 1) -> State:
         """See `Runtime.start`."""
         level, scale = self._metadata.units(min(sequence), max(sequence))
         return self._zero._replace(level=level, scale=scale)
@@ -60,7 +60,7 @@ class FusedRuntime:
         after = [self._run(state, _NOTHING, values_S) for state, values_S in zip(states, values_BS, strict=True)]
         return values_BS, after
 
-    def forecast(self, sequence: Sequence[float], steps: int) -> tuple[Float64, State]:
+    def forecast(self, sequence: Sequence[float], steps: int, season: int = 1) -> tuple[Float64, State]:
         """See `Runtime.forecast`."""
         values_S = np.empty(steps)
         return values_S, self._run(self._before(sequence), sequence, values_S)
@@ -86,16 +86,6 @@ def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tup
     weights = {name: value.numpy().astype(np.float64) for name, value in module.state_dict().items()}
     W_y_H, b_y = weights["readout.weight"][0], weights["readout.bias"][0]
 
-    def padded(rows_: Float64, order: Sequence[int]) -> Float64:
-        """Return the gates in `order`, each padded to W rows, transposed."""
-        gates = np.zeros((len(order), width, *rows_.shape[1:]))
-        gates[:, :hidden] = rows_.reshape(-1, hidden, *rows_.shape[1:])[list(order)]
-        return gates.reshape(-1, *rows_.shape[1:]).T
-
-    def in_blocks(transposed_HG: Float64) -> Float64:
-        """Return the matrix as [G/V, H, V], so that the numbers added to one block of the sums lie together."""
-        return transposed_HG.reshape(hidden, -1, VECTOR).swapaxes(0, 1)
-
     stored = range(rows // width)
     # The sums of a GRU begin with W_n x and end with W_n h (`activate_gru`). PyTorch stores r, z, n.
     of_input = (2, 0, 1) if architecture.cell == "gru" else stored
@@ -111,17 +101,30 @@ def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tup
             weights[f"rnn.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         if layer == 0:
-            input_N[:rows] = padded(W_x[:, 0], of_input)
+            input_N[:rows] = padded(W_x[:, 0], of_input, width)
         else:
-            below_LBWV[layer, :, :hidden] = in_blocks(padded(W_x, of_input))
+            below_LBWV[layer, :, :hidden] = in_blocks(padded(W_x, of_input, width))
         for loop in range(loops):
             if loop == 1:  # the folded weights: model/network.py explains the fold
                 W_h, b_x = W_h + W_x * W_y_H, b_x + W_x[:, 0] * b_y
-            recurrent_KLBWV[loop, layer, :, :hidden] = in_blocks(padded(W_h, stored))
-            bias_KLN[loop, layer, :rows] += padded(b_x, of_input)
-            bias_KLN[loop, layer, first:] += padded(b_h, stored)
+            recurrent_KLBWV[loop, layer, :, :hidden] = in_blocks(padded(W_h, stored, width))
+            bias_KLN[loop, layer, :rows] += padded(b_x, of_input, width)
+            bias_KLN[loop, layer, first:] += padded(b_h, stored, width)
     readout_W[:hidden] = W_y_H
     return input_N, below_LBWV, recurrent_KLBWV, bias_KLN, readout_W, np.float32(b_y)
+
+
+def padded(rows: Float64, order: Sequence[int], width: int) -> Float64:
+    """Return the gates of a matrix [G, I] or of biases [G] in `order`, each padded to `width` rows, transposed."""
+    gates = np.zeros((len(order), width, *rows.shape[1:]))
+    stored = rows.reshape(len(order), -1, *rows.shape[1:])
+    gates[:, : stored.shape[1]] = stored[list(order)]
+    return gates.reshape(-1, *rows.shape[1:]).T
+
+
+def in_blocks(transposed_IG: Float64) -> Float64:
+    """Return the matrix as [G/V, I, V], so that the numbers added to one block of the sums lie together."""
+    return transposed_IG.reshape(len(transposed_IG), -1, VECTOR).swapaxes(0, 1)
 
 
 def aligned_zeros(*shape: int) -> Float32:

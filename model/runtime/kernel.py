@@ -107,7 +107,7 @@ def compile_kernel(architecture: Architecture, errors: bool = True) -> Kernel:
     gru, lstm = architecture.cell == "gru", architecture.cell == "lstm"
     source = _SOURCE
 
-    @_compiled
+    @compiled(_SIGNATURE)
     def run(
         memory_LM,
         error_R,
@@ -172,24 +172,35 @@ def compile_kernel(architecture: Architecture, errors: bool = True) -> Kernel:
                     memory_LM[layer, part * hidden + i] = memory_PLW[part, layer, i]
         for i in range(RECENT):
             error_R[i] = ring_R[(given + i) % RECENT]
-        counted = min(RECENT, (observed + given) // 2)
-        squares = bends = 0.0
-        for i in range(RECENT - counted, RECENT):
-            squares += np.float64(error_R[i]) ** 2
-            if i >= RECENT - counted + 2:
-                bends += (np.float64(error_R[i]) - 2.0 * error_R[i - 1] + error_R[i - 2]) ** 2
-        return level, scale, np.sqrt(squares / max(1, counted)), np.sqrt(bends / (6 * max(1, counted - 2)))
+        residual, noise = measure(error_R, observed + given)
+        return level, scale, residual, noise
 
     return Kernel(run, cached=bool(run.stats.cache_hits))
 
 
-def _compiled(function):
-    """Compile a function, or take its machine code from Numba's cache."""
-    options = {"fastmath": FAST | {"reassoc"}, "nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(_SIGNATURE, cache=True, **options)(function)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        log.info("The kernel is compiled at each start, because its machine code cannot be cached: %s", error)
-        return numba.njit(_SIGNATURE, **options)(function)
+@numba.njit(inline="always")
+def measure(error_R, observed):
+    """Return residual and noise of the last errors after so many values, as `model/fit.py` defines them."""
+    counted = min(RECENT, observed // 2)
+    squares = bends = 0.0
+    for i in range(RECENT - counted, RECENT):
+        squares += np.float64(error_R[i]) ** 2
+        if i >= RECENT - counted + 2:
+            bends += (np.float64(error_R[i]) - 2.0 * error_R[i - 1] + error_R[i - 2]) ** 2
+    return np.sqrt(squares / max(1, counted)), np.sqrt(bends / (6 * max(1, counted - 2)))
+
+
+def compiled(signature):
+    """Return a decorator that compiles a function, or takes its machine code from Numba's cache."""
+
+    def compile(function):
+        options = {"fastmath": FAST | {"reassoc"}, "nogil": True, "error_model": "numpy"}
+        try:
+            return numba.njit(signature, cache=True, **options)(function)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            log.info("The kernel is compiled at each start, because its machine code cannot be cached: %s", error)
+            return numba.njit(signature, **options)(function)
+
+    return compile

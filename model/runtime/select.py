@@ -7,10 +7,11 @@ from typing import Literal
 import torch
 
 from model.artifact import Artifact, load_module, other_torch
+from model.runtime.anchored import AnchoredRuntime
 from model.runtime.base import Runtime
 from model.runtime.check import GoldenMismatch, check_golden
 from model.runtime.fused import FusedRuntime
-from model.runtime.torchscript import ScriptedRuntime
+from model.runtime.torchscript import ScriptedAnchoredRuntime, ScriptedRuntime
 
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["auto", "fused", "torchscript"]
@@ -59,13 +60,14 @@ def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "
 
 def _open(artifact: Artifact, device: torch.device, engine: Engine) -> Opened:
     module, metadata = load_module(artifact, device), artifact.metadata
-    scripted = ScriptedRuntime(module, metadata, device)
+    anchored = metadata.architecture.inputs == "anchors"
+    scripted = (ScriptedAnchoredRuntime if anchored else ScriptedRuntime)(module, metadata, device)
     if engine == "torchscript":
         return Opened(scripted, "it was asked for")
     if device.type == "cuda":
         return Opened(scripted, "the device is CUDA")
     try:
-        fused = FusedRuntime(module, metadata)
+        fused = (AnchoredRuntime if anchored else FusedRuntime)(module, metadata)
         return Opened(
             fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}"
         )

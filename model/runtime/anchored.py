@@ -1,0 +1,110 @@
+"""The CPU runtime of anchored networks: anchors, network and mixture in one compiled loop.
+
+`model/anchored.py` defines the same mathematics. The shape suffixes are those of `model/runtime/anchored_kernel.py`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from model.anchors import INPUTS, RIDGE, SEASONAL_WEIGHT, lags, steps_ahead
+from model.anchors.state import layout
+from model.metadata import Architecture, Metadata
+from model.runtime.anchored_kernel import COLUMNS, OUTPUTS, compile_anchored_kernel
+from model.runtime.base import State
+from model.runtime.fused import Float32, Float64, aligned_zeros, in_blocks, padded
+from model.runtime.kernel import Shape
+from model.runtime.vectors import VECTOR
+
+_NOTHING = np.empty(0)
+
+
+class AnchoredRuntime:
+    """The compiled loop with the weights of a TorchScript module. It is immutable, so any number of threads may share
+    it.
+    """
+
+    name = "fused"
+    device = "cpu"
+    batches = False
+
+    def __init__(self, module: torch.jit.ScriptModule, metadata: Metadata) -> None:
+        self._metadata = metadata
+        self._weights = _laid_out(module, metadata.architecture)
+        self._kernel = compile_anchored_kernel(metadata.architecture)
+        self.cached = self._kernel.cached
+        self._zero_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
+
+    def start(self, sequence: Sequence[float], season: int = 1) -> State:
+        """See `Runtime.start`."""
+        level, scale = self._metadata.units(min(sequence), max(sequence))
+        return State(self._zero_LM, level, scale, season=season, anchors_K=start(season, level, scale))
+
+    def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
+        """See `Runtime.encode`."""
+        if states is None:
+            states = [self.start(sequence) for sequence in sequences]
+        return [self._run(state, sequence, _NOTHING) for sequence, state in zip(sequences, states, strict=True)]
+
+    def rollout(self, states: Sequence[State], steps: int) -> tuple[Float64, list[State]]:
+        """See `Runtime.rollout`."""
+        values_BS = np.empty((len(states), steps))
+        after = [self._run(state, _NOTHING, values_S) for state, values_S in zip(states, values_BS, strict=True)]
+        return values_BS, after
+
+    def forecast(self, sequence: Sequence[float], steps: int, season: int = 1) -> tuple[Float64, State]:
+        """See `Runtime.forecast`."""
+        values_S = np.empty(steps)
+        return values_S, self._run(self.start(sequence, season), sequence, values_S)
+
+    def _run(self, before: State, sequence: Sequence[float] | Float64, values_S: Float64) -> State:
+        """Encode `sequence`, and fill `values_S` by a rollout. Either may be empty. Return the state after both."""
+        x_T, season = np.array(sequence, np.float64), before.season
+        memory_LM, anchors_K, error_R = before.memory_LM.copy(), before.anchors_K.copy(), before.error_R.copy()
+        of_season = season, steps_ahead(season), np.array(lags(season))
+        level, scale, residual, noise = self._kernel.run(
+            memory_LM, anchors_K, error_R, x_T, values_S, before.level, before.scale, *of_season, *self._weights
+        )
+        observed, rolled_out = before.observed + len(x_T), before.rolled_out or len(values_S) > 0
+        return State(memory_LM, level, scale, observed, error_R, residual, noise, rolled_out, season, anchors_K)
+
+
+def start(season: int, level: float, scale: float) -> Float64:
+    """Return the anchors' state before the first value, [K], as `model/anchors/state.py` does."""
+    place, lag_G = layout(season), lags(season)
+    state_K = np.zeros(place.size)
+    state_K[place.inverse] = (np.eye(len(lag_G) + 1) / RIDGE).ravel()
+    state_K[place.offset] = level / scale if scale > 0 else 0.0
+    if season > 1:
+        state_K[place.weight.start + lag_G.index(season)] = SEASONAL_WEIGHT
+    return state_K
+
+
+def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32, ...]:
+    """Return the module's weights in the kernel's layout, from `input_BIV` to `readout_O`."""
+    hidden, layers, shape = architecture.hidden, architecture.layers, Shape.of(architecture)
+    blocks, first = shape.rows // VECTOR, shape.sums - shape.rows
+    weights = {name: value.numpy().astype(np.float64) for name, value in module.state_dict().items()}
+    stored = range(shape.rows // shape.width)
+    # The sums of a GRU begin with W_n x and end with W_n h (`activate_gru`). PyTorch stores r, z, n.
+    of_input = (2, 0, 1) if architecture.cell == "gru" else stored
+    input_BIV = aligned_zeros(blocks, COLUMNS, VECTOR)
+    below_LBWV = aligned_zeros(layers, blocks, shape.width, VECTOR)
+    recurrent_LBWV = aligned_zeros(layers, blocks, shape.width, VECTOR)
+    bias_LN = aligned_zeros(layers, shape.sums)
+    readout_OW, readout_O = aligned_zeros(OUTPUTS, shape.width), weights["readout.bias"].astype(np.float32)
+    for layer in range(layers):
+        W_x, W_h, b_x, b_h = (
+            weights[f"rnn.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        columns_BIV = in_blocks(padded(W_x, of_input, shape.width))
+        if layer == 0:
+            input_BIV[:, :INPUTS] = columns_BIV
+        else:
+            below_LBWV[layer, :, :hidden] = columns_BIV
+        recurrent_LBWV[layer, :, :hidden] = in_blocks(padded(W_h, stored, shape.width))
+        bias_LN[layer, : shape.rows] += padded(b_x, of_input, shape.width)
+        bias_LN[layer, first:] += padded(b_h, stored, shape.width)
+    readout_OW[:, :hidden] = weights["readout.weight"]
+    return input_BIV, below_LBWV, recurrent_LBWV, bias_LN, readout_OW, readout_O
