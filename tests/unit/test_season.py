@@ -1,0 +1,120 @@
+"""Tests that the season of a sequence is found in its values. Shape suffix: T time."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from model.season import LONGEST_SEASON, Floats, find_season
+from training.families import AIRLINE
+
+SEASONS = (2, 4, 7, 12, 24, 30, 52, 168)
+
+
+def pattern(season: int, count: int, seed: int = 0) -> Floats:
+    """Return a random pattern of deviation 1, repeated to `count` values."""
+    pattern_T = np.random.default_rng(seed).standard_normal(season)
+    return np.resize(pattern_T / pattern_T.std(), count)
+
+
+def wave(season: int, count: int) -> Floats:
+    return np.sin(0.3 + math.tau * np.arange(count) / season)
+
+
+def noise(count: int, size: float) -> Floats:
+    return size * np.random.default_rng(1).standard_normal(count)
+
+
+@pytest.mark.parametrize("season", [*SEASONS, 336, LONGEST_SEASON])
+def test_a_repeated_pattern_has_its_length_as_season(season: int) -> None:
+    assert find_season(pattern(season, 6 * season + 12)) == season
+
+
+@pytest.mark.parametrize("season", [season for season in SEASONS if season > 2])
+def test_a_wave_has_its_period_as_season(season: int) -> None:
+    assert find_season(wave(season, 6 * season)) == season
+
+
+DISTURBANCES: dict[str, Callable[[Floats], Floats]] = {
+    "noise": lambda x_T: x_T + noise(len(x_T), 0.5),
+    "a trend": lambda x_T: x_T + 0.1 * np.arange(len(x_T)),
+    "a trend that bends": lambda x_T: x_T + 20 * np.linspace(-0.5, 1, len(x_T)) ** 2,
+    "a level shift": lambda x_T: x_T + 5.0 * (np.arange(len(x_T)) > 0.6 * len(x_T)),
+    "a random walk": lambda x_T: x_T + noise(len(x_T), 0.3).cumsum(),
+    "spikes": lambda x_T: x_T + 5.0 * (np.random.default_rng(2).random(len(x_T)) < 0.02),
+    "growth of level and season": lambda x_T: (x_T + 10) * np.exp(np.linspace(0, 2, len(x_T))),
+    "rounding to whole numbers": lambda x_T: np.round(3 * x_T),
+    "a floor": lambda x_T: np.maximum(x_T, 0),
+}
+
+
+@pytest.mark.parametrize("disturbance", DISTURBANCES)
+@pytest.mark.parametrize("season", [4, 7, 12, 24])
+def test_the_season_is_found_beside(disturbance: str, season: int) -> None:
+    assert find_season(DISTURBANCES[disturbance](1.5 * pattern(season, 240))) == season
+
+
+@pytest.mark.parametrize("season", [5, 12, 24])
+def test_a_sawtooth_has_its_length_as_season(season: int) -> None:
+    sawtooth_T: Floats = np.resize(np.linspace(0, season, season), 10 * season)
+    assert find_season(sawtooth_T + noise(10 * season, 0.1)) == season
+
+
+def test_the_season_of_airline_passengers_is_a_year() -> None:
+    assert find_season(np.ravel(AIRLINE).astype(np.float64)) == 12
+
+
+@pytest.mark.parametrize("season", [7, 12, 24])
+def test_two_seasons_of_the_calendar_are_enough(season: int) -> None:
+    assert find_season(pattern(season, 2 * season + 1)) == season
+
+
+def test_a_week_is_found_where_its_days_differ_and_a_day_where_they_do_not() -> None:
+    day_T, week_T = wave(24, 1344), pattern(7, 56).repeat(24)
+    assert find_season(day_T + noise(1344, 0.3)) == 24
+    assert find_season(day_T + week_T + noise(1344, 0.3)) == 168
+
+
+def test_a_sequence_too_short_for_the_week_has_the_season_of_a_day() -> None:
+    assert find_season(wave(24, 150) + 0.3 * pattern(7, 7).repeat(24)[:150]) == 24
+
+
+def unseasonal() -> Iterator[tuple[str, Floats | list[float]]]:
+    line_T = np.linspace(7, 17, 100)
+    yield "nothing", []
+    yield "one value", [1.0]
+    yield "five values", [1.0, 2.0, 1.0, 2.0, 1.0]
+    yield "a constant", [0.1] * 100
+    yield "zeros", [0.0] * 100
+    yield "a line", line_T
+    yield "a parabola", line_T * line_T
+    yield "an exponential", np.exp(line_T / 2)
+    yield "a step", np.repeat([0.0, 1.0], 50)
+    yield "a spike", np.eye(1, 100, 40)[0]
+    yield "half of a wave", wave(200, 100)
+
+
+@pytest.mark.parametrize("values", [pytest.param(values, id=name) for name, values in unseasonal()])
+def test_there_is_no_season_in(values: Floats | list[float]) -> None:
+    assert find_season(values) == 1
+
+
+@pytest.mark.parametrize("count", [30, 100, 300, 1000])
+def test_few_sequences_without_a_season_seem_to_have_one(count: int) -> None:
+    random = np.random.default_rng(3)
+    for x_BT in (random.standard_normal((300, count)), random.standard_normal((300, count)).cumsum(axis=1)):
+        assert np.mean([find_season(x_T) > 1 for x_T in x_BT]) < 0.2
+
+
+def test_the_season_is_the_same_each_time_and_leaves_the_values_as_they_are() -> None:
+    x_T = wave(12, 200) + noise(200, 1)
+    before_T = x_T.copy()
+    assert {find_season(x_T), find_season(x_T.tolist()), find_season(x_T)} == {12}
+    np.testing.assert_array_equal(x_T, before_T)
+
+
+@pytest.mark.parametrize("count", [6, 7, 8, 9, 13, 64, 733, 4096])
+def test_no_season_is_longer_than_half_of_the_sequence_or_than_the_longest(count: int) -> None:
+    for x_T in np.random.default_rng(5).integers(0, 2, (50, count)):
+        assert 1 <= find_season(x_T) <= min(count // 2, LONGEST_SEASON)
