@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.season import find_season
 from training.data import Floats, Source
 from training.series import Series
 
 Predictor = Callable[[Tensor, int], Tensor]
 """A predictor maps sequences [B, T] and a number of steps S to the next values [B, S], both in double precision."""
 
-LONGEST_SEASON = 1000
 GRID = 8  # frequencies in the grid for each value of a sequence: a peak of the fit is as wide as ten of them
 NEWTON_STEPS = 12
 
@@ -27,12 +27,12 @@ def baselines(source: Source, context: int, season: int | None = None) -> dict[s
     """Return the baselines by name, for sequences of `context` values.
 
     On waves, each baseline is fitted to the sequence that it is given. On series, AR(2) and the season are fitted once,
-    to everything before the held-out part. A season longer than the context is left out: a forecaster that sees only
-    the context could not repeat it.
+    to everything before the held-out part, the season to its longest part. A season longer than the context is left
+    out: a forecaster that sees only the context could not repeat it.
     """
     fitted: dict[str, Predictor] = {"one_sine": one_sine, "ar2": ar2}
     if isinstance(source, Series):
-        season = season or season_of_series(source.known_parts)
+        season = season or find_season(max(source.known_parts, key=len))
         fitted = {"ar2": autoregression(*fit_autoregression(source.known_parts, 2))}
     naive = {"seasonal_naive": seasonal_naive(season)} if season is None or season <= context else {}
     return {"last_value": last_value} | naive | fitted
@@ -46,11 +46,11 @@ def last_value(x_BT: Tensor, steps: int) -> Tensor:
 def seasonal_naive(season: int | None = None) -> Predictor:
     """Return the seasonal naive forecast, which repeats the last `season` values.
 
-    Without a season, each sequence repeats its own: `season_of`.
+    Without a season, each sequence repeats the values since its `best_lag`.
     """
 
     def predict(x_BT: Tensor, steps: int) -> Tensor:
-        season_B = season_of(x_BT) if season is None else torch.full((len(x_BT),), season)
+        season_B = best_lag(x_BT) if season is None else torch.full((len(x_BT),), season)
         ahead_BS = torch.arange(steps) % season_B[:, None]
         return x_BT.gather(1, x_BT.size(1) - season_B[:, None] + ahead_BS)
 
@@ -164,39 +164,25 @@ def _centred(x_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.ldexp(x_BT - mean_B1, -exponent_B1), mean_B1, exponent_B1
 
 
-def season_of(x_BT: Tensor, longest: int | None = None, enough: float = 1.0) -> Tensor:
-    """Return the season [B] of each sequence: the lag where its autocorrelation peaks, or 1 if there is no peak.
+def best_lag(x_BT: Tensor) -> Tensor:
+    """Return the lag [B] at which each sequence is most like itself, or 1 if there is no such lag.
 
-    Only peaks count, because neighbouring values are alike in any smooth series. Each lag's sum of products is divided
-    by the sums of squares of the values that it pairs. So few pairs weigh no less than many.
-
-    Args:
-        x_BT: the sequences.
-        longest: the longest lag to consider; by default two less than the length of the sequence.
-        enough: the first peak of at least this fraction of the highest peak is taken.
+    It is the highest peak of the autocorrelation. Only peaks count, because neighbouring values are alike in any smooth
+    sequence. Each lag's sum of products is divided by the sums of squares of the values that it pairs. So few pairs
+    weigh no less than many. A wave has several such lags. The best one need not be its period, which `find_season`
+    looks for, because a period need not be a whole number of steps.
     """
     x_BT, _, _ = _centred(x_BT)
     length = x_BT.size(1)
-    longest = min(longest or length, length - 2)
+    longest = length - 2
     if longest < 3:
         return torch.ones(len(x_BT), dtype=torch.long)
     spectrum_BF = torch.fft.rfft(x_BT, 2 * length)  # zero padding keeps the end from wrapping around to the start
-    product_BL = torch.fft.irfft(spectrum_BF.abs().square(), 2 * length)[:, : longest + 2]
+    product_BL = torch.fft.irfft(spectrum_BF.abs().square(), 2 * length)[:, :length]
     energy_BT = torch.nn.functional.pad(x_BT.square().cumsum(dim=1), (1, 0))  # of the first 0, 1, 2, … values
-    lag_L = torch.arange(longest + 2)
+    lag_L = torch.arange(length)
     early_BL, late_BL = energy_BT[:, length - lag_L], energy_BT[:, -1:] - energy_BT[:, lag_L]
     alike_BL = product_BL / (early_BL * late_BL).sqrt().clamp_min(1e-300)
     peak_BL = (alike_BL[:, 1:-1] > alike_BL[:, :-2]) & (alike_BL[:, 1:-1] >= alike_BL[:, 2:])
-    height_BL = torch.where(peak_BL, alike_BL[:, 1:-1], 0.0)
-    best_B1 = height_BL.amax(dim=1, keepdim=True)
-    first_B = (height_BL >= enough * best_B1).int().argmax(dim=1)
-    return torch.where(best_B1[:, 0] > 0, first_B + 1, 1)
-
-
-def season_of_series(parts: Sequence[Floats]) -> int:
-    """Return the season of the longest part. The part must contain it at least twice.
-
-    A real series resembles itself about as much after two seasons as after one. The first high peak is therefore taken.
-    """
-    part_BT = torch.from_numpy(max(parts, key=len))[None]
-    return int(season_of(part_BT, min(part_BT.size(1) // 2, LONGEST_SEASON), enough=0.9)[0])
+    highest_B, index_B = torch.where(peak_BL, alike_BL[:, 1:-1], 0.0).max(dim=1)
+    return torch.where(highest_B > 0, index_B + 1, 1)

@@ -10,12 +10,11 @@ from training.baselines import (
     ar2,
     autoregression,
     baselines,
+    best_lag,
     fit_autoregression,
     fit_sine,
     last_value,
     one_sine,
-    season_of,
-    season_of_series,
     seasonal_naive,
 )
 from training.data import Waves
@@ -35,22 +34,16 @@ def test_the_last_season_is_repeated_as_often_as_it_is_needed() -> None:
 
 
 @pytest.mark.parametrize("period", [3, 10, 24, 50])
-def test_the_season_of_a_wave_is_its_period_whatever_its_level(period: int) -> None:
+def test_the_best_lag_of_a_wave_is_its_period_whatever_its_level(period: int) -> None:
     wave_T = torch.sin(math.tau * torch.arange(64, dtype=torch.float64) / period)
     wave_BT = 5 + torch.stack([wave_T, 100 * wave_T])
-    assert (season_of(wave_BT) % period).tolist() == [0, 0], "a wave of few samples is like itself after any period"
+    assert (best_lag(wave_BT) % period).tolist() == [0, 0], "a wave of few samples is like itself after any period"
     torch.testing.assert_close(seasonal_naive()(wave_BT[:, :60], 4), wave_BT[:, 60:])
 
 
-def test_a_series_without_a_season_has_season_one() -> None:
-    assert season_of(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0] * 6])).tolist() == [1, 1]
-    assert season_of(torch.tensor([[1.0, 2.0]])).tolist() == [1]
-
-
-def test_the_season_of_a_noisy_series_is_its_first() -> None:
-    time_T = np.arange(600)
-    noisy_T = np.sin(math.tau * time_T / 24) + 0.3 * np.random.default_rng(0).standard_normal(600)
-    assert season_of_series([noisy_T[:50], noisy_T]) == 24
+def test_a_sequence_that_does_not_repeat_has_the_best_lag_one() -> None:
+    assert best_lag(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0] * 6])).tolist() == [1, 1]
+    assert best_lag(torch.tensor([[1.0, 2.0]])).tolist() == [1]
 
 
 def test_ar2_is_exact_on_a_clean_sine() -> None:
@@ -73,13 +66,10 @@ def test_an_autoregression_finds_the_weights_that_made_a_series_and_goes_on_with
     ("level", "size", "digits"),
     [(0, 1, 1e-11), (1e5, 1e-3, 1e-6), (-1e6, 1e-2, 1e-6), (0, 1e-14, 1e-11), (0, 1e-150, 1e-11), (0, 1e150, 1e-11)],
 )
-def test_an_autoregression_and_the_season_are_found_in_any_unit_beside_any_level(
-    level: float, size: float, digits: float
-) -> None:
+def test_an_autoregression_is_found_in_any_unit_beside_any_level(level: float, size: float, digits: float) -> None:
     wave_T = level + size * np.sin(math.tau * np.arange(300) / 12)
     forecast_BS = autoregression(*fit_autoregression([wave_T[:200]], 2))(torch.from_numpy(wave_T[None, :200]), 24)
     assert np.abs(forecast_BS[0].numpy() - wave_T[200:224]).max() < digits * size
-    assert season_of_series([wave_T[:200]]) == 12
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-20, 1e-14, 1e15, 1e160, 1e300])
@@ -87,7 +77,7 @@ def test_the_baselines_of_a_wave_are_the_same_in_any_unit(size: float) -> None:
     time_T = torch.arange(264, dtype=torch.float64)
     wave_BT = torch.sin(torch.arange(5)[:, None] + math.tau * time_T / (13.7 + 3 * torch.arange(5)[:, None]))
     given_BT, truth_BS = wave_BT[:, :64], wave_BT[:, 64:]
-    assert torch.equal(season_of(size * given_BT), season_of(given_BT))
+    assert torch.equal(best_lag(size * given_BT), best_lag(given_BT))
     for predict in (ar2, one_sine):
         torch.testing.assert_close(predict(size * given_BT, 200) / size, truth_BS, rtol=0, atol=1e-9)
 
