@@ -8,6 +8,8 @@ import pytest
 
 from model.season import LONGEST_SEASON, Floats, find_season
 from training.families import AIRLINE
+from training.prior.catalogue import SHARES, batch
+from training.prior.kinds import walk
 
 SEASONS = (2, 4, 7, 12, 24, 30, 52, 168)
 
@@ -107,6 +109,15 @@ def test_few_sequences_without_a_season_seem_to_have_one(count: int) -> None:
         assert np.mean([find_season(x_T) > 1 for x_T in x_BT]) < 0.2
 
 
+@pytest.mark.parametrize("factor", [-1.0, 3.7, 1e-200, -1e-3, 1e15, 1e200])
+@pytest.mark.parametrize("level", [0.0, 1e3, -1e5])
+def test_the_season_does_not_depend_on_the_unit(factor: float, level: float) -> None:
+    x_BT = np.concatenate([batch(np.random.default_rng(4), 24, 150, season) for season in (1, 12)])
+    seasons = [find_season(x_T) for x_T in x_BT]
+    assert len(set(seasons)) > 3
+    assert [find_season(factor * (x_T + level)) for x_T in x_BT] == seasons
+
+
 def test_the_season_is_the_same_each_time_and_leaves_the_values_as_they_are() -> None:
     x_T = wave(12, 200) + noise(200, 1)
     before_T = x_T.copy()
@@ -118,3 +129,14 @@ def test_the_season_is_the_same_each_time_and_leaves_the_values_as_they_are() ->
 def test_no_season_is_longer_than_half_of_the_sequence_or_than_the_longest(count: int) -> None:
     for x_T in np.random.default_rng(5).integers(0, 2, (50, count)):
         assert 1 <= find_season(x_T) <= min(count // 2, LONGEST_SEASON)
+
+
+def test_the_season_of_most_synthetic_series_that_have_one_is_found() -> None:
+    seasonal = {kind: share for kind, share in SHARES.items() if kind is not walk}
+    found = []
+    for season in (4, 7, 12, 24):
+        x_BT = batch(np.random.default_rng(season), 200, 10 * season + 40, season, seasonal)
+        likeness_B = (x_BT[:, season:] * x_BT[:, :-season]).mean(axis=1)
+        found += [find_season(x_T) == season for x_T in x_BT[likeness_B > 0.3]]
+    assert len(found) > 200
+    assert np.mean(found) > 0.6
