@@ -40,7 +40,7 @@ from training.report import LOSS
 FOLDER = ROOT / "runs" / "models"
 PICTURE = ROOT / "docs" / "images" / "article-loss.png"
 COVERAGE_LEVELS = (80, 95)
-SHORTER = ("--finish", "10", "--finish-horizons", "1", "8", "32")
+SHORTER = ("--epochs", "30", "--finish", "10", "--finish-horizons", "1", "8", "32")
 """The comparison of networks trains with these options of the finish."""
 NETWORKS = (
     Architecture(cell="rnn", hidden=56),

@@ -24,7 +24,7 @@ from training.forecasts import Forecasts, fits_of, forecasts, noisy, spreads_of,
 
 SHOWN_LEVELS = (50, 80, 90, 95)
 STORED_STEPS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192)  # and the last one
-NOISE_BINS, RESIDUAL_BINS, BIN = 12, 3, 500  # most bins of either kind, and fewest windows in one
+NOISE_BINS, RESIDUAL_BINS, BIN = 10, 5, 500  # most bins of either kind, and fewest windows in one
 CLEAN = 0.3  # fraction of the waves without noise
 LOUDEST_DB, QUIETEST_DB = 5.0, 60.0  # signal to noise of the other waves, uniform in between
 NOISIEST_DB = 9.0, 11.0  # signal to noise of the waves that are expected to be the noisiest
@@ -170,7 +170,8 @@ def _edges(known: Sequence[Forecasts]) -> tuple[list[_Edges], int]:
     have no noise, as very short ones. Then there may be fewer bins.
     """
     most = min(map(len, known)) // BIN
-    shapes = [(min(NOISE_BINS, most // residuals), residuals) for residuals in range(min(RESIDUAL_BINS, most), 0, -1)]
+    residuals = max(1, min(RESIDUAL_BINS, round(math.sqrt(most / 2))))
+    shapes = [(min(NOISE_BINS, most // residuals), residuals)] if most else []
     for noises, residuals in shapes + [(1, residuals) for residuals in range(min(NOISE_BINS, most), 0, -1)]:
         edges = [_equal(each, noises, residuals) for each in known]
         counts = [

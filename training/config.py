@@ -166,7 +166,7 @@ class Config:
     The finish is least-squares training after the last epoch. Each iteration is shown and measured like an epoch.
     """
 
-    finish_horizons: tuple[int, ...] = (8, 32, 100, 100, 100, 100, 100, 1000, 100, 1000, 100, 1000)
+    finish_horizons: tuple[int, ...] = (8, 32, 100, 100, 100, 100, 100, 1000, 100, 1000, 100, 1000, 1000)
     """Number of closed-loop steps in each stage of the finish, each at least 1."""
 
     finish_contexts: tuple[int, ...] = (64, 64, 96, 64, 48, 64, 128, 32, 64, 16, 80, 24)

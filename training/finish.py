@@ -37,6 +37,7 @@ DRIFT = 20.0  # steps after which an error counts half, because a rollout carrie
 NOISE = (0.7, 3.0)  # minus the decimal logarithm of the noise's deviation: signal to noise from 11 to 57 dB
 NOISE_FLOOR, LEAST_FLOOR = 3e-3, 1e-3  # deviation at which noise halves the weight of a row: at first, and at last
 FALL = 1 / 6, 0.2  # in the second half of the stages it falls by this factor, to this power in each stage
+LAST_FLOOR = 2e-3  # in the last stage
 NOISY_CONTEXT = 40  # fewest values of a noisy sequence
 LOST = 10.0  # error in units of the noise above which a fit has found another wave
 FIRST_DAMPING = 1e-3
@@ -74,12 +75,15 @@ def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
         horizon = config.finish_horizons[stage]
         problem = _Problem(network, make_rows(config, horizon, stage))
         if run.iterations == 0:
-            run.record.forget()  # earlier errors belong to weights that were trained for other rollouts
             run.damping = run.damping or FIRST_DAMPING  # a stage begins where the one before has ended
         theta_P = parameters_to_vector(network.parameters()).detach()
         steps = levenberg_marquardt(problem.residuals, problem.jacobian, theta_P, run.damping)
         for _, (theta_P, loss, damping) in zip(range(run.iterations, config.finish), steps, strict=False):
             vector_to_parameters(theta_P, network.parameters())
+            # Earlier errors belong to weights that were trained for other rollouts. The waves that select are clean,
+            # so they cannot choose among weights that were trained on noisy waves. Then the last weights count.
+            if run.iterations == 0 or config.finish_noisy > 0:
+                run.record.forget()
             run.record.add(network, 0.0, loss, horizon)
             run.iterations, run.damping = run.iterations + 1, damping
             epoch_done()
@@ -102,6 +106,8 @@ def make_rows(config: Config, horizon: int, stage: int) -> list[Rows]:
     chunks = math.ceil(config.finish_rows / CHUNK)
     falls = max(0, stage - len(config.finish_horizons) // 2)
     noise_floor = max(LEAST_FLOOR, NOISE_FLOOR * FALL[0] ** (FALL[1] * falls))
+    if stage + 1 == len(config.finish_horizons):
+        noise_floor = LAST_FLOOR
     rows = []
     for number in range(chunks):
         context = config.finish_contexts[number % len(config.finish_contexts)]

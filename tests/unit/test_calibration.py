@@ -74,10 +74,10 @@ def test_the_bins_have_equally_many_windows_and_every_level_a_radius(
 def test_sequences_with_noise_have_bins_of_noise_and_residual(network: Network) -> None:
     config = dataclasses.replace(CONFIG, interval_contexts=(16, 48), interval_horizon=4)
     intervals, about, _ = calibrated(network, config, WAVES)
-    assert np.array(about.noise_edges).shape == (2, 1)
-    assert np.array(about.residual_edges).shape == (2, 2, 2)
+    assert np.array(about.noise_edges).shape == (2, 2)
+    assert np.array(about.residual_edges).shape == (2, 3, 1)
     assert about.rollouts == BIN
-    assert intervals.radius_CNRVK.shape == (2, 2, 3, LEVELS, 3)
+    assert intervals.radius_CNRVK.shape == (2, 3, 2, LEVELS, 3)
 
 
 def test_the_intervals_hold_on_fresh_waves_over_all_levels_of_noise_and_on_fresh_waves_alone(

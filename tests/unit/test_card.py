@@ -75,7 +75,7 @@ def test_the_card_describes_units_fit_and_warnings() -> None:
 
 def test_the_card_shows_the_coverage_by_noise_and_by_family() -> None:
     page = card_of(**FITTED)
-    assert "in each of 3 bins of the residual" in page
+    assert "in each of 6 bins of noise and residual" in page
     for title, rows in (
         ("on average over all steps:", ["| 16 values, 95 % |  94.0 |  94.1 |", "| 64 values, 95 % |  94.2 |  94.3 |"]),
         ("furthest from the level:", ["| 16 values, 95 % |  90.0 |  89.0 |", "| 64 values, 95 % |  88.0 |  87.0 |"]),
