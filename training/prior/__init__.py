@@ -9,4 +9,5 @@ positive.py       kinds of series that are never negative: growth, counts, deman
 effects.py        what happens to any series: outliers, floors, rounding, a level
 catalogue.py      the shares of all kinds, and `batch`
 curriculum.py     seasons, lengths of context and horizons for training
+source.py         batches of tasks, and windows of one season
 """
