@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from model.anchored import AnchoredNetwork
 from model.fit import FEWEST
 from model.intervals import Intervals, conformal_radius
 from model.metadata import Calibration, Coverage, Fitting
@@ -38,14 +39,14 @@ _Edges = tuple[list[float], list[list[float]]]
 
 
 def calibrate(
-    network: Network, config: Config, source: Source
+    network: Network | AnchoredNetwork, config: Config, source: Source
 ) -> tuple[Intervals | None, Calibration | None, Fitting | None]:
     """Return the intervals, their description and the fit for the metadata.
 
     They are calibrated on windows of `source.calibration`, and measured on windows of `source.fresh`. All are None if
     `config.interval_rollouts` is 0, or if the windows of some length are all constant.
     """
-    if config.interval_rollouts == 0:
+    if config.interval_rollouts == 0 or isinstance(network, AnchoredNetwork):
         return None, None, None
     horizon = min(config.interval_horizon, max(source.rollouts))
     contexts = sorted({FEWEST, *config.interval_contexts})

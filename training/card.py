@@ -19,12 +19,32 @@ _USES = {
     "for sums of waves, for trends, or for periods outside of the range{warned}.",
     "series": "The model continues series like those that it was trained on, with the same distance in time between "
     "values. It knows nothing of later events.",
+    "prior": "The model continues any series, and has learned from synthetic series alone. It mixes the forecasts of "
+    "simple methods, as their errors on the values given suggest. The season of the series is part of a request.",
+}
+
+_BASELINES = {
+    "sine": "AR(2), fitted by least squares, is exact on a clean sine up to rounding: use a model of clean sines to "
+    "learn from, and not to beat mathematics.",
+    "series": "Seasonal naive and AR(2) were fitted to everything before the held-out part.",
+    "prior": "An error is the geometric mean, over series, of its ratio to that of seasonal naive. The mean of the "
+    "anchors is what the network was before its training.",
+}
+
+_ERROR_UNITS = {
+    "sine": "amplitude",
+    "series": "standard deviation of the training part",
+    "prior": "error of seasonal naive",
 }
 
 _UNITS = {
     "range": "The network sees (value - level) / scale. The level of a sequence is the middle of the range of the "
     "values given, and the scale is half of that range. So the forecast f follows every change of unit: "
     "f(a x + c) = a f(x) + c. A constant sequence is continued as the constant.",
+    "anchors": "The network sees (value - level) / scale. The level of a sequence is the middle of the range of the "
+    "values given, and the scale is half of that range. So the forecast f follows a change of scale: f(a x) = a f(x). "
+    "One of the mixed methods multiplies, so a change of level may change the forecast. A constant sequence is "
+    "continued as the constant.",
     "max_abs": "The network sees value / scale. The scale of a sequence is the largest absolute value given, so the "
     "forecast f follows a change of unit without a change of level: f(a x) = a f(x).",
     "standard": "The network sees (value - level) / scale. Level and scale are the mean and the standard deviation of "
@@ -41,6 +61,7 @@ def model_card(artifact: Artifact) -> str:
     kind = str(about.data.get("kind", "sine"))
     shape = about.architecture
     level = ", amplitude and level" if about.normalisation == "range" else " and amplitude, around a level of zero"
+    units = "anchors" if shape.inputs == "anchors" else about.normalisation
     warned = "" if about.fit is None else ": it answers most of them with a warning, as a table below shows"
     parts = [
         f"# Model card: {about.name} {about.version}",
@@ -52,15 +73,12 @@ def model_card(artifact: Artifact) -> str:
         "## What the model is for",
         _USES[kind].format(level=level, warned=warned),
         "## Units",
-        _UNITS[about.normalisation].format(level=about.offset, scale=about.scale or 1.0),
+        _UNITS[units].format(level=about.offset, scale=about.scale or 1.0),
         "## Training data",
         _listed(about.data),
         "## Errors",
         _errors(about),
-        "AR(2), fitted by least squares, is exact on a clean sine up to rounding: use a model of clean sines to learn "
-        "from, and not to beat mathematics."
-        if kind == "sine"
-        else "Seasonal naive and AR(2) were fitted to everything before the held-out part.",
+        _BASELINES[kind],
         "## Fit and warnings",
         _fit(about),
         "## Prediction intervals",
@@ -101,7 +119,7 @@ def _errors(about: Metadata) -> str:
         ]
         for name in names
     }
-    unit = "amplitude" if about.data.get("kind", "sine") == "sine" else "standard deviation of the training part"
+    unit = _ERROR_UNITS[str(about.data.get("kind", "sine"))]
     title = f"Errors on data that training never saw, as fractions of the {unit}:"
     return str(Table(title, "", [column.replace("_", " ") for column in columns], rows))
 

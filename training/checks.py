@@ -63,7 +63,7 @@ def check_intervals(config: Config, source: Source) -> None:
 
 def check_memory(config: Config) -> None:
     """Raise ValueError if a part of the training needs more memory than the machine has. Estimates are rough."""
-    shape, waves = config.architecture, config.data is None
+    shape, waves = config.architecture, config.data is None and config.inputs == "value"
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[config.cell]
     step = 4 * config.layers * config.hidden * (gates + KEPT_BY_GRADIENTS)  # bytes, in single precision
     horizon = max(Waves().rollouts) if waves else config.horizon[1]

@@ -11,11 +11,11 @@ from typing import Literal
 
 from tyro.conf import FlagCreatePairsOff
 
-from model.metadata import Architecture, CellKind
+from model.metadata import Architecture, CellKind, InputKind
 from model.series.gaps import Fill
 from training.data import Waves
 
-Preset = Literal["default", "article", "series"]
+Preset = Literal["default", "article", "series", "any"]
 LARGEST_FINISH = 6000
 LARGEST_COUNT = 10**9
 LARGEST_SEED = 2**63 - 1  # torch takes no larger one
@@ -40,6 +40,7 @@ class Config:
     """The preset sets the defaults of all other options. `default` trains the model that ships.
     `article` repeats the article's experiment: one sine curve, windows of 50 points, Adam, and then least squares.
     `series` is for your own series; `--data` selects it unless `--preset` is given.
+    `any` trains a model for any series, on synthetic series alone.
     """
 
     name: str = "sine"
@@ -68,7 +69,7 @@ class Config:
     waves: Waves = field(
         default_factory=lambda: Waves(period=(8.0, 64.0), amplitude=(1e-3, 1e3), level=(-100.0, 100.0))
     )
-    """Sine waves to learn, unless `--data` is given."""
+    """Sine waves to learn, unless `--data` or `--inputs anchors` is given."""
 
     data: Path | None = None
     """CSV or Parquet file with your own series: one column of numbers, one series with times, or many in long form.
@@ -94,6 +95,11 @@ class Config:
 
     season: int | None = None
     """Season of the seasonal naive baseline, in steps, at least 1. By default autocorrelation finds it."""
+
+    inputs: InputKind = "value"
+    """What the network sees. `value`: the last value. `anchors`: the forecasts of simple methods, which it mixes.
+    With anchors it learns from synthetic series of many kinds and seasons, and has neither finish nor intervals.
+    """
 
     cell: CellKind = "gru"
     """Recurrent cell: `rnn` (tanh), `gru` or `lstm`. Their relative costs of a step are about 1, 4 and 5."""
@@ -124,14 +130,14 @@ class Config:
     """Number of windows in a batch, at least 1."""
 
     context: tuple[int, int] = (24, 128)
-    """Shortest and longest window, in values. Each batch draws one length."""
+    """Shortest and longest window, in values. Each batch draws one length, at least 3 with `--inputs anchors`."""
 
     context_evaluated: int = 64
     """Number of given values when errors are measured, at least 4."""
 
     settle: int = 16
     """Number of first values in a window whose predictions do not count in the one-step loss. Less than a window.
-    The network starts from a zero state and has to see part of the wave first.
+    The network starts from a zero state and has to see part of the wave first. Anchors have a rule of their own.
     """
 
     horizon: tuple[int, int] = (8, 100)
@@ -156,6 +162,7 @@ class Config:
     noise: float = 0.03
     """Standard deviation of the noise added to the inputs, as a fraction of the scale. It falls to 0 along a cosine.
     The noise teaches the network to return to the wave after small errors, which its own rollouts will make.
+    Synthetic series have noise of their own, so it is not used with `--inputs anchors`.
     """
 
     steps_evaluated: int = 1000
@@ -226,6 +233,11 @@ class Config:
         _require(self.epochs >= 0, "epochs", "at least 0", self.epochs)
         _require(self.finish >= 0, "finish", "at least 0", self.finish)
         _require(self.data is None or self.finish == 0, "finish", "0 on your own series", self.finish)
+        if self.inputs == "anchors":
+            _require(self.data is None, "inputs", "value on your own series", self.inputs)
+            _require(self.finish == 0, "finish", "0 with anchors", self.finish)
+            _require(self.interval_rollouts == 0, "interval-rollouts", "0 with anchors", self.interval_rollouts)
+            _require(self.context[0] >= 3, "context", "at least 3 with anchors", self.context[0])
         _require(self.season is None or self.season >= 1, "season", "at least 1", self.season)
         _require(self.epochs + self.finish > 0, "epochs", "at least 1 where finish is 0", self.epochs)
         _require(
@@ -272,7 +284,7 @@ class Config:
 
     @property
     def architecture(self) -> Architecture:
-        return Architecture(cell=self.cell, hidden=self.hidden, layers=self.layers)
+        return Architecture(inputs=self.inputs, cell=self.cell, hidden=self.hidden, layers=self.layers)
 
 
 def _require(holds: bool, name: str, allowed: str, given: object) -> None:
@@ -321,5 +333,25 @@ PRESETS: dict[Preset, Config] = {
         finish=0,
         interval_rollouts=1000,
         interval_contexts=(48,),
+    ),
+    "any": Config(
+        preset="any",
+        name="any",
+        inputs="anchors",
+        hidden=64,
+        epochs=110,
+        batches=100,
+        batch=64,
+        context=(3, 600),
+        context_evaluated=120,
+        settle=0,
+        horizon=(26, 26),
+        closed_loop=3.3,
+        learning_rate=3e-3,
+        clip=1.6,
+        noise=0.0,
+        steps_evaluated=24,
+        finish=0,
+        interval_rollouts=0,
     ),
 }

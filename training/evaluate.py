@@ -96,6 +96,8 @@ def run(options: Evaluate) -> None:
 def source_of(artifact: Artifact, options: Evaluate) -> Source:
     """Return the source that the artifact was trained on: waves from its metadata, or the series in `options.data`."""
     about: dict[str, Any] = artifact.metadata.data
+    if about.get("kind") == "prior":
+        raise ValueError("this model was trained on synthetic series: `python -m training card` shows its errors")
     if about.get("kind") not in ("sine", "series"):
         raise ValueError("the metadata of this artifact does not say what it was trained on, so it cannot be measured")
     if about["kind"] == "sine":

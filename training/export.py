@@ -25,14 +25,17 @@ from training.checks import check_output
 from training.config import PRESETS, Config
 from training.data import EXAMPLES, Source, Waves
 from training.loop import Trained
+from training.prior.source import Prior
 from training.record import Diverged
 
 GOLDEN_LENGTHS = (1, 16, 64, 200)
 GOLDEN_STEPS = 32
+GOLDEN_SEASONS = {12: 120, 1: 64, 24: 200, 7: 16, 2: 1}
+"""The seasons of an anchored network's golden rollouts, and the number of values given with each."""
 
 # Paths say nothing about the model, and a path may name a machine or a person.
 _NOT_ABOUT_THE_MODEL = {
-    *("name", "version", "waves"),  # the metadata have them elsewhere
+    *("name", "version", "waves", "inputs"),  # the metadata have them elsewhere
     *("data", "column", "id", "time", "fill"),  # the metadata describe the data themselves
     *("output", "overwrite", "runs", "tensorboard", "resume"),
 }
@@ -46,7 +49,8 @@ def export(trained: Trained, config: Config, source: Source, errors: Mapping[str
         Diverged: single precision does not reproduce the golden rollouts, because the weights amplify rounding errors.
         OutputError: another run has written to this path in the meantime.
     """
-    golden = make_golden(trained.network, _golden_sequences(config, source), GOLDEN_STEPS)
+    seasons = GOLDEN_SEASONS if isinstance(source, Prior) else None
+    golden = make_golden(trained.network, _golden_sequences(config, source), GOLDEN_STEPS, seasons)
     intervals, calibration, fitting = calibrate(trained.network, config, source)
     metadata = describe(trained, config, source, errors, calibration, fitting)
     check_overwrite(config, source)
@@ -89,7 +93,7 @@ def describe(
     training = {key: value for key, value in dataclasses.asdict(config).items() if key not in _NOT_ABOUT_THE_MODEL}
     made = {
         "command": command(config),
-        "loss": "MSE",
+        "loss": "absolute error and its logarithm" if config.inputs == "anchors" else "MSE",
         "optimizer": " and ".join(["Adam"] * (config.epochs > 0) + ["Levenberg-Marquardt"] * (config.finish > 0)),
         "epochs_done": len(trained.history),
         "best_epoch": trained.best_epoch,
@@ -118,12 +122,14 @@ def command(config: Config) -> str:
     options |= {"data": "FILE"} if config.data is not None else {}
     for changed, usual, prefix in ((config, preset, ""), (config.waves, preset.waves, "waves.")):
         for name, value in vars(changed).items():
-            if name not in _NOT_ABOUT_THE_MODEL | {"preset"} and value != vars(usual)[name]:
+            if name not in _NOT_ABOUT_THE_MODEL - {"inputs"} | {"preset"} and value != vars(usual)[name]:
                 options[prefix + name] = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return " ".join(["python -m training", *(f"--{name.replace('_', '-')} {text}" for name, text in options.items())])
 
 
 def _golden_sequences(config: Config, source: Source) -> list[list[float]]:
+    if isinstance(source, Prior):
+        return [Prior(season).example(length) for season, length in GOLDEN_SEASONS.items()]
     if isinstance(source, Waves):
         pairs = [source.held_out(length, 1, 1, (EXAMPLES, length))[0] for length in GOLDEN_LENGTHS]
     else:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from model.anchored import AnchoredNetwork
 from model.network import Network
 from training.baselines import fit_sine, sine_after
 from training.config import Config
@@ -68,7 +69,7 @@ def finish(run: Run, config: Config, epoch_done: Callable[[], None]) -> None:
 
     `epoch_done` is called after each iteration.
     """
-    if config.finish == 0:
+    if config.finish == 0 or isinstance(run.network, AnchoredNetwork):
         return
     network = run.network.double().eval()
     for stage in range(run.stage, len(config.finish_horizons)):

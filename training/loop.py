@@ -1,4 +1,4 @@
-"""The training loop: MSE and Adam, one-step and closed-loop loss. The rollout error selects the weights.
+"""The training loop: Adam, one-step and closed-loop loss. The rollout error selects the weights.
 
 The best one-step loss often gives a poor rollout, because a rollout receives its own errors as inputs. The closed loop
 is therefore part of the loss, at a horizon that grows as the network learns to stay on the wave. Only the rollout error
@@ -9,20 +9,22 @@ Shape suffixes: B batch, T time, S steps of a rollout.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from model.anchored import AnchoredNetwork
 from model.network import Network
-from training import checkpoint
+from training import anchored, checkpoint
 from training.config import Config
 from training.data import Source, wave_loader
 from training.finish import finish
 from training.losses import losses
+from training.prior.source import Prior
 from training.progress import TrainingProgress
 from training.record import Diverged, Epoch, Record, Run
 
@@ -31,7 +33,7 @@ from training.record import Diverged, Epoch, Record, Run
 class Trained:
     """The result of a run."""
 
-    network: Network
+    network: Network | AnchoredNetwork
     """Network with the best weights."""
 
     history: list[Epoch]
@@ -58,7 +60,7 @@ def train(
     source: Source,
     progress: TrainingProgress,
     saved: Path | None = None,
-    adam_done: Callable[[Network], None] | None = None,
+    adam_done: Callable[[Network | AnchoredNetwork], None] | None = None,
 ) -> Trained:
     """Train until the last epoch or Ctrl-C, whichever comes first. Call `make_deterministic` before.
 
@@ -106,7 +108,8 @@ def train(
 
 def begin(config: Config, source: Source) -> Run:
     """Return a run before its first epoch."""
-    network = Network(config.architecture)
+    kind = AnchoredNetwork if config.inputs == "anchors" else Network
+    network = kind(config.architecture)
     initialise(network, config)
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     return Run(network, adam, Record(config, source), horizon=config.horizon[0] if config.closed_loop else 1)
@@ -115,17 +118,15 @@ def begin(config: Config, source: Source) -> Run:
 def train_epoch(run: Run, epoch: int, config: Config, source: Source, batch_done: Callable[[], None]) -> None:
     """Train one epoch with Adam. `epoch` counts from 1; it and the seed determine all random numbers."""
     network, horizon = run.network, run.horizon
-    seed = (config.seed, epoch)
-    lengths = np.random.default_rng((*seed, 1))
-    torch.manual_seed(int(np.random.default_rng((*seed, 2)).integers(2**63)))  # input noise and random scales
-    dataset = source.training(config.batches * config.batch, config.context[1], horizon, seed)
+    if isinstance(network, AnchoredNetwork) and isinstance(source, Prior):
+        batches = task_losses(network, horizon, epoch, config, source)
+    elif isinstance(network, Network):
+        batches = window_losses(network, horizon, epoch, config, source)
+    else:
+        raise TypeError("an anchored network learns from the synthetic prior alone")
     sums_2 = torch.zeros(2)
-    for number, (x_BT, y_BS) in enumerate(wave_loader(dataset, config.batch)):
-        done = (epoch - 1 + number / config.batches) / config.epochs
-        context = int(lengths.integers(config.context[0], config.context[1] + 1))
-        series_BT = torch.cat([x_BT, y_BS], dim=1)[:, : context + horizon]
-        one_step, closed_loop = losses(network, series_BT, context, config, config.noise * cosine(done))
-
+    for number, (one_step, closed_loop) in enumerate(batches):
+        done = progress_of(epoch, number, config)
         for group in run.adam.param_groups:
             group["lr"] = config.learning_rate * min(1.0, (done + 1e-4) / 0.02) * (0.001 + 0.999 * cosine(done))
         run.adam.zero_grad()
@@ -140,8 +141,31 @@ def train_epoch(run: Run, epoch: int, config: Config, source: Source, batch_done
     run.horizon = longer(horizon, closed_loop_mean, config)
 
 
+def window_losses(
+    network: Network, horizon: int, epoch: int, config: Config, source: Source
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield both losses of each batch of windows in an epoch, with the weights that the network has then."""
+    seed = (config.seed, epoch)
+    lengths = np.random.default_rng((*seed, 1))
+    torch.manual_seed(int(np.random.default_rng((*seed, 2)).integers(2**63)))  # input noise and random scales
+    dataset = source.training(config.batches * config.batch, config.context[1], horizon, seed)
+    for number, (x_BT, y_BS) in enumerate(wave_loader(dataset, config.batch)):
+        context = int(lengths.integers(config.context[0], config.context[1] + 1))
+        series_BT = torch.cat([x_BT, y_BS], dim=1)[:, : context + horizon]
+        noise = config.noise * cosine(progress_of(epoch, number, config))
+        yield losses(network, series_BT, context, config, noise)
+
+
+def task_losses(
+    network: AnchoredNetwork, horizon: int, epoch: int, config: Config, source: Prior
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield both losses of each batch of tasks in an epoch, with the weights that the network has then."""
+    for batch in source.batches(config.batches, config.batch, (config.seed, epoch), config.context, horizon):
+        yield anchored.losses(network, batch, closed_loop=config.closed_loop > 0)
+
+
 @torch.no_grad()
-def initialise(network: Network, config: Config) -> None:
+def initialise(network: Network | AnchoredNetwork, config: Config) -> None:
     """Initialise the recurrent weights as orthogonal matrices and the biases as zeros, which keep a wave in memory.
 
     Every direction of the state then keeps its length until tanh bends it. PyTorch's default uniform weights shrink it
@@ -169,6 +193,11 @@ def longer(horizon: int, closed_loop: float, config: Config) -> int:
     if config.closed_loop == 0 or closed_loop >= config.grow_below:
         return horizon
     return min(config.horizon[1], math.ceil(1.1 * horizon))
+
+
+def progress_of(epoch: int, number: int, config: Config) -> float:
+    """Return the fraction of all batches that come before batch `number` of an epoch, 0 to 1."""
+    return (epoch - 1 + number / config.batches) / config.epochs
 
 
 def cosine(done: float) -> float:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.anchored import AnchoredNetwork
 from model.network import Network
 from training.config import Config
 from training.data import Source
-from training.measures import rollout_rmse
+from training.measures import selection_error
 
 
 @dataclass(frozen=True)
@@ -19,18 +20,20 @@ class Epoch:
     """The measurements of one epoch."""
 
     one_step: float
-    """Mean one-step loss: a mean square in units of the scale; 0 in the finish, which has none."""
+    """Mean one-step loss: a mean square in units of the scale, or that of `training/anchored.py`; 0 in the finish."""
 
     closed_loop: float
-    """Mean closed-loop loss: a mean square in units of the scale; 0 if it was not trained. In the finish it is the
-    weighted sum of squares.
+    """Mean closed-loop loss, a mean square or as above; 0 if it was not trained. In the finish it is the weighted sum
+    of squares.
     """
 
     horizon: int
     """Number of closed-loop steps in the loss."""
 
     rollout_rmse: float
-    """RMSE of rollouts on unseen windows after the epoch, as a fraction of the source's unit."""
+    """Error of rollouts on unseen windows after the epoch, as a fraction of the source's unit: the RMSE, or on
+    synthetic series the error relative to seasonal naive.
+    """
 
     @property
     def in_finish(self) -> bool:
@@ -63,11 +66,10 @@ class Record:
     def __init__(self, config: Config, source: Source) -> None:
         self.history: list[Epoch] = []
         self._config = config
-        steps = min(config.steps_evaluated, source.rollouts[-1])
-        self._unseen = source.selection(config.context_evaluated, steps, count=512)
+        self._error = selection_error(config, source)
         self.best = Best(math.inf, 0, {})
 
-    def add(self, network: Network, one_step: float, closed_loop: float, horizon: int) -> Epoch:
+    def add(self, network: Network | AnchoredNetwork, one_step: float, closed_loop: float, horizon: int) -> Epoch:
         """Measure `network` at the end of an epoch. The network is not changed.
 
         Raises:
@@ -75,7 +77,7 @@ class Record:
         """
         # The network is measured in single precision, because it is served in single precision.
         served = copy.deepcopy(network).float().eval()
-        epoch = Epoch(one_step, closed_loop, horizon, rollout_rmse(served.generate, self._unseen))
+        epoch = Epoch(one_step, closed_loop, horizon, self._error(served))
         if not all(weight.isfinite().all() for weight in served.state_dict().values()):
             raise Diverged(self._config, len(self.history) + 1, "a weight is not finite")
         if not all(map(math.isfinite, (epoch.one_step, epoch.closed_loop, epoch.rollout_rmse))):
@@ -95,7 +97,7 @@ class Record:
 class Run:
     """A training run between two epochs."""
 
-    network: Network
+    network: Network | AnchoredNetwork
     adam: torch.optim.Adam
     record: Record
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.baselines import Predictor
 from training.data import Floats, Source, WaveDataset, WindowDataset
+from training.prior.source import PriorDataset
 from training.record import Epoch
 
 LOSS, ROLLOUT, ERRORS = "loss.png", "rollout.png", "errors.json"
@@ -48,10 +49,10 @@ def loss_curve(history: Sequence[Epoch], source: Source) -> Figure:
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     adam = sum(not epoch.in_finish for epoch in history)
     for label, first, losses in (
-        ("Adam: one-step loss (mean square)", 0, [epoch.one_step for epoch in history[:adam]]),
-        ("Adam: closed-loop loss (mean square)", 0, [epoch.closed_loop for epoch in history[:adam]]),
+        ("Adam: one-step loss", 0, [epoch.one_step for epoch in history[:adam]]),
+        ("Adam: closed-loop loss", 0, [epoch.closed_loop for epoch in history[:adam]]),
         ("least squares: loss (weighted)", adam, [epoch.closed_loop for epoch in history[adam:]]),
-        ("rollouts that select (RMSE)", 0, [epoch.rollout_rmse for epoch in history]),
+        ("rollouts that select", 0, [epoch.rollout_rmse for epoch in history]),
     ):
         if any(losses):
             top.plot(range(first + 1, first + 1 + len(losses)), losses, label=label)
@@ -85,12 +86,13 @@ def rollout_picture(predictor: Predictor, source: Source, context: int) -> Figur
 
 
 def three(dataset: WindowDataset) -> list[tuple[str, int]]:
-    """Return three windows and their labels: of a short, a middle and a long period, or from early to late."""
+    """Return three windows and their labels: of a short, a middle and a long period, from early to late, or any."""
     order_B = np.argsort(dataset.period_B) if isinstance(dataset, WaveDataset) else np.arange(len(dataset))
     chosen = [int(order_B[round(place * (len(dataset) - 1))]) for place in (0.1, 0.5, 0.9)]
     if isinstance(dataset, WaveDataset):
         return [(f"period {dataset.period_B[index]:.1f}", index) for index in chosen]
-    return list(zip(("early", "middle", "late"), chosen, strict=True))
+    names = ("first", "second", "third") if isinstance(dataset, PriorDataset) else ("early", "middle", "late")
+    return list(zip(names, chosen, strict=True))
 
 
 def error_curve(error_by_name: Mapping[str, Tensor], unit: str) -> Figure:

@@ -11,6 +11,7 @@ from functools import partial
 
 from rich.console import Console
 
+from model.anchored import AnchoredNetwork
 from model.artifact import ArtifactError
 from model.network import Network
 from training import checkpoint
@@ -21,7 +22,7 @@ from training.config import Config
 from training.data import Source
 from training.export import check_overwrite, export
 from training.loop import make_deterministic, train
-from training.measures import evaluate
+from training.measures import evaluate, predictor_of
 from training.progress import TrainingProgress
 from training.record import Diverged
 from training.report import write_report
@@ -74,9 +75,8 @@ def _run(config: Config, source: Source) -> int:
             raise Diverged(config, trained.best_epoch, "the error is not finite")
         artifact = export(trained, config, source, errors)
         written = f"{config.artifact} is written, and the reports are not; {again}"
-        write_report(
-            config.directory, trained.network.generate, trained.history, errors, source, config.context_evaluated
-        )
+        predict = predictor_of(trained.network, source)
+        write_report(config.directory, predict, trained.history, errors, source, config.context_evaluated)
         if not trained.interrupted:
             saved.unlink(missing_ok=True)
         written = f"{config.artifact} and the reports are written"
@@ -104,7 +104,7 @@ def _run(config: Config, source: Source) -> int:
         return failed(f"{error}; {written}")
 
 
-def print_next_value(config: Config, console: Console, epoch: int, network: Network) -> None:
+def print_next_value(config: Config, console: Console, epoch: int, network: Network | AnchoredNetwork) -> None:
     """Print the next value that the network predicts on the article's curve with the weights of an epoch."""
     adam, least_squares = min(epoch, config.epochs), max(0, epoch - config.epochs)
     stages = [f"{adam} epochs with Adam"] * (adam > 0) + [f"{least_squares} of least squares"] * (least_squares > 0)
@@ -112,7 +112,7 @@ def print_next_value(config: Config, console: Console, epoch: int, network: Netw
     console.print(f"after {' and '.join(stages)}: {line}", soft_wrap=True)
 
 
-def print_largest_errors(config: Config, console: Console, network: Network) -> None:
+def print_largest_errors(config: Config, console: Console, network: Network | AnchoredNetwork) -> None:
     """Print the largest errors on the article's curve."""
     console.print("largest errors on its phases that training never saw:")
     for key, value in largest_errors(network.generate, config.waves.period[0], config.context_evaluated).items():

@@ -26,6 +26,7 @@ from model.series import read_series
 from model.series.gaps import Fill
 from training.config import Config
 from training.data import Floats, Source, WindowDataset, Windows
+from training.prior.source import Prior
 
 SELECTION, HELD_OUT = 0.15, 0.20
 
@@ -38,6 +39,8 @@ def open_source(config: Config) -> Source:
     Raises:
         ValueError: the file of series cannot be trained on; the message names file and row.
     """
+    if config.inputs == "anchors":
+        return Prior()
     if config.data is None:
         return config.waves
     horizon = config.horizon[1]
