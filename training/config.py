@@ -97,7 +97,7 @@ class Config:
     """Season of the seasonal naive baseline, in steps, at least 1. By default autocorrelation finds it."""
 
     inputs: InputKind = "value"
-    """What the network sees. `value`: the last value. `anchors`: the forecasts of simple methods, which it mixes.
+    """Inputs of the network: `value` is the last value, `anchors` are forecasts of simple methods, which it mixes.
     With anchors it learns from synthetic series of many kinds and seasons, and has neither finish nor intervals.
     """
 
@@ -345,8 +345,8 @@ PRESETS: dict[Preset, Config] = {
         context=(3, 600),
         context_evaluated=120,
         settle=0,
-        horizon=(26, 26),
-        closed_loop=3.3,
+        horizon=(26, 26),  # two years of months
+        closed_loop=3.3,  # the one-step loss counts 0.3 of the other
         learning_rate=3e-3,
         clip=1.6,
         noise=0.0,

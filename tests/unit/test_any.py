@@ -13,7 +13,7 @@ from model.metadata import Architecture
 from model.runtime.select import open_runtime
 from tests.training_process import train
 from training import checkpoint
-from training.__main__ import parse
+from training.__main__ import main, parse
 from training.anchored import forecast
 from training.card import model_card
 from training.checks import check_memory
@@ -62,6 +62,11 @@ def test_its_model_card_says_what_its_errors_are_relative_to(trained: Path) -> N
     assert "as fractions of the error of seasonal naive" in card
     assert "mean of anchors" in card
     assert "has learned from synthetic series alone" in card
+
+
+def test_the_tables_of_windows_are_refused_in_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(trained / MODEL), "--runs", str(trained / "runs")]) == 2
+    assert "was trained on synthetic series" in capsys.readouterr().err
 
 
 def die_in_the_second_epoch() -> None:
