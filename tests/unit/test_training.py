@@ -148,7 +148,7 @@ def test_the_loss_curve_has_each_stage_where_it_was() -> None:
     curves = {str(line.get_label()): list(np.asarray(line.get_xdata())) for line in top.lines}
     shown = {label: places for label, places in curves.items() if not label.startswith("_")}
     assert list(shown.values()) == [[1, 2, 3], [4, 5], [1, 2, 3, 4, 5]]
-    assert [label.split(":")[0] for label in shown] == ["Adam", "least squares", "rollouts that select (RMSE)"]
+    assert [label.split(":")[0] for label in shown] == ["Adam", "least squares", "rollouts that select"]
 
 
 def test_a_run_that_was_killed_resumes_to_the_same_bytes(
