@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.shared_memory.numbering import TooManyNames
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import forecast_span
-from model.artifact import Artifact, ArtifactError, ArtifactMissing, read_artifact
+from model.artifact import Artifact, ArtifactError, ArtifactForeign, ArtifactMissing, read_artifact
 from model.runtime.select import DeviceUnavailable, open_runtime
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,8 @@ def _paths(settings: Settings) -> list[Path]:
 
 def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
     """Open an artifact as a model that has reproduced its golden rollouts and is warm."""
+    if artifact.metadata.architecture.inputs != "value":
+        raise ArtifactForeign(f"{path}: the service does not serve networks with anchors yet")
     opened = open_runtime(artifact, settings.device, settings.engine)
     info = ModelInfo(
         **artifact.metadata.model_dump(),
