@@ -62,7 +62,7 @@ NEAR_CALENDAR = 0.05
 """A season of the calendar is taken if it is as good as the one found, and differs from it by at most this fraction."""
 
 ROUNDING = 16 * np.finfo(np.float64).eps
-"""What is left of values of size 1 is no series if it is not larger than this."""
+"""The remainder of values of size 1 counts as zero if it is not larger than this."""
 
 
 def find_season(values: Sequence[float] | Floats) -> int:
@@ -104,7 +104,7 @@ def find_season(values: Sequence[float] | Floats) -> int:
 
 
 class _Known(NamedTuple):
-    """What is known from the number of values alone."""
+    """The quantities that depend on the number of values alone."""
 
     trend_2N: Floats
     """A line and a bow, orthonormal to each other and to a constant."""
@@ -124,7 +124,7 @@ class _Known(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _known(count: int) -> _Known:
-    """Return what is known of `count` values. Requests often have the same length, so the last lengths are kept."""
+    """Return the quantities for `count` values. Requests often have the same length, so the last lengths are kept."""
     season_S = np.arange(1, min(LONGEST_SEASON, count // 2) + 1)
     line_N = np.arange(count) - (count - 1) / 2
     bow_N = line_N**2 - np.mean(line_N**2)
@@ -140,7 +140,7 @@ def _known(count: int) -> _Known:
 def _without_trend(x_N: Floats, trend_2N: Floats) -> Floats:
     """Return what a parabola leaves of the values, and their differences less the mean: [2, N].
 
-    What is no larger than the rounding of the values is 0.
+    A remainder that is no larger than the rounding of the values is 0.
     """
     x_N = x_N / (np.abs(x_N).max() or 1.0)  # no square of a value overflows or vanishes
     sequence_RN = np.zeros((2, len(x_N)))

@@ -46,7 +46,7 @@ def last_value(x_BT: Tensor, steps: int) -> Tensor:
 def seasonal_naive(season: int | None = None) -> Predictor:
     """Return the seasonal naive forecast, which repeats the last `season` values.
 
-    Without a season, each sequence repeats the values since its `best_lag`.
+    Each sequence repeats the values since its `best_lag` if no season is given.
     """
 
     def predict(x_BT: Tensor, steps: int) -> Tensor:

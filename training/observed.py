@@ -7,10 +7,8 @@ Shape suffixes: B batch, T time, U time with the values before, V values before,
 lags of the autoregression, K the anchors' state.
 """
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,9 +19,9 @@ from model.anchors import ANCHORS, INPUTS, lags, steps_ahead
 from model.anchors.state import start
 from model.runtime import anchors
 from model.runtime.anchors import Place, parts, take, turn
-from model.runtime.kernel import compiled
+from model.runtime.kernel import compiled, digest_of
 
-_SOURCE = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in (anchors, equations))).hexdigest()
+_SOURCE = digest_of(anchors, equations)
 _SIGNATURE = "void(float64[:,::1], float64[:,::1], int64, int64, int64[::1], float64[:,:,::1], float64[:,:,::1])"
 
 

@@ -4,59 +4,41 @@
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 
-from model.anchors import INPUTS, RIDGE, SEASONAL_WEIGHT, lags, steps_ahead
-from model.anchors.state import layout
+from model.anchors import INPUTS, lags, steps_ahead
+from model.anchors.state import layout, start
 from model.metadata import Architecture, Metadata
 from model.runtime.anchored_kernel import COLUMNS, OUTPUTS, compile_anchored_kernel
 from model.runtime.base import State
-from model.runtime.fused import Float32, Float64, aligned_zeros, in_blocks, padded
+from model.runtime.fused import Float32, Float64, FusedRuntime, aligned_zeros, in_blocks, padded
 from model.runtime.kernel import Shape
 from model.runtime.vectors import VECTOR
 
-_NOTHING = np.empty(0)
 
-
-class AnchoredRuntime:
-    """The compiled loop with the weights of a TorchScript module. It is immutable, so any number of threads may share
-    it.
-    """
-
-    name = "fused"
-    device = "cpu"
-    batches = False
+class AnchoredRuntime(FusedRuntime):
+    """The compiled loop of an anchored network. A state also has the season and the state of the anchors."""
 
     def __init__(self, module: torch.jit.ScriptModule, metadata: Metadata) -> None:
         self._metadata = metadata
         self._weights = _laid_out(module, metadata.architecture)
         self._kernel = compile_anchored_kernel(metadata.architecture)
         self.cached = self._kernel.cached
-        self._zero_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
+        memory_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
+        self._zero = State(memory_LM, 0.0, 0.0)
 
     def start(self, sequence: Sequence[float], season: int = 1) -> State:
         """See `Runtime.start`."""
-        level, scale = self._metadata.units(min(sequence), max(sequence))
-        return State(self._zero_LM, level, scale, season=season, anchors_K=start(season, level, scale))
+        state, anchors_K = super().start(sequence), _before_any_value(season).copy()
+        anchors_K[layout(season).offset] = state.level / state.scale if state.scale > 0 else 0.0
+        return state._replace(season=season, anchors_K=anchors_K)
 
-    def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
-        """See `Runtime.encode`."""
-        if states is None:
-            states = [self.start(sequence) for sequence in sequences]
-        return [self._run(state, sequence, _NOTHING) for sequence, state in zip(sequences, states, strict=True)]
-
-    def rollout(self, states: Sequence[State], steps: int) -> tuple[Float64, list[State]]:
-        """See `Runtime.rollout`."""
-        values_BS = np.empty((len(states), steps))
-        after = [self._run(state, _NOTHING, values_S) for state, values_S in zip(states, values_BS, strict=True)]
-        return values_BS, after
-
-    def forecast(self, sequence: Sequence[float], steps: int, season: int = 1) -> tuple[Float64, State]:
-        """See `Runtime.forecast`."""
-        values_S = np.empty(steps)
-        return values_S, self._run(self.start(sequence, season), sequence, values_S)
+    def _before(self, sequence: Sequence[float], season: int = 1) -> State:
+        """Return the state before a whole sequence. The anchors need its units, so Python finds them."""
+        return self.start(sequence, season)
 
     def _run(self, before: State, sequence: Sequence[float] | Float64, values_S: Float64) -> State:
         """Encode `sequence`, and fill `values_S` by a rollout. Either may be empty. Return the state after both."""
@@ -70,14 +52,10 @@ class AnchoredRuntime:
         return State(memory_LM, level, scale, observed, error_R, residual, noise, rolled_out, season, anchors_K)
 
 
-def start(season: int, level: float, scale: float) -> Float64:
-    """Return the anchors' state before the first value, [K], as `model/anchors/state.py` does."""
-    place, lag_G = layout(season), lags(season)
-    state_K = np.zeros(place.size)
-    state_K[place.inverse] = (np.eye(len(lag_G) + 1) / RIDGE).ravel()
-    state_K[place.offset] = level / scale if scale > 0 else 0.0
-    if season > 1:
-        state_K[place.weight.start + lag_G.index(season)] = SEASONAL_WEIGHT
+@lru_cache(maxsize=64)
+def _before_any_value(season: int) -> Float64:
+    """Return the anchors' state before the first value, [K], for an offset of 0. Requests often share a season."""
+    state_K: Float64 = start(torch.zeros(1, dtype=torch.float64), season)[0].numpy()
     return state_K
 
 

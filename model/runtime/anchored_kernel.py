@@ -8,9 +8,7 @@ This module runs as machine code: Numba infers the types, and mypy does not chec
 Shape suffixes: those of `model/runtime/kernel.py` and `model/runtime/anchors.py`; I inputs of the network, O outputs.
 """
 
-import hashlib
 from functools import cache
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -20,10 +18,10 @@ from model.anchored import CORRECTION
 from model.anchors import ANCHORS, INPUTS
 from model.fit import RECENT
 from model.metadata import Architecture
-from model.runtime import anchors, gates, vectors
+from model.runtime import anchors, gates, kernel, vectors
 from model.runtime.anchors import Place, compare, parts, take, turn
 from model.runtime.gates import activate_gru, activate_lstm, activate_rnn
-from model.runtime.kernel import SMALLEST, Kernel, Shape, compiled, measure
+from model.runtime.kernel import SMALLEST, Kernel, Shape, compiled, digest_of, measure
 from model.runtime.vectors import VECTOR, add_product, begin, dot, stack
 
 COLUMNS = -(-INPUTS // VECTOR) * VECTOR
@@ -31,9 +29,7 @@ COLUMNS = -(-INPUTS // VECTOR) * VECTOR
 
 OUTPUTS = len(ANCHORS) + 1
 
-_SOURCE = hashlib.sha256(
-    b"".join(Path(module.__file__).read_bytes() for module in (anchors, equations, gates, vectors))
-).hexdigest()
+_SOURCE = digest_of(anchors, equations, gates, kernel, vectors)
 
 _SIGNATURE = (
     "UniTuple(float64, 4)(float32[:,::1], float64[::1], float32[::1], float64[::1], float64[::1], float64, float64,"

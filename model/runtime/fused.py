@@ -37,7 +37,7 @@ class FusedRuntime:
     def __init__(self, module: torch.jit.ScriptModule, metadata: Metadata, errors: bool = True) -> None:
         """`errors` is that of `compile_kernel`."""
         self._metadata = metadata
-        self._weights = _laid_out(module, metadata.architecture)
+        self._weights: tuple[Float32 | np.float32, ...] = _laid_out(module, metadata.architecture)
         self._kernel = compile_kernel(metadata.architecture, errors)
         self.cached = self._kernel.cached
         memory_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
@@ -63,9 +63,9 @@ class FusedRuntime:
     def forecast(self, sequence: Sequence[float], steps: int, season: int = 1) -> tuple[Float64, State]:
         """See `Runtime.forecast`."""
         values_S = np.empty(steps)
-        return values_S, self._run(self._before(sequence), sequence, values_S)
+        return values_S, self._run(self._before(sequence, season), sequence, values_S)
 
-    def _before(self, sequence: Sequence[float]) -> State:
+    def _before(self, sequence: Sequence[float], season: int = 1) -> State:
         """Return the state before a whole sequence. The kernel finds the range of one by itself, which is faster."""
         return self._zero if self._metadata.normalisation == "range" else self.start(sequence)
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numba
 import numpy as np
@@ -34,11 +35,17 @@ from model.runtime.vectors import VECTOR, add_product, begin, dot, stack
 
 log = logging.getLogger(__name__)
 
-_SOURCE = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in (gates, vectors))).hexdigest()
-"""This digest of `gates.py` and `vectors.py` makes Numba compile again when they change.
 
-Numba takes machine code from its cache as long as this file is unchanged. It does not notice changes of inlined code.
-"""
+def digest_of(*modules: ModuleType) -> str:
+    """Return a digest of the source of modules. A function that captures it is compiled again when they change.
+
+    Numba takes machine code from its cache as long as the function's own file is unchanged. It does not notice changes
+    of code that it has inlined.
+    """
+    return hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in modules)).hexdigest()
+
+
+_SOURCE = digest_of(gates, vectors)
 
 SMALLEST = 1e-300
 """A sequence whose scale is not above this is encoded as zeros.

@@ -3,7 +3,7 @@
 draws.py          random parameters
 recursions.py     the recursions that Numba compiles
 components.py     trends, level shifts, cycles and noise
-seasons.py        what repeats: profiles of a season, days and weeks
+seasons.py        profiles of a season, days and weeks
 kinds.py          kinds of series: sums of components, smoothing, autoregression, waves, prices
 positive.py       kinds of series that are never negative: growth, counts, demand, shares, daylight
 effects.py        what happens to any series: outliers, floors, rounding, a level

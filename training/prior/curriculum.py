@@ -1,4 +1,4 @@
-"""What a training batch is asked: the season, how many values are given, and how many are forecast."""
+"""The tasks of training batches: the season, the number of values given, and the number that is forecast."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

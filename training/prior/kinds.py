@@ -163,7 +163,7 @@ def walk(random: np.random.Generator, count: int, length: int, season: int) -> F
 def temperature(random: np.random.Generator, count: int, length: int, season: int) -> Floats:
     """Return a smooth year and weather with a memory, whose variance follows the year: temperatures, water levels.
 
-    Without a season the year is longer than most contexts, as it is for daily values.
+    The year is longer than most contexts where there is no season, as it is for daily values.
     """
     year_B1 = np.full((count, 1), float(season)) if season > 2 else log_uniform(random, count, DAYS_OF_A_YEAR)
     angle_BT = math.tau * (np.arange(length) / year_B1 + random.random((count, 1)))

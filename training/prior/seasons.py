@@ -1,4 +1,4 @@
-"""What repeats: the profile of one season, and series that repeat profiles.
+"""Seasons: the profile of one season, and series that repeat profiles.
 
 Shape suffixes: B rows, T time, P positions in a season, K harmonics.
 """
