@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def machine() -> dict[str, str]:
         "processor": f"{processor}, {len(os.sched_getaffinity(0))} cores"
         + (", AVX-512" if "avx512f" in flags else ", AVX2" if "avx2" in flags else ""),
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES if find_spec(name)),
     }
 
 

@@ -17,12 +17,14 @@ a trend or a second wave, its errors change slowly. Then the noise is small besi
 `clean` is what 99 % of clean held-out sequences stay below, and `noisiest` is the residual of the noisiest ones. A
 sequence does not fit if its ratio is larger than 99.9 % of the ratios of held-out sequences, clean and noisy.
 
-Shape suffix: R = RECENT.
+Shape suffixes: B sequences, R = RECENT.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 RECENT = 16
 """The number of errors that a state carries, R. More of them would follow a change more slowly, and fewer of them
@@ -74,12 +76,27 @@ def used(observed: int) -> int:
     return min(RECENT, observed // 2)
 
 
-def residual_and_noise(error_R: Sequence[float], observed: int) -> tuple[float, float]:
-    """Return residual and noise of the last errors, the newest of which is last. Both are 0 where there are none."""
-    errors = error_R[RECENT - used(observed) :]
-    residual = math.sqrt(sum(error * error for error in errors) / max(1, len(errors)))
-    bends = [after - 2 * error + before for before, error, after in zip(errors, errors[1:], errors[2:], strict=False)]
-    return residual, math.sqrt(sum(bend * bend for bend in bends) / max(1, 6 * len(bends)))
+def residual_and_noise(
+    error_BR: npt.NDArray[np.float32], observed_B: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return residual and noise, [B] each, of the last errors of sequences of `observed_B` values.
+
+    The newest error is last. Both are 0 where there are none.
+    """
+    used_B = np.minimum(RECENT, observed_B // 2)
+    place_R = np.arange(RECENT)
+    errors_BR = np.where(place_R >= RECENT - used_B[:, None], error_BR.astype(np.float64), 0.0)
+    residual_B = np.sqrt(_sum(errors_BR**2) / np.maximum(1, used_B))
+    bends_BR = errors_BR[:, 2:] - 2 * errors_BR[:, 1:-1] + errors_BR[:, :-2]
+    counted_BR = place_R[2:] >= RECENT + 2 - used_B[:, None]
+    squares_B = _sum(np.where(counted_BR, bends_BR**2, 0.0))
+    return residual_B, np.sqrt(squares_B / (6 * np.maximum(1, used_B - 2)))
+
+
+def _sum(numbers_BR: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the sum of each row, added from left to right as the kernels do, so that it is equal to the bit."""
+    sum_B: npt.NDArray[np.float64] = numbers_BR.cumsum(axis=1)[:, -1]
+    return sum_B
 
 
 def fits(expectations: Sequence[Expectation], state: Observed) -> bool:

@@ -125,5 +125,6 @@ def _memory(content: bytes, kind: int, architecture: Architecture) -> Origin | N
     if not (abs(level) <= LARGEST_VALUE and 0 <= scale <= _LARGEST_SCALE and np.isfinite(numbers).all()):
         return None
     error_R, memory_LM = numbers[:RECENT], numbers[RECENT:].reshape(shape)
-    residual, noise = residual_and_noise(error_R.tolist(), observed)
-    return Origin(State(memory_LM, level, scale, observed, error_R, residual, noise, kind == _ROLLED_OUT))
+    residual_B, noise_B = residual_and_noise(error_R[None], np.array([observed]))
+    fit = (residual_B.item(), noise_B.item())
+    return Origin(State(memory_LM, level, scale, observed, error_R, *fit, kind == _ROLLED_OUT))

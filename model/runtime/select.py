@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from model.artifact import Artifact, load_module, other_torch
+from model.metadata import Metadata
 from model.runtime.anchored import AnchoredRuntime
 from model.runtime.base import Runtime
 from model.runtime.check import GoldenMismatch, check_golden
@@ -35,7 +36,7 @@ class Opened:
 def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "auto") -> Opened:
     """Return the runtime for an artifact, checked against its golden rollouts.
 
-    `auto` takes CUDA where there is one, and on a CPU the fused kernel where it compiles.
+    `auto` takes CUDA where there is one, and the fused kernel where it compiles.
 
     Raises:
         DeviceUnavailable: `cuda` or `fused` was asked for and is not available.
@@ -45,8 +46,6 @@ def open_runtime(artifact: Artifact, device: Device = "auto", engine: Engine = "
         raise DeviceUnavailable("device cuda was asked for, but torch finds no CUDA device; use cpu or auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if engine == "fused" and device == "cuda":
-        raise DeviceUnavailable("the fused runtime is for the CPU; on CUDA use torchscript or auto")
     opened = _open(artifact, torch.device(device), engine)
     exported_again = other_torch(artifact.metadata)
     try:
@@ -64,16 +63,23 @@ def _open(artifact: Artifact, device: torch.device, engine: Engine) -> Opened:
     scripted = (ScriptedAnchoredRuntime if anchored else ScriptedRuntime)(module, metadata, device)
     if engine == "torchscript":
         return Opened(scripted, "it was asked for")
-    if device.type == "cuda":
-        return Opened(scripted, "the device is CUDA")
     try:
-        fused = (AnchoredRuntime if anchored else FusedRuntime)(module, metadata)
-        return Opened(
-            fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}"
-        )
+        return _fused(module, metadata, device)
     except Exception as error:  # a compiler may raise anything; slow beats not at all, but never in silence
         reason = f"the fused kernel failed to compile: {type(error).__name__}: {error}"
         if engine == "fused":
             raise DeviceUnavailable(reason) from error
         log.warning("Serving with the slower TorchScript runtime: %s", reason)
         return Opened(scripted, reason)
+
+
+def _fused(module: torch.jit.ScriptModule, metadata: Metadata, device: torch.device) -> Opened:
+    anchored = metadata.architecture.inputs == "anchors"
+    if device.type == "cuda":
+        if anchored:
+            raise NotImplementedError("on CUDA there is none for networks with anchors")
+        from model.runtime.cuda import CudaRuntime  # imports Triton, which only builds of torch for CUDA bring
+
+        return Opened(CudaRuntime(module, metadata, device), "the device is CUDA; the kernel was compiled by Triton")
+    fused = (AnchoredRuntime if anchored else FusedRuntime)(module, metadata)
+    return Opened(fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}")

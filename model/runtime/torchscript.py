@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.fit import RECENT, residual_and_noise
+from model.fit import RECENT
 from model.metadata import Metadata
 from model.runtime.base import State
+from model.runtime.batches import first_state, in_callers_units, normalised, observed
 
 
 class ScriptedRuntime:
@@ -27,20 +28,18 @@ class ScriptedRuntime:
 
     def start(self, sequence: Sequence[float], season: int = 1) -> State:
         """See `Runtime.start`."""
-        shape = (self._metadata.architecture.layers, self._metadata.architecture.memory)
-        return State(np.zeros(shape, np.float32), *self._metadata.units(min(sequence), max(sequence)))
+        return first_state(self._metadata, sequence)
 
     @torch.inference_mode()
     def encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State] | None = None) -> list[State]:
         """See `Runtime.encode`."""
         if states is None:
             states = [self.start(sequence) for sequence in sequences]
-        z_BT, length_B = self._normalised(sequences, states)
+        z_BT, length_B = self._placed(sequences, states)
         encoded = self._module.encode(z_BT, length_B, self._stacked(states))
         # Artifacts before version 0.3.0 return the state alone.
         state_LBM, error_BT = (encoded, torch.zeros(z_BT.shape)) if isinstance(encoded, torch.Tensor) else encoded
-        after = zip(states, _memories(state_LBM), error_BT.cpu().numpy(), sequences, strict=True)
-        return [_observed(state, memory_LM, error_T[: len(sequence)]) for state, memory_LM, error_T, sequence in after]
+        return observed(states, _memories(state_LBM), _ends(error_BT, length_B), length_B.cpu().numpy())
 
     @torch.inference_mode()
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
@@ -50,45 +49,34 @@ class ScriptedRuntime:
             state._replace(memory_LM=memory_LM, rolled_out=True)
             for state, memory_LM in zip(states, _memories(state_LBM), strict=True)
         ]
-        return _in_callers_units(y_BS, states), after
+        return in_callers_units(y_BS.cpu().numpy(), states), after
 
     def forecast(self, sequence: Sequence[float], steps: int, season: int = 1) -> tuple[npt.NDArray[np.float64], State]:
         """See `Runtime.forecast`."""
         values_BS, (state,) = self.rollout(self.encode([sequence]), steps)
         return values_BS.reshape(steps), state
 
-    def _normalised(
+    def _placed(
         self, sequences: Sequence[Sequence[float]], states: Sequence[State]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the values in the network's units, padded with zeros [B, T], and the number of each row's [B]."""
-        lengths = [len(sequence) for sequence in sequences]
-        z_BT = np.zeros((len(sequences), max(lengths)), np.float32)
-        for z_T, sequence, state in zip(z_BT, sequences, states, strict=True):
-            if state.scale > 0:
-                z_T[: len(sequence)] = (np.asarray(sequence, np.float64) - state.level) / state.scale
-        return torch.from_numpy(z_BT).to(self._place), torch.tensor(lengths, device=self._place)
+        """Return `normalised`, on the device."""
+        z_BT, length_B = normalised(sequences, states)
+        return torch.from_numpy(z_BT).to(self._place), torch.from_numpy(length_B).to(self._place)
 
     def _stacked(self, states: Sequence[State]) -> torch.Tensor:
         return torch.from_numpy(np.stack([state.memory_LM for state in states], axis=1)).to(self._place)
 
 
-def _in_callers_units(y_BS: torch.Tensor, states: Sequence[State]) -> npt.NDArray[np.float64]:
-    level_B1, scale_B1 = np.array([[state.level for state in states], [state.scale for state in states]])[..., None]
-    values_BS: npt.NDArray[np.float64] = y_BS.cpu().numpy().astype(np.float64) * scale_B1 + level_B1
-    return values_BS
+def _ends(error_BT: torch.Tensor, length_B: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Return the last `RECENT` errors of each row, [B, RECENT], the newest last. A shorter row has others first."""
+    place_BR = (length_B[:, None] - RECENT + torch.arange(RECENT, device=length_B.device)).clamp(min=0)
+    ends_BR: npt.NDArray[np.float32] = error_BT.gather(1, place_BR).cpu().numpy()
+    return ends_BR
 
 
 def _memories(state_LBM: torch.Tensor) -> npt.NDArray[np.float32]:
     memory_BLM: npt.NDArray[np.float32] = state_LBM.transpose(0, 1).contiguous().cpu().numpy()
     return memory_BLM
-
-
-def _observed(before: State, memory_LM: npt.NDArray[np.float32], error_T: npt.NDArray[np.float32]) -> State:
-    """Return the state after as many more values as there are errors."""
-    error_R = np.concatenate([before.error_R, error_T])[-RECENT:]
-    observed = before.observed + len(error_T)
-    residual, noise = residual_and_noise(error_R.tolist(), observed)
-    return before._replace(memory_LM=memory_LM, observed=observed, error_R=error_R, residual=residual, noise=noise)
 
 
 class ScriptedAnchoredRuntime(ScriptedRuntime):
@@ -114,16 +102,14 @@ class ScriptedAnchoredRuntime(ScriptedRuntime):
 
     @torch.inference_mode()
     def _encode(self, sequences: Sequence[Sequence[float]], states: Sequence[State]) -> list[State]:
-        z_BT, length_B = self._normalised(sequences, states)
+        z_BT, length_B = self._placed(sequences, states)
         state_LBM, anchors_BK, error_BT = self._module.encode(
             z_BT, length_B, self._stacked(states), states[0].season, self._anchors(states)
         )
-        after = zip(
-            states, _memories(state_LBM), anchors_BK.cpu().numpy(), error_BT.cpu().numpy(), sequences, strict=True
-        )
+        after = observed(states, _memories(state_LBM), _ends(error_BT, length_B), length_B.cpu().numpy())
         return [
-            _observed(state, memory_LM, error_T[: len(sequence)])._replace(anchors_K=anchors_K)
-            for state, memory_LM, anchors_K, error_T, sequence in after
+            state._replace(anchors_K=anchors_K)
+            for state, anchors_K in zip(after, anchors_BK.cpu().numpy(), strict=True)
         ]
 
     def rollout(self, states: Sequence[State], steps: int) -> tuple[npt.NDArray[np.float64], list[State]]:
@@ -141,7 +127,7 @@ class ScriptedAnchoredRuntime(ScriptedRuntime):
             self._stacked(states), steps, states[0].season, self._anchors(states)
         )
         after = zip(states, _memories(state_LBM), anchors_BK.cpu().numpy(), strict=True)
-        return _in_callers_units(y_BS, states), [
+        return in_callers_units(y_BS.cpu().numpy(), states), [
             state._replace(memory_LM=memory_LM, anchors_K=anchors_K, rolled_out=True)
             for state, memory_LM, anchors_K in after
         ]

@@ -21,23 +21,24 @@ def state(observed: int, residual: float, noise: float, scale: float = 10.0) -> 
 
 
 def test_the_residual_is_the_rms_of_the_errors_of_the_later_half() -> None:
-    errors = np.random.default_rng(0).standard_normal(RECENT).tolist()
-    for observed, count in ((0, 0), (1, 0), (8, 4), (31, 15), (32, 16), (10**6, 16)):
-        last = errors[RECENT - count :]
-        residual, _ = residual_and_noise(errors, observed)
+    counts = {0: 0, 1: 0, 8: 4, 31: 15, 32: 16, 10**6: 16}
+    error_BR = np.random.default_rng(0).standard_normal((len(counts), RECENT)).astype(np.float32)
+    residual_B, _ = residual_and_noise(error_BR, np.array(list(counts)))
+    for (observed, count), error_R, residual in zip(counts.items(), error_BR, residual_B, strict=True):
+        last = error_R[RECENT - count :]
         assert used(observed) == count
-        assert residual == pytest.approx(math.sqrt(np.mean(np.square(last))) if last else 0)
+        assert residual == pytest.approx(math.sqrt(np.mean(np.square(last))) if count else 0)
 
 
 def test_noise_is_the_residual_of_white_errors_and_little_of_slow_ones() -> None:
     random = np.random.default_rng(0)
-    white = [residual_and_noise(random.standard_normal(RECENT).tolist(), 64) for _ in range(4000)]
-    residuals, noises = np.square(white).mean(axis=0)
-    assert (residuals, noises) == pytest.approx((1, 1), abs=0.03)
-    slow = np.sin(np.arange(RECENT) / 5)
-    residual, noise = residual_and_noise(slow.tolist(), 64)
-    assert noise < 0.05 * residual
-    assert residual_and_noise([3.0] * RECENT, 64)[1] == 0
+    white_BR = random.standard_normal((4000, RECENT)).astype(np.float32)
+    residual_B, noise_B = residual_and_noise(white_BR, np.full(4000, 64))
+    assert (np.mean(residual_B**2), np.mean(noise_B**2)) == pytest.approx((1, 1), abs=0.03)
+    slow_BR = np.array([np.sin(np.arange(RECENT) / 5), np.full(RECENT, 3.0)], np.float32)
+    residual_B, noise_B = residual_and_noise(slow_BR, np.array([64, 64]))
+    assert noise_B[0] < 0.05 * residual_B[0]
+    assert noise_B[1] == 0
 
 
 def test_the_ratio_is_that_of_the_residual_to_what_noise_explains() -> None:
@@ -78,9 +79,8 @@ def test_a_runtime_knows_the_errors_of_the_network(make_artifact: MakeArtifact, 
         y_T = module(z_T[None])[0][0].detach()
         expected = (z_T[1:] - y_T[:-1]).double().numpy()[-RECENT:]
         np.testing.assert_allclose(after.error_R[RECENT - len(expected) :], expected, atol=1e-5)
-        assert (after.residual, after.noise) == pytest.approx(
-            residual_and_noise(after.error_R.tolist(), length), rel=1e-6
-        )
+        residual_B, noise_B = residual_and_noise(after.error_R[None], np.array([length]))
+        assert (after.residual, after.noise) == pytest.approx((residual_B[0], noise_B[0]), rel=1e-6)
         states = [runtime.start(sequence.tolist())]
         for value in sequence:  # one by one, with a rollout in between that changes nothing
             states = runtime.encode([[value]], states)

@@ -24,7 +24,10 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch fin
 
 @pytest.fixture(
     scope="module",
-    params=[("cpu", "fused"), ("cpu", "torchscript"), pytest.param(("cuda", "torchscript"), marks=needs_cuda)],
+    params=[
+        *[("cpu", "fused"), ("cpu", "torchscript")],
+        *[pytest.param(("cuda", engine), marks=needs_cuda) for engine in ("fused", "torchscript")],
+    ],
 )
 def choice(request: pytest.FixtureRequest) -> tuple[Device, Engine]:
     return request.param  # type: ignore[no-any-return]

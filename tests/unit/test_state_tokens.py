@@ -64,7 +64,8 @@ def test_a_token_restores_its_state_to_the_bit(
     assert state.error_R.tobytes() == error_R.tobytes()
     counted = min(observed, 2**32 - 1)
     assert (state.level, state.scale, state.observed, state.rolled_out) == (level, scale, counted, rolled_out)
-    assert (state.residual, state.noise) == residual_and_noise(errors, counted)
+    residual_B, noise_B = residual_and_noise(error_R[None], np.array([counted]))
+    assert (state.residual, state.noise) == (residual_B[0], noise_B[0])
 
 
 @given(st.lists(st.floats(-LARGEST_VALUE, LARGEST_VALUE), min_size=1, max_size=KEPT + 1))
