@@ -66,8 +66,8 @@ class Settings(BaseSettings):
     without one."""
 
     engine: Literal["auto", "fused", "torchscript"] = "auto"
-    """`SINE_ENGINE` chooses what executes the model. `auto` takes the fused kernel on a CPU and TorchScript on CUDA,
-    or where the kernel cannot be compiled."""
+    """`SINE_ENGINE` chooses what executes the model. `auto` takes the fused kernel, or TorchScript where the kernel
+    cannot be compiled, which the log then says."""
 
     max_sequence: int = Field(default=4096, ge=1, le=1_000_000)
     """`SINE_MAX_SEQUENCE` limits the length of a sequence, in values, 1 to 1,000,000."""
@@ -76,7 +76,8 @@ class Settings(BaseSettings):
     """`SINE_MAX_STEPS` limits the length of a rollout, in values, 1 to 10,000,000."""
 
     max_batch: int = Field(default=64, ge=1, le=10_000)
-    """`SINE_MAX_BATCH` limits the number of sequences in one request of the Open Inference Protocol, 1 to 10,000."""
+    """`SINE_MAX_BATCH` limits the number of sequences in one request of the Open Inference Protocol, 1 to 10,000. On
+    CUDA, it also limits the number of requests that the card computes together."""
 
     timeout_s: float = Field(default=30, gt=0)
     """`SINE_TIMEOUT_S` is the deadline of a request in seconds, above 0. A request can ask for less."""

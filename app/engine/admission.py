@@ -4,7 +4,8 @@ The cost of a request is known on arrival: `len(sequence) + steps` steps of the 
 duration of a step is measured when the model is loaded, and again under every load.
 
 Jobs take turns, so a job of c steps waits for at most c steps of each other job. Admission counts only these as queued
-ahead of it, so a few long rollouts hardly delay a short request. A request may always have `OWN_COST_FACTOR` times its
+ahead of it, so a few long rollouts hardly delay a short request. Where jobs advance together,
+in a batch, only full batches are ahead. A request may always have `OWN_COST_FACTOR` times its
 own cost queued ahead, so many short requests hardly delay a long one.
 """
 
@@ -37,6 +38,9 @@ class Admission:
         self.chunk_steps = min(max(int(CHUNK_S / self.step_s), 16), 4096)
         """Steps that a job makes in one turn on the model's thread, at most: between 16 and 4,096."""
 
+        self._rows = settings.max_batch if runtime.batches else 1
+        """The number of jobs that advance together."""
+
         self._max_pending_s, self._timeout_s = settings.max_pending_s, settings.timeout_s
         self._pending: Counter[int] = Counter()
         """The number of waiting jobs for each number of steps."""
@@ -50,12 +54,24 @@ class Admission:
         admitted.
         """
         timeout_s = min(asked_s or math.inf, self._timeout_s)
-        ahead_s = sum(count * min(steps, cost) for steps, count in self._pending.items()) * self.step_s
-        bearable_s = OWN_COST_FACTOR * jobs * cost * self._idle_step_s + self._max_pending_s
-        if ahead_s > 0 and (ahead_s > bearable_s or ahead_s + jobs * cost * self.step_s > timeout_s):
+        own_steps = cost * -(-jobs // self._rows)
+        ahead_s = self._waiting_steps(cost) * self.step_s
+        bearable_s = OWN_COST_FACTOR * own_steps * self._idle_step_s + self._max_pending_s
+        if self._pending and (ahead_s > bearable_s or ahead_s + own_steps * self.step_s > timeout_s):
             # Retry after all of the waiting work: jobs that take turns end late, and together.
-            raise Overloaded(sum(steps * count for steps, count in self._pending.items()) * self.step_s)
+            raise Overloaded(self._waiting_steps() * self.step_s)
         return timeout_s
+
+    def _waiting_steps(self, most: float = math.inf) -> float:
+        """Return the steps that pass while each waiting job makes `most` of its steps at most.
+
+        Where jobs advance together, a new one joins the others, and only full batches are ahead of it.
+        """
+        steps = sum(count * min(steps, most) for steps, count in self._pending.items())
+        if self._rows == 1:
+            return steps
+        jobs = self._pending.total()
+        return steps / jobs * (jobs // self._rows) if jobs else 0
 
     @contextmanager
     def pending(self, cost: int, jobs: int = 1) -> Iterator[None]:
@@ -67,7 +83,9 @@ class Admission:
             self._add(cost, -jobs)
 
     def measured(self, steps: int, seconds: float) -> None:
-        """Correct the duration of a step: `steps` took so long. Batching shortens it, a busy machine lengthens it."""
+        """Correct the duration of a step: an iteration whose longest row made `steps` took so long. A busy machine
+        lengthens it.
+        """
         self.step_s += 0.1 * (seconds / steps - self.step_s)
 
     def _add(self, cost: int, jobs: int) -> None:

@@ -77,7 +77,7 @@ class Forecaster:
         self._charge: Charge = charge or (lambda steps: None)
         self._span: Span = span or (lambda rows, length, steps: _NO_SPAN)
         self._admission = Admission(runtime, settings, metrics.pending)
-        self._thread = ModelThread(runtime, self._admission, metrics)
+        self._thread = ModelThread(runtime, self._admission, metrics, settings.max_batch)
         self._inline, self._given_up = metrics.stages["inline"], metrics.ended
         self._ended = {False: metrics.ended["length"], True: metrics.ended["diverged"]}
         self._inline_steps = 0 if runtime.batches else int(INLINE_S / self._admission.step_s)

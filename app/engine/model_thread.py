@@ -17,12 +17,13 @@ from model.runtime.base import Runtime
 class ModelThread:
     """Runs jobs. A thread belongs to one event loop."""
 
-    def __init__(self, runtime: Runtime, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, runtime: Runtime, admission: Admission, metrics: Metrics, max_batch: int) -> None:
+        """`max_batch` limits the rows of an iteration, where batching gains anything."""
         self.runtime = runtime
         self._admission = admission
         self._metrics = metrics
         # Where batching gains nothing, the jobs of a batch would only wait for each other.
-        self._scheduler = Scheduler(max_batch=64 if runtime.batches else 1)
+        self._scheduler = Scheduler(max_batch if runtime.batches else 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._thread.submit(int)  # starts the thread now: later the system may refuse one
         self._answers: dict[Job, asyncio.Future[None]] = {}
@@ -66,7 +67,7 @@ class ModelThread:
                 continue
             stages["encode"].ran(turn.encoded, turn.encode_s)
             stages["rollout"].ran(turn.rolled_out, turn.rollout_s)
-            self._admission.measured(turn.encoded + turn.rolled_out, time.perf_counter() - began)
+            self._admission.measured(turn.longest, turn.encode_s + turn.rollout_s)
             for job in self._scheduler.put_back(batch):
                 if job in self._answers:
                     self._answers[job].set_result(None)

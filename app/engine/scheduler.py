@@ -121,6 +121,9 @@ class Turn(NamedTuple):
     rolled_out: int
     rollout_s: float
 
+    longest: int
+    """The steps that passed: those of the longest job, in each call of the runtime."""
+
 
 def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
     """Advance each job of a batch by at most `chunk_steps`.
@@ -129,7 +132,7 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
     takes a single iteration.
     """
     began = time.perf_counter()
-    encoded = rolled_out = 0
+    encoded = rolled_out = longest = 0
     encoding = [job for job in batch if job.encoded < len(job.sequence)]
     # A sequence that fits into the chunk needs no first state. A longer one starts with the units of all its values.
     fresh = [job for job in encoding if job.state is None and len(job.sequence) <= chunk_steps]
@@ -140,6 +143,7 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
         for job, part, state in zip(jobs, parts, runtime.encode(parts, states) if parts else [], strict=True):
             job.state, job.encoded = state, job.encoded + len(part)
             encoded += len(part)
+        longest += max(map(len, parts), default=0)
 
     between = time.perf_counter()
     rolling = [(job, job.state) for job in batch if job.state is not None and job.encoded == len(job.sequence)]
@@ -152,7 +156,9 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
                 # Other jobs of the batch needed more steps than this one, so its state is past its own end by now.
                 _, (state,) = runtime.rollout([begun], left)
                 rolled_out += left
+                longest += left
             job.state = state
             job.take(values_S)
         rolled_out += steps * len(rolling)
-    return Turn(encoded, between - began, rolled_out, time.perf_counter() - between)
+        longest += steps
+    return Turn(encoded, between - began, rolled_out, time.perf_counter() - between, longest)

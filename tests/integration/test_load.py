@@ -152,7 +152,8 @@ async def test_the_work_that_is_admitted_is_bounded_and_the_time_to_retry_is_tru
     tmp_path: Path, engine: str, steps: int
 ) -> None:
     model, gate = make_small_artifact(tmp_path), Gate(tmp_path)
-    limits = {"max_steps": LONG, "max_pending_s": 1e-6, "timeout_s": 1e9}
+    # With larger batches, TorchScript would take all of them at once.
+    limits = {"max_steps": LONG, "max_pending_s": 1e-6, "timeout_s": 1e9, "max_batch": 1}
     with serve(tmp_path, gate, model=model, engine=engine, workers=1, **limits) as server:
         refused = partial(metric, server.url, "sine_requests_total", route="/generate", status="503")
         pending = partial(metric, server.url, "sine_pending_steps")

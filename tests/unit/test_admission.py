@@ -22,6 +22,15 @@ def admission(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return Admission(runtime, Settings(max_pending_s=0.1, timeout_s=30), Metrics(()).pending)
 
 
+@pytest.fixture
+def batched(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Admission:
+    """Return an admission like that of `admission`, for a runtime that advances 64 jobs together."""
+    monkeypatch.setattr("app.engine.admission._price", lambda runtime: 1e-3)
+    folder = tmp_path_factory.mktemp("model")
+    runtime = open_runtime(read_artifact(make_small_artifact(folder)), "cpu", "torchscript").runtime
+    return Admission(runtime, Settings(max_pending_s=0.1, timeout_s=30, max_batch=64), Metrics(()).pending)
+
+
 def admitted(admission: Admission, cost: int, jobs: int = 1, timeout_s: float = 30) -> bool:
     try:
         admission.check(cost, timeout_s, jobs)
@@ -71,6 +80,17 @@ def test_each_row_of_a_waiting_batch_counts(admission: Admission) -> None:
     with ExitStack() as waiting:
         assert fill(admission, waiting, 100, jobs=10) == OWN_COST_FACTOR + 1
         assert not admitted(admission, 100)
+
+
+def test_jobs_that_advance_together_wait_together(batched: Admission) -> None:
+    with ExitStack() as waiting:
+        assert fill(batched, waiting, 50) == 150, "as many steps ahead as three jobs one by one would have"
+    with ExitStack() as waiting:
+        for _ in range(6):
+            waiting.enter_context(batched.pending(30, jobs=64))
+        assert not admitted(batched, 10, timeout_s=0.05), "two batches of it would wait longer than that"
+        assert admitted(batched, 10)
+        assert not admitted(batched, 30, timeout_s=0.2)
 
 
 def test_an_answer_after_the_deadline_is_refused_with_the_time_of_all_work(admission: Admission) -> None:
