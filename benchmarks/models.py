@@ -27,6 +27,7 @@ from benchmarks import document
 from benchmarks.accuracy import LONGEST, SNR_DB, STEPS_SHOWN, context_errors, coverage_errors, step_us, wave_errors
 from benchmarks.report import ROOT, Table, number, save
 from benchmarks.sequences import sequence_table
+from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, read_artifact
 from model.metadata import Architecture
 from model.runtime.select import open_runtime
@@ -244,7 +245,7 @@ def main() -> None:
     }
     compared = [(shape, measured(model, "default")) for shape, model in zip(NETWORKS, others, strict=True)]
     tables: dict[str, Table] = {preset: target_table(BOUNDS[preset], values) for preset, values in runs.items()}
-    shown = read_artifact(default[0].artifact)
+    shown = read_artifact(DEFAULT_ARTIFACT)
     tables |= {"wider": target_table(WIDER, runs["default"]), "contexts": context_table(shown)}
     tables |= {"sequences": sequence_table(shown), "networks": network_table(compared)} | coverage_of(shown)
     shutil.copyfile(article[0].artifact.parent / "article" / LOSS, PICTURE)
