@@ -19,9 +19,10 @@ from model.intervals import Intervals, conformal_radius
 from model.metadata import Calibration, Coverage, Fitting
 from model.network import Network
 from training.config import Config
-from training.data import Source, WaveDataset
+from training.data import CALIBRATION, FRESH, Source, WaveDataset
 from training.families import families
-from training.forecasts import Forecasts, fits_of, forecasts, noisy, spreads_of, warned
+from training.forecasts import Forecasts, fits_of, forecasts, noisy, seasonal_forecasts, spreads_of, warned
+from training.prior.source import Prior
 
 SHOWN_LEVELS = (50, 80, 90, 95)
 STORED_STEPS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192)  # and the last one
@@ -30,7 +31,7 @@ CLEAN = 0.3  # fraction of the waves without noise
 LOUDEST_DB, QUIETEST_DB = 5.0, 60.0  # signal to noise of the other waves, uniform in between
 NOISIEST_DB = 9.0, 11.0  # signal to noise of the waves that are expected to be the noisiest
 SHOWN_DB = {"clean": math.inf, "40 dB": 40.0, "30 dB": 30.0, "20 dB": 20.0, "10 dB": 10.0}
-FRESH = 8000  # most waves of one level of noise that measure the coverage
+MOST_FRESH = 8000  # most windows of one level of noise that measure the coverage
 FAMILY_STEPS = 24
 CLEAN_QUANTILE, RATIO_QUANTILE = 0.99, 0.999
 
@@ -46,16 +47,19 @@ def calibrate(
     They are calibrated on windows of `source.calibration`, and measured on windows of `source.fresh`. All are None if
     `config.interval_rollouts` is 0, or if the windows of some length are all constant.
     """
-    if config.interval_rollouts == 0 or isinstance(network, AnchoredNetwork):
+    if config.interval_rollouts == 0:
         return None, None, None
-    horizon = min(config.interval_horizon, max(source.rollouts))
+    horizon = interval_horizon(config, source)
     contexts = sorted({FEWEST, *config.interval_contexts})
     known = {context: _known(network, config, source, context, horizon) for context in contexts}
     if not all(map(len, known.values())):
         return None, None, None
     fitting = _fitting([each for each in known.values() if each.context >= FEWEST])
     intervals, calibration = _intervals([known[context] for context in config.interval_contexts], fitting, horizon)
-    usual, count = usual_context(calibration.contexts, config.context_evaluated), min(FRESH, config.interval_rollouts)
+    usual, count = (
+        usual_context(calibration.contexts, config.context_evaluated),
+        min(MOST_FRESH, config.interval_rollouts),
+    )
     fresh = [(kind, each) for kind, each in _fresh(network, source, calibration, usual, count) if len(each)]
     coverage = [row for kind, each in fresh for row in covered(intervals, fitting, each, kind)]
     warnings = {kind: warned(fitting, each) for kind, each in fresh if each.context == usual}
@@ -64,6 +68,11 @@ def calibrate(
         calibration.model_copy(update={"coverage": coverage}),
         fitting.model_copy(update={"warned": warnings}),
     )
+
+
+def interval_horizon(config: Config, source: Source) -> int:
+    """Return the number of steps that get intervals. The prior makes series of any length."""
+    return config.interval_horizon if isinstance(source, Prior) else min(config.interval_horizon, max(source.rollouts))
 
 
 def usual_context(contexts: Sequence[int], evaluated: int) -> int:
@@ -92,8 +101,12 @@ def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str) 
     ]
 
 
-def _known(network: Network, config: Config, source: Source, context: int, horizon: int) -> Forecasts:
+def _known(network: Network | AnchoredNetwork, config: Config, source: Source, context: int, horizon: int) -> Forecasts:
     """Return forecasts of the windows that calibrate a length of context."""
+    if isinstance(network, AnchoredNetwork):
+        assert isinstance(source, Prior)  # noqa: S101 - `Config` allows no other
+        tasks = source.tasks(context, horizon, config.interval_rollouts, CALIBRATION)
+        return seasonal_forecasts(network, context, tasks)
     windows = source.calibration(context, horizon, config.interval_rollouts)
     if not isinstance(windows, WaveDataset):
         return forecasts(network, windows.all())
@@ -104,11 +117,17 @@ def _known(network: Network, config: Config, source: Source, context: int, horiz
 
 
 def _fresh(
-    network: Network, source: Source, about: Calibration, usual: int, count: int
+    network: Network | AnchoredNetwork, source: Source, about: Calibration, usual: int, count: int
 ) -> Iterator[tuple[str, Forecasts]]:
     """Yield forecasts of fresh windows, `count` of a kind: the levels of noise of each context, and other families for
     the `usual` one.
     """
+    if isinstance(network, AnchoredNetwork):
+        assert isinstance(source, Prior)  # noqa: S101 - `Config` allows no other
+        for context in about.contexts:
+            tasks = source.tasks(context, about.horizon, count, FRESH)
+            yield "all", seasonal_forecasts(network, context, tasks)
+        return
     for context in about.contexts:
         windows = source.fresh(context, about.horizon, count)
         if not isinstance(windows, WaveDataset):

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from model.digest import digest_path
+from training.calibration import interval_horizon
 from training.config import Config
 from training.data import Source, Waves
 
@@ -52,7 +53,7 @@ def check_folder(option: str, folder: Path, name: str = "file") -> None:
 
 def check_intervals(config: Config, source: Source) -> None:
     """Raise ValueError unless the source has windows for each length of context that gets intervals."""
-    horizon = min(config.interval_horizon, max(source.rollouts))
+    horizon = interval_horizon(config, source)
     for context in config.interval_contexts if config.interval_rollouts else ():
         try:
             source.calibration(context, horizon, 1)

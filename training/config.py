@@ -98,7 +98,7 @@ class Config:
 
     inputs: InputKind = "value"
     """Inputs of the network: `value` is the last value, `anchors` are forecasts of simple methods, which it mixes.
-    With anchors it learns from synthetic series of many kinds and seasons, and has neither finish nor intervals.
+    With anchors it learns from synthetic series of many kinds and seasons, and has no finish.
     """
 
     cell: CellKind = "gru"
@@ -236,7 +236,6 @@ class Config:
         if self.inputs == "anchors":
             _require(self.data is None, "inputs", "value on your own series", self.inputs)
             _require(self.finish == 0, "finish", "0 with anchors", self.finish)
-            _require(self.interval_rollouts == 0, "interval-rollouts", "0 with anchors", self.interval_rollouts)
             _require(self.context[0] >= 3, "context", "at least 3 with anchors", self.context[0])
         _require(self.season is None or self.season >= 1, "season", "at least 1", self.season)
         _require(self.epochs + self.finish > 0, "epochs", "at least 1 where finish is 0", self.epochs)
@@ -352,6 +351,8 @@ PRESETS: dict[Preset, Config] = {
         noise=0.0,
         steps_evaluated=24,
         finish=0,
-        interval_rollouts=0,
+        interval_rollouts=8000,
+        interval_horizon=96,
+        interval_contexts=(16, 32, 64, 128, 256),
     ),
 }

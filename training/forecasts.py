@@ -4,6 +4,7 @@ Shape suffixes: B windows, T values given, S steps, R errors of the last values,
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,11 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.anchored import AnchoredNetwork
 from model.fit import Fit, fit_of, used
 from model.intervals import spread_of
-from model.metadata import Fitting
+from model.metadata import Architecture, Fitting, Metadata
 from model.network import Network
+from model.runtime.anchored import AnchoredRuntime
 from training.data import Floats, WaveDataset, Windows
+from training.prior.source import Batch
 
 LARGEST_ARRAY = 2**29  # numbers of the hidden states of all rollouts that are computed at once
 
@@ -74,6 +78,33 @@ def forecasts(network: Network, windows: Windows, snr_B: Floats | None = None) -
         parts.append(_measured(network, every_x_BT[chosen], every_y_BS[chosen]))
     columns = (torch.cat(columns).numpy() for columns in zip(*parts, strict=True))
     return Forecasts(context, snr_B[moving_B.numpy()], *columns)
+
+
+def seasonal_forecasts(network: AnchoredNetwork, context: int, batches: Iterable[Batch]) -> Forecasts:
+    """Return the forecasts of all series but constant ones. The compiled runtime makes them, a hundred times as fast as
+    PyTorch.
+    """
+    architecture = Architecture(inputs="anchors", cell=network.cell, hidden=network.hidden, layers=network.layers)
+    about = Metadata(
+        name="",
+        version="",
+        architecture=architecture,
+        normalisation=network.normalisation,
+        data={},
+        training={},
+        errors={},
+        torch_version=torch.__version__,
+    )
+    runtime = AnchoredRuntime(network, about)
+    errors, states = [], []
+    for batch in batches:
+        for x_T, y_S in zip(batch.x_BT.tolist(), batch.y_BS.numpy(), strict=True):
+            values_S, state = runtime.forecast(x_T, len(y_S), batch.season)
+            if state.scale > 0:
+                errors.append((values_S - y_S) / state.scale)
+                states.append(state)
+    scale_B, residual_B, noise_B = np.array([(state.scale, state.residual, state.noise) for state in states]).T
+    return Forecasts(context, np.full(len(states), math.nan), np.array(errors), scale_B, residual_B, noise_B)
 
 
 def _measured(network: Network, x_BT: Tensor, y_BS: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -22,7 +22,7 @@ from model.runtime.vectors import VECTOR
 class AnchoredRuntime(FusedRuntime):
     """The compiled loop of an anchored network. A state also has the season and the state of the anchors."""
 
-    def __init__(self, module: torch.jit.ScriptModule, metadata: Metadata) -> None:
+    def __init__(self, module: torch.nn.Module, metadata: Metadata) -> None:
         self._metadata = metadata
         self._weights = _laid_out(module, metadata.architecture)
         self._kernel = compile_anchored_kernel(metadata.architecture)
@@ -59,7 +59,7 @@ def _before_any_value(season: int) -> Float64:
     return state_K
 
 
-def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32, ...]:
+def _laid_out(module: torch.nn.Module, architecture: Architecture) -> tuple[Float32, ...]:
     """Return the module's weights in the kernel's layout, from `input_BIV` to `readout_O`."""
     hidden, layers, shape = architecture.hidden, architecture.layers, Shape.of(architecture)
     blocks, first = shape.rows // VECTOR, shape.sums - shape.rows

@@ -23,7 +23,10 @@ from training.measures import predictor_of
 from training.prior.source import Prior
 from training.series import open_source
 
-TINY = ("--preset", "any", "--epochs", "3", "--batches", "2", "--batch", "4", "--hidden", "4", "--context", "3", "60")
+TINY: tuple[str, ...] = (
+    *("--preset", "any", "--epochs", "3", "--batches", "2", "--batch", "4", "--hidden", "4", "--context", "3", "60"),
+    *("--interval-rollouts", "600", "--interval-horizon", "10", "--interval-contexts", "16", "40"),
+)
 MODEL = Path("runs/any/any.pt")
 
 
@@ -55,6 +58,20 @@ def test_a_run_leaves_errors_relative_to_seasonal_naive_and_plots(trained: Path)
     assert {"next_value_mae", "rollout_mae", "last_value/rollout_mae", "mean_of_anchors/rollout_mae"} <= errors.keys()
     for name in ("loss.png", "rollout.png"):
         assert (trained / "runs/any" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_calibrates_intervals_and_the_fit_on_unseen_series(trained: Path) -> None:
+    artifact = read_artifact(trained / MODEL)
+    about, intervals, fit = artifact.metadata.intervals, artifact.intervals, artifact.metadata.fit
+    assert about is not None
+    assert intervals is not None
+    assert fit is not None
+    assert (intervals.contexts, intervals.horizon, fit.contexts) == ((16, 40), 10, [8, 16, 40])
+    coverage = {(row.context, row.level): row.mean for row in about.coverage}
+    assert len(coverage) == 8
+    for (_, level), mean in coverage.items():
+        assert mean == pytest.approx(level, abs=6), "on 600 fresh series"
+    assert fit.warned["all"] < 2
 
 
 def test_its_model_card_says_what_its_errors_are_relative_to(trained: Path) -> None:
@@ -104,7 +121,6 @@ def test_another_seed_gives_other_weights(trained: Path, tmp_path: Path) -> None
     [
         ("--layers 0", "layers must be at least 1, not 0"),
         ("--finish 1", "finish must be 0 with anchors, not 1"),
-        ("--interval-rollouts 100", "interval-rollouts must be 0 with anchors, not 100"),
         ("--context 2 60", "context must be at least 3 with anchors, not 2"),
         ("--data series.csv", "inputs must be value on your own series, not anchors"),
     ],

@@ -16,6 +16,9 @@ from training.prior.catalogue import SHARES, batch
 from training.prior.curriculum import task
 
 CONTEXT, HORIZON = (3, 600), 24
+TASK_SIZE = 16
+"""Number of series of a task that is drawn outside of training."""
+
 LEAST_CHANGE = 0.02
 """Least scale of an error, as a fraction of the range or the deviation: no series counts for ever because it is
 nearly constant or repeats itself exactly.
@@ -101,6 +104,17 @@ class Prior:
             steps = min(drawn.horizon, horizon)
             x_BT = torch.from_numpy(batch(random, size, given + steps, drawn.season))
             yield Batch(x_BT[:, :given], x_BT[:, given:], drawn.told)
+
+    def tasks(self, context: int, horizon: int, count: int, purpose: int) -> Iterator[Batch]:
+        """Yield `count` unseen series with so many values given and to follow, in tasks like those of training.
+
+        The season is not told where less than one is given. `purpose` distinguishes draws (`training/data.py`).
+        """
+        random = np.random.default_rng(unseen(purpose, context))
+        for first in range(0, count, TASK_SIZE):
+            drawn = task(random)
+            x_BT = torch.from_numpy(batch(random, min(TASK_SIZE, count - first), context + horizon, drawn.season))
+            yield Batch(x_BT[:, :context], x_BT[:, context:], drawn.told if drawn.told + 2 < context else 1)
 
     def training(self, count: int, window: int, horizon: int, seed: int | Sequence[int]) -> PriorDataset:
         """See `Source`."""
