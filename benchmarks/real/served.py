@@ -16,6 +16,7 @@ from model.fit import fit_of
 from model.intervals import NoInterval, spread_of
 from model.runtime.base import Runtime, State
 from model.runtime.select import open_runtime
+from model.season import LONGEST_SEASON, find_season
 from training.data import Floats
 
 LONGEST = 4096
@@ -33,23 +34,33 @@ def served(path: Path) -> list[Forecaster]:
         runtime = open_runtime(artifact, "cpu", "fused").runtime
     except ArtifactError as error:
         raise Refused(str(error)) from error
-    # A network that takes a season will be here twice: told the season, and left to find it.
-    return [Served(path.stem, hashlib.sha256(path.read_bytes()).hexdigest(), artifact, runtime)]
+    version = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = Served(path.stem, version, artifact, runtime, told=False)
+    if artifact.metadata.architecture.inputs == "value":
+        return [found]
+    return [Served(f"{path.stem}, season told", version, artifact, runtime, told=True), found]
 
 
 class Served:
     """An artifact as a forecaster."""
 
-    def __init__(self, name: str, version: str, artifact: Artifact, runtime: Runtime) -> None:
+    def __init__(self, name: str, version: str, artifact: Artifact, runtime: Runtime, told: bool) -> None:
+        """`told` says whether the model is told the season of a series, or has to find it."""
         self.name = name
         self.version = version
         self._artifact = artifact
         self._runtime = runtime
+        self._told = told
+        self._seasonal = artifact.metadata.architecture.inputs == "anchors"
 
     def forecast(self, past_T: Floats, season: int, horizon: int) -> Forecast:
-        """Return the forecast that the service would answer with. The season is not used: no network takes one."""
+        """Return the forecast that the service would answer with. Only a network with anchors uses the season."""
         given_T = past_T[-LONGEST:]
-        [state] = self._runtime.encode([given_T.tolist()])
+        if not self._seasonal:
+            season = 1
+        elif not self._told or season > LONGEST_SEASON:
+            season = find_season(given_T)
+        [state] = self._runtime.encode([given_T.tolist()], [self._runtime.start(given_T.tolist(), season)])
         [values_S], _ = self._runtime.rollout([state], horizon)
         values_S = values_S.astype(np.float64)
         return Forecast(values_S, self._quantiles(state, values_S, len(given_T)))
