@@ -10,10 +10,13 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 from model.intervals import LEVELS
 from model.limits import LARGEST_VALUE
 from model.metadata import Metadata
+from model.season import LONGEST_SEASON
 
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
 
 Level = Annotated[int, Field(strict=True, ge=1, le=LEVELS)]
+
+Season = Annotated[int, Field(strict=True, ge=1, le=LONGEST_SEASON)]
 
 FinishReason = Literal["length", "diverged"]
 
@@ -45,8 +48,12 @@ class PredictRequest(_Message):
     level: list[Level] | None = Field(default=None, min_length=1, max_length=99, examples=[[80, 95]])
     """Also answer with prediction intervals of these levels, in percent."""
 
+    season: Season | None = Field(default=None, examples=[None])
+    """The number of values after which the sequence repeats, such as 12 for months; 1 for none. Without it, the season
+    is found in the sequence. Only a model with anchors uses it."""
+
     diagnostics: bool | None = Field(default=False, strict=True, examples=[False])
-    """Also answer with `fit`, the fit of the model to the sequence."""
+    """Also answer with `fit`, the fit of the model to the sequence, and with `season`, if the model uses one."""
 
     model: str | None = Field(default=None, strict=True, examples=[None])
     """The name of a served model (`GET /models`). Without it, the default model answers."""
@@ -83,6 +90,9 @@ class Fit(_Message):
 class _Judged(_Message):
     fit: Fit | None = None
     """Only with `diagnostics`. It is null after fewer than 8 values, and for a model without calibrated fit."""
+
+    season: int | None = Field(default=None, examples=[None])
+    """Only with `diagnostics`, and only from a model that uses it: the season that was told or found, 1 for none."""
 
     warnings: list[str] | None = Field(default=None, examples=[None])
     """Only if there are any: the reasons to mistrust the forecast, for people. A model without calibrated fit never

@@ -50,11 +50,12 @@ class Settings(BaseSettings):
 
     model_sha256: str | None = None
     """`SINE_MODEL_SHA256` pins the SHA-256 digest of the artifact. Commas separate several digests, and an artifact
-    with any other digest is refused."""
+    with any other digest is refused. It holds for all models that are served."""
 
     models: Path | None = None
     """`SINE_MODELS` is a folder of further artifacts (*.pt). The service serves each by the name in its metadata. A
-    request that names no model gets the one of `SINE_MODEL`."""
+    request that names no model gets the one of `SINE_MODEL`. Without either of the two, all models that ship are
+    served, and `sine` is the default."""
 
     max_models: int = Field(default=64, ge=1, le=10_000)
     """`SINE_MAX_MODELS` limits the number of models, 1 to 10,000. A model whose file has gone counts until the service

@@ -27,6 +27,7 @@ from app.settings import Settings
 from model.fit import Fit
 from model.intervals import NoInterval, spread_of
 from model.runtime.base import State
+from model.season import find_season
 
 _SLICE = 1024
 """The number of values that are serialised at a time, which takes about 15 µs."""
@@ -102,7 +103,7 @@ async def next_value(
     """Return a serialised `PredictResponse`, and the forecast in it."""
     around = _intervals(request, origin, 1, served)
     forecast = await served.forecaster.forecast(
-        origin.values, 1, request.timeout_s, client_gone, origin.state, keeps_state
+        origin.values, 1, request.timeout_s, client_gone, origin.state, keeps_state, origin.season
     )
     if forecast.diverged:
         raise Diverged
@@ -111,16 +112,17 @@ async def next_value(
     if around:
         response |= await _ends(around, forecast, fit)
     if request.return_state:
-        response |= _token(forecast.observed, None if origin.state else origin.values, served)
-    return orjson.dumps(response | _judged(request, fit, served)), forecast
+        response |= _token(forecast.observed, None if origin.state else origin.values, served, origin.told)
+    return orjson.dumps(response | _judged(request, fit, served, forecast.reached)), forecast
 
 
 async def generate(request: GenerateRequest, served: ServedModel, client_gone: ClientGone | None) -> bytes:
     """Return a serialised `GenerateResponse`."""
     origin = origin_of(request, served)
     around = _intervals(request, origin, request.steps, served)
+    keeps_state = bool(request.return_state)
     forecast = await served.forecaster.forecast(
-        origin.values, request.steps, request.timeout_s, client_gone, origin.state, bool(request.return_state)
+        origin.values, request.steps, request.timeout_s, client_gone, origin.state, keeps_state, origin.season
     )
     fit = _fit(request, forecast.reached, served)
     response: _Fields = {
@@ -131,7 +133,7 @@ async def generate(request: GenerateRequest, served: ServedModel, client_gone: C
         response |= await _ends(around, forecast, fit)
     if request.return_state:
         response |= _token(forecast.reached, None, served)
-    return orjson.dumps(response | _judged(request, fit, served))
+    return orjson.dumps(response | _judged(request, fit, served, forecast.reached))
 
 
 class Event(NamedTuple):
@@ -149,7 +151,7 @@ async def stream(request: GenerateRequest, served: ServedModel) -> AsyncGenerato
     """
     origin = origin_of(request, served)
     around = _intervals(request, origin, request.steps, served)
-    parts = served.forecaster.stream(origin.values, request.steps, request.timeout_s, origin.state)
+    parts = served.forecaster.stream(origin.values, request.steps, request.timeout_s, origin.state, origin.season)
     done = 0
     async with aclosing(parts):
         async for part in parts:
@@ -161,30 +163,47 @@ async def stream(request: GenerateRequest, served: ServedModel) -> AsyncGenerato
     end: _Fields = {"finish_reason": _FINISH_REASON[part.diverged]}
     if request.return_state:
         end |= _token(part.reached, None, served)
-    yield Event("done", orjson.dumps(end | _judged(request, _fit(request, part.reached, served), served)))
+    judged = _judged(request, _fit(request, part.reached, served), served, part.reached)
+    yield Event("done", orjson.dumps(end | judged))
 
 
 def origin_of(request: PredictRequest, served: ServedModel) -> Origin:
     """Return where the forecast of a request begins: a state, if it has one, and the values that follow it.
 
-    Raises InvalidRequest for a bad token, or without any value.
+    Raises InvalidRequest for a bad token, without any value, or for another season than that of the state.
     """
     if request.state is None:
         if not request.sequence:
             raise invalid("/sequence", "at least one value, unless state is given")
-        return Origin(values=request.sequence)
+        return beginning(request.sequence, request.season, served)
     try:
         before = read_token(request.state, served.info.digest, served.info.architecture)
     except BadToken as error:
         raise invalid("/state", str(error)) from None
-    return Origin(before.state, [*before.values, *request.sequence])
+    if before.state is None:
+        return beginning([*before.values, *request.sequence], request.season or before.told, served)
+    check_season(request, before.state, served)
+    return Origin(before.state, request.sequence)
 
 
-def _token(state: State | None, observed: Sequence[float] | None, served: ServedModel) -> _Fields:
-    """Return the field with the token of a state. `observed` is as in `write_token`."""
-    if state is None or not (np.isfinite(state.memory_LM).all() and np.isfinite(state.error_R).all()):
+def beginning(values: Sequence[float], told: int | None, served: ServedModel) -> Origin:
+    """Return the origin of a sequence that begins with these values. Its season is the one told, or found in them."""
+    return Origin(None, values, (told or find_season(values)) if served.is_seasonal else 1, told)
+
+
+def check_season(request: PredictRequest, state: State, served: ServedModel) -> None:
+    """Raise InvalidRequest if a request has another season than the state that it continues."""
+    if served.is_seasonal and request.season not in (None, state.season):
+        raise invalid("/season", f"{state.season}, or nothing: that is the season of the sequence so far")
+
+
+def _token(
+    state: State | None, observed: Sequence[float] | None, served: ServedModel, told: int | None = None
+) -> _Fields:
+    """Return the field with the token of a state. `observed` and `told` are as in `write_token`."""
+    if state is None or not all(np.isfinite(part).all() for part in (state.memory_LM, state.error_R, state.anchors_K)):
         return {"state": None}
-    return {"state": write_token(state, observed, served.info.digest)}
+    return {"state": write_token(state, observed, served.info.digest, told)}
 
 
 def _intervals(request: PredictRequest, origin: Origin, steps: int, served: ServedModel) -> _Around | None:
@@ -218,8 +237,8 @@ def _fit(request: PredictRequest, state: State, served: ServedModel) -> Fit | No
     return served.fit(state) if needed else None
 
 
-def _judged(request: PredictRequest, fit: Fit | None, served: ServedModel) -> _Fields:
-    """Return the fields that say how far the forecast can be trusted."""
+def _judged(request: PredictRequest, fit: Fit | None, served: ServedModel, reached: State) -> _Fields:
+    """Return the fields that say how far the forecast can be trusted, and what it assumes."""
     fields: _Fields = {}
     if request.diagnostics:
         fields["fit"] = fit and {
@@ -228,6 +247,8 @@ def _judged(request: PredictRequest, fit: Fit | None, served: ServedModel) -> _F
             "ratio": fit.ratio,
             "values": fit.values,
         }
+        if served.is_seasonal:
+            fields["season"] = reached.season
     if fit is not None and not fit.fits:
         fields["warnings"] = [served.warning(fit)]
     return fields

@@ -1,13 +1,14 @@
 """WebSocket /live: the client sends values, and gets the next prediction after each message.
 
 Each answer equals that of /predict for all values so far, at the cost of the new ones, because the connection keeps the
-state. Only a value below or above all before changes the units. The whole sequence is then encoded again in the new
-units. The connection keeps its last `longest` values for this; a longer sequence begins again with those.
+state. Only a value below or above all before changes the units, and new values may show another season. The whole
+sequence is then encoded again. The connection keeps its last `longest` values for this; a longer sequence begins again
+with those.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from fastapi import APIRouter, WebSocket
 from pydantic import TypeAdapter, ValidationError
@@ -15,7 +16,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from app.api.dependencies import CurrentService
-from app.api.endpoints import next_value, origin_of
+from app.api.endpoints import beginning, check_season, next_value, origin_of
 from app.api.parsing import invalid, parse
 from app.api.state_tokens import Origin
 from app.engine.repository import ServedModel
@@ -66,6 +67,9 @@ class LiveSequence:
         self._named = named
         self._longest = longest
         self._state: State | None = None
+        self._told: int | None = None
+        """The season that a message has told; None if it is found in the values."""
+
         self._kept: deque[float] | None = deque(maxlen=longest)
         """The values so far. None after a state token that does not hold the values that it covers."""
         self._lowest, self._highest = 0.0, 0.0
@@ -77,22 +81,38 @@ class LiveSequence:
         A `state` in the request replaces the sequence. Another `model` than the current one begins a new sequence.
         Raises Problem if the request is refused; the sequence then stays as it was.
         """
-        served, state, kept = self._served, self._state, self._kept
+        served, state, kept, told = self._served, self._state, self._kept, self._told
         if request.model is not None and request.model != served.info.name:
-            served, state = self._named(request.model), None
-        origin = Origin(state, request.sequence)
+            served, state, told = self._named(request.model), None, None
+        told = request.season or told
         if request.state is not None:
             origin, kept = origin_of(request, served), None
-        elif state is not None and kept is not None and self._changes_units(state, request.sequence):
-            origin = Origin(values=[*kept, *request.sequence])
+            told = origin.told
+        elif state is None:
+            origin = beginning(request.sequence, told, served)
+        elif kept is None:
+            check_season(request, state, served)
+            origin = Origin(state, request.sequence)
+        else:
+            origin = self._continued(state, kept, request.sequence, told, served)
         content, forecast = await next_value(request, origin, served, None, keeps_state=True)
         if origin.state is None:
             kept = deque(origin.values, maxlen=self._longest)
             self._lowest, self._highest = min(origin.values), max(origin.values)
         elif kept is not None:
             kept.extend(origin.values)
-        self._served, self._state, self._kept = served, forecast.observed, kept
+        self._served, self._state, self._kept, self._told = served, forecast.observed, kept, told
         return content
+
+    def _continued(
+        self, state: State, kept: Iterable[float], new: Sequence[float], told: int | None, served: ServedModel
+    ) -> Origin:
+        """Return the state and the new values, or all values if the new ones change the units or the season."""
+        changed = self._changes_units(state, new)
+        if not changed and (not served.is_seasonal or told == state.season):
+            return Origin(state, new)
+        whole = beginning([*kept, *new], told, served)
+        return whole if changed or whole.season != state.season else Origin(state, new)
 
     def _changes_units(self, state: State, new: Sequence[float]) -> bool:
         """Return whether the sequence has other units with these values."""

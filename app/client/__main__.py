@@ -78,7 +78,8 @@ def inputs(asked: argparse.Namespace) -> tuple[list[float], Options]:
     check_can_write(asked.save_state)
     token = state(asked.state)
     sequence = values(asked.file, needed=token is None)
-    options: Options = {"state": token, "level": asked.level, "model": asked.model, "diagnostics": asked.diagnostics}
+    options: Options = {"state": token, "level": asked.level, "model": asked.model, "season": asked.season}
+    options |= {"diagnostics": asked.diagnostics}
     return sequence, options | {"return_state": asked.save_state is not None}
 
 
@@ -163,6 +164,7 @@ def parser() -> argparse.ArgumentParser:
             continue
         add("file", nargs="?", type=Path, metavar="FILE", help="the values; default: standard input")
         add("--level", type=option(whole), action="append", help="add intervals of this level, in percent; repeatable")
+        add("--season", type=option(whole), help="the number of values after which they repeat; default: found in them")
         add("--diagnostics", action="store_true", help="also print the fit of the model to the values")
         add("--state", type=Path, metavar="FILE", help="continue from the state in this file")
         add("--save-state", type=Path, metavar="FILE", help="write the state to continue from to this file")

@@ -20,6 +20,7 @@ class Options(TypedDict, total=False):
     state: str | None
     return_state: bool
     level: list[int] | None
+    season: int | None
     diagnostics: bool | None
     model: str | None
     timeout_s: float | None

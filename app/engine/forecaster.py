@@ -98,6 +98,7 @@ class Forecaster:
         client_gone: Gone | None = None,
         state: State | None = None,
         keeps_state: bool = False,
+        season: int = 1,
     ) -> Forecast:
         """The `steps` values that follow `sequence`, in its unit.
 
@@ -108,6 +109,7 @@ class Forecaster:
             client_gone: awaited only for work that takes long.
             state: the sequence goes on from this state, in its units; None is for the start of a sequence.
             keeps_state: whether the forecast's states are wanted.
+            season: that of a sequence without a `state`, 1 for none.
 
         Raises:
             Overloaded: too much work is waiting, or the forecast could not be done in time.
@@ -116,23 +118,28 @@ class Forecaster:
         """
         cost = len(sequence) + steps
         if cost <= self._inline_steps and not self._has_hooks:  # to call none costs 4 % of a small forecast
-            forecast = self._at_once(sequence, steps, state, keeps_state)
+            forecast = self._at_once(sequence, steps, state, keeps_state, season)
             self._ended[forecast.diverged].add()
             return forecast
         with self._span(1, len(sequence), steps) as ended:
             self._charge(cost)
             if cost <= self._inline_steps:
-                forecast = self._at_once(sequence, steps, state, keeps_state)
+                forecast = self._at_once(sequence, steps, state, keeps_state, season)
             else:
                 with self._admitted(cost, timeout_s) as limit_s:
-                    job = Job(sequence, steps, state, keeps_state)
+                    job = Job(sequence, steps, state, season, keeps_state)
                     (forecast,) = await self._queued([job], cost, limit_s, client_gone)
             self._ended[forecast.diverged].add()
             ended(forecast.diverged)
             return forecast
 
     async def stream(
-        self, sequence: Sequence[float], steps: int, timeout_s: float | None = None, state: State | None = None
+        self,
+        sequence: Sequence[float],
+        steps: int,
+        timeout_s: float | None = None,
+        state: State | None = None,
+        season: int = 1,
     ) -> AsyncGenerator[Forecast]:
         """The same values in parts. Each part is computed when it is asked for, so a slow reader slows only itself.
 
@@ -148,9 +155,10 @@ class Forecaster:
                     wanted = min(steps, size)
                     cost = len(sequence) + wanted
                     if cost <= self._inline_steps:
-                        part = self._at_once(sequence, wanted, state, keeps_state=True)
+                        part = self._at_once(sequence, wanted, state, True, season)
                     else:
-                        (part,) = await self._queued([Job(sequence, wanted, state, keeps_state=True)], cost, limit_s)
+                        job = Job(sequence, wanted, state, season, keeps_state=True)
+                        (part,) = await self._queued([job], cost, limit_s)
                     yield part
                     sequence, state, steps = (), part.reached, 0 if part.diverged else steps - size
                     size = min(2 * size, self._part_steps)
@@ -163,34 +171,41 @@ class Forecaster:
         steps: int,
         timeout_s: float | None = None,
         client_gone: Gone | None = None,
+        seasons: Sequence[int] | None = None,
     ) -> list[Forecast]:
         """The forecast of each row, the same as `forecast` gives it. All rows are admitted, or none.
 
-        There is at least one row. `forecast` has the other arguments and the errors.
+        There is at least one row. `seasons` has that of each; None is for no seasons. `forecast` has the other
+        arguments and the errors.
         """
+        seasons = seasons or [1] * len(rows)
         if len(rows) == 1:
-            return [await self.forecast(rows[0], steps, timeout_s, client_gone)]
+            return [await self.forecast(rows[0], steps, timeout_s, client_gone, season=seasons[0])]
         longest = max(map(len, rows))
         cost = longest + steps
         with self._span(len(rows), longest, steps) as ended:
             self._charge(sum(map(len, rows)) + len(rows) * steps)
             if cost * len(rows) <= self._inline_steps:
-                forecasts = [self._at_once(row, steps) for row in rows]
+                forecasts = [
+                    self._at_once(row, steps, season=season) for row, season in zip(rows, seasons, strict=True)
+                ]
             else:
                 with self._admitted(cost, timeout_s, len(rows)) as limit_s:
                     if cost <= self._inline_steps:
                         with self._admission.pending(cost, len(rows)):
-                            turns = self._in_turns(rows, steps, self._inline_steps // cost)
+                            turns = self._in_turns(rows, seasons, steps, self._inline_steps // cost)
                             forecasts = await _first(turns, client_gone, limit_s)
                     else:
-                        jobs = [Job(row, steps) for row in rows]
+                        jobs = [Job(row, steps, season=season) for row, season in zip(rows, seasons, strict=True)]
                         forecasts = await self._queued(jobs, cost, limit_s, client_gone)
             for forecast in forecasts:
                 self._ended[forecast.diverged].add()
             ended(any(forecast.diverged for forecast in forecasts))
             return forecasts
 
-    async def _in_turns(self, rows: Sequence[Sequence[float]], steps: int, rows_a_turn: int) -> list[Forecast]:
+    async def _in_turns(
+        self, rows: Sequence[Sequence[float]], seasons: Sequence[int], steps: int, rows_a_turn: int
+    ) -> list[Forecast]:
         """Rows of little work, on the event loop: to hand over each of them would cost more.
 
         However many batches there are, in a turn of the loop it is held by a single one, and for so many rows.
@@ -198,21 +213,28 @@ class Forecaster:
         forecasts: list[Forecast] = []
         while len(forecasts) < len(rows):
             async with self._turn:
-                forecasts += [self._at_once(row, steps) for row in rows[len(forecasts) :][:rows_a_turn]]
+                turn = slice(len(forecasts), len(forecasts) + rows_a_turn)
+                for row, season in zip(rows[turn], seasons[turn], strict=True):
+                    forecasts.append(self._at_once(row, steps, season=season))
                 await asyncio.sleep(0)
         return forecasts
 
     def _at_once(
-        self, sequence: Sequence[float], steps: int, state: State | None = None, keeps_state: bool = False
+        self,
+        sequence: Sequence[float],
+        steps: int,
+        state: State | None = None,
+        keeps_state: bool = False,
+        season: int = 1,
     ) -> Forecast:
         """A forecast of little work, on the event loop."""
         began, runtime = time.perf_counter(), self.runtime
         if state is None and not keeps_state:
-            values_S, after = runtime.forecast(sequence, steps)
+            values_S, after = runtime.forecast(sequence, steps, season)
             finite_S = finite_part(values_S)
             forecast = Forecast([finite_S], len(finite_S) < steps, after)
         else:
-            begun = None if state is None else [state]
+            begun = [state] if state is not None else None if season == 1 else [runtime.start(sequence, season)]
             observed = runtime.encode([sequence], begun) if len(sequence) else begun or []
             values_BS, reached = runtime.rollout(observed, steps)
             finite_S = finite_part(values_BS[0])

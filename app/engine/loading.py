@@ -15,7 +15,8 @@ from app.settings import Settings
 from app.shared_memory.numbering import TooManyNames
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import forecast_span
-from model.artifact import Artifact, ArtifactError, ArtifactForeign, ArtifactMissing, read_artifact
+from model import DEFAULT_ARTIFACT
+from model.artifact import Artifact, ArtifactError, ArtifactMissing, read_artifact
 from model.runtime.select import DeviceUnavailable, open_runtime
 
 log = logging.getLogger(__name__)
@@ -66,20 +67,21 @@ def load(
 def _paths(settings: Settings) -> list[Path]:
     """The artifacts to serve, the default first. A default that is also in the folder of models is listed once.
 
-    Raises ArtifactError where the folder cannot be read, or has too many.
+    Without settings, these are all that ship. Raises ArtifactError where the folder cannot be read, or has too many.
     """
-    if settings.models is None:
+    folder = settings.models or (DEFAULT_ARTIFACT.parent if settings.model == DEFAULT_ARTIFACT else None)
+    if folder is None:
         return [settings.model]
     try:
-        found = sorted(path for path in settings.models.iterdir() if path.suffix == ".pt")
+        found = sorted(path for path in folder.iterdir() if path.suffix == ".pt")
     except OSError as error:
-        why = f"{settings.models}: the folder of the models cannot be read: {error.strerror}"
+        why = f"{folder}: the folder of the models cannot be read: {error.strerror}"
         raise ArtifactMissing(why) from error
     default = settings.model.resolve()
     paths = [settings.model, *(path for path in found if path.resolve() != default)]
     if len(paths) > settings.max_models:
         raise ArtifactError(
-            f"{settings.models}: {len(paths)} models, with that of SINE_MODEL, are more than the {settings.max_models} "
+            f"{folder}: {len(paths)} models, with that of SINE_MODEL, are more than the {settings.max_models} "
             "that SINE_MAX_MODELS allows: start with a larger SINE_MAX_MODELS, or with fewer files"
         )
     return paths
@@ -87,8 +89,6 @@ def _paths(settings: Settings) -> list[Path]:
 
 def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
     """Open an artifact as a model that has reproduced its golden rollouts and is warm."""
-    if artifact.metadata.architecture.inputs != "value":
-        raise ArtifactForeign(f"{path}: the service does not serve networks with anchors yet")
     opened = open_runtime(artifact, settings.device, settings.engine)
     info = ModelInfo(
         **artifact.metadata.model_dump(),

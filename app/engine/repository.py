@@ -5,8 +5,8 @@ assignment. A request, a stream or a connection keeps the model that it began wi
 refers to a model that is no longer in service, and its thread and its memory are released.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +20,9 @@ from model.artifact import ArtifactError
 from model.fit import Expectation, Fit, fit_of, fits
 from model.intervals import Intervals
 from model.runtime.base import State
+
+FOR = {"sine": "sine waves", "prior": "series of any kind"}
+"""The sequences that a model is for, by the kind of its training data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,10 @@ class ServedModel:
     warned: Counter
     """Counts its forecasts with a warning."""
 
+    beside: dict[str, str] = field(default_factory=dict)
+    """The other models of its repository, which its warnings name, and the sequences that each is for. A reload may
+    change them. It holds no model, so that one that is no longer in service can go."""
+
     @cached_property
     def version(self) -> tuple[bytes, bytes]:
         """The header of its answers, such as `x-model-version: 1+f42d5008781f`.
@@ -49,6 +56,11 @@ class ServedModel:
         It has the model's version and the first digits of its digest, %-encoded where it has to be.
         """
         return b"x-model-version", f"{quote(self.info.version)}+{self.info.digest[:12]}".encode()
+
+    @cached_property
+    def is_seasonal(self) -> bool:
+        """True if its forecasts depend on the season of a sequence."""
+        return self.info.architecture.inputs == "anchors"
 
     @cached_property
     def _expectations(self) -> tuple[Expectation, ...]:
@@ -68,8 +80,13 @@ class ServedModel:
         times = f"{fit.ratio:,.0f}" if fit.ratio >= 10 else f"{fit.ratio:.1f}"
         return (
             f"the sequence is not of the kind that {self.info.name} was trained for: the model missed the last "
-            f"{fit.values} values by {times} times what noise explains, so the forecast may be far off"
+            f"{fit.values} values by {times} times what noise explains, so the forecast may be far off{self._instead()}"
         )
+
+    def _instead(self) -> str:
+        """Return the part of a warning that names the models for other sequences, empty if there are none."""
+        others = [f"{name} is for {sequences}" for name, sequences in self.beside.items()]
+        return f"; of the models here, {' and '.join(others)}" if others else ""
 
 
 class Repository:
@@ -78,6 +95,9 @@ class Repository:
     def __init__(self, served: Sequence[ServedModel]) -> None:
         """The first model is the default. Raises ArtifactError where two have the same name."""
         self.default = served[0]
+        for each in served:
+            each.beside.clear()
+            each.beside.update(_beside(each.info, served))
         self._by_name: dict[str, ServedModel] = {}
         for each in served:
             other = self._by_name.setdefault(each.info.name, each)
@@ -97,3 +117,11 @@ class Repository:
     def find(self, name: str) -> ServedModel | None:
         """The model of this name; None if there is none."""
         return self._by_name.get(name)
+
+
+def _beside(info: ModelInfo, served: Iterable[ServedModel]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each model that learned from another kind of data, and the sequences that it is for."""
+    for other in served:
+        kind = other.info.data.get("kind")
+        if kind != info.data.get("kind") and kind in FOR:
+            yield other.info.name, FOR[kind]

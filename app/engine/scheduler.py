@@ -34,6 +34,9 @@ class Job:
     state: State | None = None
     """The state after all that is encoded and rolled out so far. At first, the state to continue, or None."""
 
+    season: int = 1
+    """The season of a sequence without a state. Only an anchored network sees it."""
+
     keeps_state: bool = False
     """True if the state after the last step is wanted. Otherwise the state may end up at a later step."""
 
@@ -134,10 +137,11 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
     began = time.perf_counter()
     encoded = rolled_out = longest = 0
     encoding = [job for job in batch if job.encoded < len(job.sequence)]
-    # A sequence that fits into the chunk needs no first state. A longer one starts with the units of all its values.
-    fresh = [job for job in encoding if job.state is None and len(job.sequence) <= chunk_steps]
-    others = [job for job in encoding if job.state is not None or len(job.sequence) > chunk_steps]
-    before = [job.state or runtime.start(job.sequence) for job in others]
+    # A sequence that fits into the chunk and has no season needs no first state. A longer one starts with the units of
+    # all its values.
+    fresh = [job for job in encoding if job.state is None and job.season == 1 and len(job.sequence) <= chunk_steps]
+    others = [job for job in encoding if job not in fresh]
+    before = [job.state or runtime.start(job.sequence, job.season) for job in others]
     for jobs, states in ((fresh, None), (others, before)):
         parts = [job.sequence[job.encoded : job.encoded + chunk_steps] for job in jobs]
         for job, part, state in zip(jobs, parts, runtime.encode(parts, states) if parts else [], strict=True):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from app.api.endpoints import ClientGone, array
+from app.api.endpoints import ClientGone, array, beginning
 from app.api.parsing import JSON, content_coding
 from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged
@@ -57,7 +57,10 @@ inference = cache(Inference)
 
 async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone) -> tuple[npt.NDArray[Any], str]:
     """Return the next values of all sequences, one sequence after the other, and the warnings about them."""
-    forecasts = await current.forecaster.forecast_batch([*asked.x_BT], asked.steps, asked.timeout_s, client_gone)
+    seasons = [beginning(x_T, asked.season, current).season for x_T in asked.x_BT]
+    forecasts = await current.forecaster.forecast_batch(
+        [*asked.x_BT], asked.steps, asked.timeout_s, client_gone, seasons
+    )
     for row, forecast in enumerate(forecasts):
         if forecast.diverged:  # a tensor cannot hold a row that ends early
             raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))

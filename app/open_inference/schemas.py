@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.season import LONGEST_SEASON
+
 Datatype = Literal["FP32", "FP64"]
 
 INPUT, OUTPUT = "sequence", "values"
@@ -47,6 +49,10 @@ class InferParameters(_NoOthers):
 
     timeout: int | None = Field(default=0, strict=True, ge=0, lt=2**63, examples=[5_000_000])
     """Cancel the request after this many microseconds; never for 0. The service's own limit may be shorter."""
+
+    season: int | None = Field(default=None, strict=True, ge=1, le=LONGEST_SEASON, examples=[None])
+    """The number of values after which each sequence repeats, 1 for none. Without it, the season of each is found. Only
+    a model with anchors uses it."""
 
     priority: int | None = Field(default=0, strict=True, ge=0)
     """Accepted and ignored: all requests have the same priority."""

@@ -49,6 +49,9 @@ class Asked:
     datatype: Datatype
     steps: int
     timeout_s: float | None
+    season: int | None
+    """The season that was told; None if it is to be found."""
+
     binary: bool
     """True if the answer is a binary tensor."""
 
@@ -80,6 +83,7 @@ def parse_request(body: bytes, header_length: str | None, limits: TensorLimits) 
         datatype=request.inputs[0].datatype,
         steps=parameters.steps or 1,
         timeout_s=parameters.timeout / 1e6 if parameters.timeout else None,
+        season=parameters.season,
         binary=bool(binary),
     )
 

@@ -16,6 +16,12 @@ export class Controls {
   /** Whether the given values are a sine without noise. */
   clean = true;
 
+  /** Whether the user has chosen the model. */
+  hasChosen = false;
+
+  /** The name of the model for each source of values. */
+  suited = {};
+
   /** Call `changed()` whenever there is something new to forecast. */
   constructor(form, changed) {
     this.form = form;
@@ -24,7 +30,10 @@ export class Controls {
     this.box = form.elements.numbers;
     this.wrong = form.querySelector("#numbers-wrong");
     this.models = form.querySelector("#models");
-    this.models.addEventListener("change", () => changed());
+    this.models.addEventListener("change", () => {
+      this.hasChosen = true;
+      changed();
+    });
     for (const slider of this.sliders) slider.addEventListener("input", () => this.#pick());
     for (const radio of form.elements.source) radio.addEventListener("change", () => this.#chosen());
     this.box.addEventListener("input", () => this.#read());
@@ -44,12 +53,15 @@ export class Controls {
     return this.models.hidden ? undefined : this.form.elements["model-name"].value;
   }
 
-  /** Offer these models. The current choice stays if it is among them. */
-  offer(names, preferred) {
+  /** Offer these models. The user's choice stays if it is among them. Values that are no sine go to `forSeries`. */
+  offer(names, preferred, forSeries) {
     const select = this.form.elements["model-name"];
-    const chosen = names.includes(select.value) ? select.value : preferred;
+    this.hasChosen &&= names.includes(select.value);
+    const chosen = this.hasChosen ? select.value : preferred;
     select.replaceChildren(...names.map((name) => new Option(name, name, name === preferred, name === chosen)));
     this.models.hidden = names.length < 2;
+    this.suited = { sine: preferred, draw: forSeries, paste: forSeries };
+    this.#suit();
   }
 
   /** Begin with the values that the page shows. */
@@ -71,8 +83,14 @@ export class Controls {
     if (this.source === "paste") this.box.value = this.values.join(", ");
   }
 
+  #suit() {
+    const name = this.suited[this.source];
+    if (name !== undefined && !this.hasChosen) this.form.elements["model-name"].value = name;
+  }
+
   #show() {
     for (const name of PANELS) this.form.querySelector(`#${name}`).hidden = name !== this.source;
+    this.#suit();
     document.body.dataset.source = this.source; // style.css: with this source a finger draws instead of scrolling
     this.#say("");
   }

@@ -61,13 +61,14 @@ async function start() {
 /** Request the next value and then the rollout, and show both as they arrive. */
 async function forecast(run, signal) {
   const next = { sequence: run.values, model: run.body.model, diagnostics: true };
-  const { prediction, warnings, fit } = await api.predict(next, signal);
+  const { prediction, warnings, fit, season } = await api.predict(next, signal);
   const began = performance.now();
   const parts = api.rollout(run.body, signal);
   let part = await parts.next();
   run.prediction = prediction;
   run.fit = fit;
   run.warn(warnings); // before the prediction is shown
+  if (season > 1) run.notes.push(`The season is ${grouped(season)} steps.`);
   if (!fit && hasIntervals(run) && !controls.clean) {
     run.notes.push("The interval is that of sequences like those that the model learned from; others can be farther off.");
   }
@@ -152,6 +153,7 @@ function offered(list) {
   controls.offer(
     list.models.map(({ name }) => name),
     list.default,
+    list.models.find(({ data }) => data.kind === "prior")?.name ?? list.default,
   );
   return list;
 }

@@ -117,8 +117,9 @@ def column(page: Page, name: str) -> list[float]:
     return [shown(cell) for cell in cells if cell]
 
 
-def generate(server: Server, sequence: list[float], steps: int) -> list[float]:
-    answer = httpx.post(f"{server.url}/generate", json={"sequence": sequence, "steps": steps})
+def generate(server: Server, sequence: list[float], steps: int, model: str = "sine") -> list[float]:
+    body = {"sequence": sequence, "steps": steps, "model": model}
+    answer = httpx.post(f"{server.url}/generate", json=body)
     values: list[float] = answer.raise_for_status().json()["values"]
     return values
 
@@ -145,6 +146,25 @@ def test_the_page_allows_its_own_files_and_nothing_else(server: Server) -> None:
     assert script.headers["cache-control"] == "no-cache"
     again = httpx.get(f"{server.url}/main.js", headers={"if-none-match": script.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+@needs_chromium
+def test_values_that_are_no_sine_go_to_the_model_for_any_series(open_page: Open) -> None:
+    page = open_page()
+    model = page.get_by_label("Model")
+    expect(model).to_have_value("sine")
+    paste(page, ", ".join(str(100 + t + 20 * (t % 12)) for t in range(60)))
+    expect(model).to_have_value("any")
+    expect(page.locator("#summary")).to_contain_text("The season is 12 steps.")
+    expect(page.locator("#model")).to_contain_text("any ")
+    page.get_by_role("radio", name="Sine").check()
+    expect(model).to_have_value("sine")
+    model.select_option("any")
+    page.get_by_role("radio", name="Paste").check()
+    model.select_option("sine")
+    page.get_by_role("radio", name="Sine").check()
+    page.get_by_role("radio", name="Paste").check()
+    expect(model).to_have_value("sine")
 
 
 @pytest.mark.parametrize("path", ["/static/main.js", "/vendor", "/../main.py", "/%2e%2e/main.py", "/%00"])
@@ -249,7 +269,7 @@ def test_numbers_are_read_whatever_is_between_them(open_page: Open, server: Serv
         expect(page.locator("#summary")).to_contain_text(f"{len(values)} values given")
         assert page.inner_text("#numbers-wrong") == ""
         assert column(page, "Given") == values
-        assert column(page, "Forecast") == pytest.approx(generate(server, values, 100), rel=1e-4)
+        assert column(page, "Forecast") == pytest.approx(generate(server, values, 100, "any"), rel=1e-4)
 
 
 @needs_chromium
@@ -295,7 +315,7 @@ def test_a_wave_is_drawn_with_the_mouse(open_page: Open, server: Server) -> None
     expect(page.locator("#difference-name")).to_have_text("Interval around the forecast")
     given = column(page, "Given")
     assert is_the_stroke(given)
-    assert column(page, "Forecast") == pytest.approx(generate(server, given, 100), abs=1e-3)
+    assert column(page, "Forecast") == pytest.approx(generate(server, given, 100, "any"), abs=1e-2)
     assert page.locator("#next-truth").inner_text().strip() == ""
     page.get_by_role("radio", name="Paste").check()
     pasted = [float(number) for number in page.locator("#numbers").input_value().split(",")]
@@ -502,7 +522,7 @@ def test_a_keyboard_reaches_everything_with_visible_focus(open_page: Open) -> No
     assert focused_body
     assert reached == [
         *("API", "Metrics", "All values as a table"),
-        *("sine", "period", "amplitude", "noise", "count", "steps", "run"),
+        *("sine", "period", "amplitude", "noise", "count", "model-name", "steps", "run"),
         *("curl", "copy", "code"),
     ]
     period = page.get_by_role("slider", name="Period")

@@ -95,7 +95,9 @@ def test_health_and_metadata(client: Any) -> None:
         assert config["max_batch_size"] == 64
         assert config["input"] == [{"name": "sequence", "data_type": "TYPE_FP32", "dims": [-1]}]
         assert config["output"] == [{"name": "values", "data_type": "TYPE_FP32", "dims": [-1]}]
-    assert client.get_model_repository_index() == [{"name": MODEL, "version": "1", "state": "READY", "reason": ""}]
+    assert client.get_model_repository_index() == [
+        {"name": name, "version": "1", "state": "READY", "reason": ""} for name in (MODEL, "any")
+    ]
 
 
 def test_every_extension_that_is_advertised_is_there_and_no_other(client: Any) -> None:
@@ -254,7 +256,7 @@ def test_open_inference_openapi(server: Server) -> None:
         ({"sequence_id": 7, "sequence_start": True}, "400", "this server keeps no sequences"),
         ({"parameters": {"steps": 0}}, "400", "/parameters/steps: input should be greater than or equal to 1"),
         ({"parameters": {"steps": 10_001}}, "400", "/parameters/steps: input should be less than or equal to 10000"),
-        ({"parameters": {"horizon": 3}}, "400", "the parameters are steps, timeout, priority"),
+        ({"parameters": {"horizon": 3}}, "400", "the parameters are steps, timeout, season, priority"),
         ({"inputs": [an_input(np.ones((65, 2)))]}, "400", "at most 64 sequences of at most 4096 values"),
         ({"inputs": [an_input(np.ones((1, 4097)))]}, "400", "at most 64 sequences of at most 4096 values"),
         ({"inputs": [an_input(np.ones(4))]}, "400", "/inputs/0/shape"),

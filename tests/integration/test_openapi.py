@@ -146,7 +146,7 @@ def test_the_events_of_a_stream_are_described_by_name(document: dict[str, Any]) 
     names = [each["$ref"].rpartition("/")[2] for each in data]
     assert names == ["StreamedValues", "StreamEnd", "ProblemDetails"]
     schemas = document["components"]["schemas"]
-    assert {"finish_reason", "state", "fit", "warnings"} == schemas["StreamEnd"]["properties"].keys()
+    assert {"finish_reason", "state", "fit", "season", "warnings"} == schemas["StreamEnd"]["properties"].keys()
     assert {"values", "intervals"} == schemas["StreamedValues"]["properties"].keys()
 
 

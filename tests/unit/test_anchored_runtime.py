@@ -7,11 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from app.engine.loading import load
-from app.settings import Settings
-from app.telemetry.metrics import Metrics
 from model.anchored import AnchoredNetwork
-from model.artifact import ArtifactForeign, read_artifact, save_artifact
+from model.artifact import read_artifact, save_artifact
 from model.golden import make_golden
 from model.metadata import Architecture, CellKind, Metadata
 from model.runtime.anchored import AnchoredRuntime
@@ -149,11 +146,3 @@ def test_both_runtimes_pass_the_golden_check_with_a_season_and_a_wrong_rollout_d
         assert open_runtime(read_artifact(tmp_path / "any.pt"), "cpu", engine).runtime.name == engine
         with pytest.raises(GoldenMismatch, match="golden rollout 2"):
             open_runtime(read_artifact(tmp_path / "wrong.pt"), "cpu", engine)
-
-
-def test_the_service_refuses_an_anchored_network_in_a_line(tmp_path: Path) -> None:
-    """Its tokens and its requests know nothing of a season."""
-    made, path = network(), tmp_path / "any.pt"
-    save_artifact(made, metadata(made), make_golden(made, [sequence(40).tolist()], 4, seasons=[12]), path)
-    with pytest.raises(ArtifactForeign, match="does not serve networks with anchors yet"):
-        load(Settings(model=path), Metrics(["/predict"]))

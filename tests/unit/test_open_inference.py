@@ -177,7 +177,7 @@ def test_an_input_that_is_wrong_is_refused_and_the_answer_says_why(changes: dict
         (a_request({"steps": 11}), "/parameters/steps: input should be less than or equal to 10"),
         (a_request({"steps": 10**400}), "/parameters/steps: input should be less than or equal to 10"),
         (a_request({"steps": 2.0}), "/parameters/steps: input should be a valid integer"),
-        (a_request({"step": 2}), "the parameters are steps, timeout, priority, binary_data_output"),
+        (a_request({"step": 2}), "the parameters are steps, timeout, season, priority, binary_data_output"),
         (a_request({"timeout": -1}), "/parameters/timeout: input should be greater than or equal to 0"),
         (a_request({"timeout": 10**400}), "/parameters/timeout: input should be less than"),
         (a_request({"sequence_id": 7, "sequence_start": True}), "this server keeps no sequences"),
@@ -310,7 +310,7 @@ def test_an_answer_is_what_the_protocol_promises(
     drawn: tuple[Datatype, npt.NDArray[Any], list[int]], name: str | None
 ) -> None:
     datatype, values_BS, _ = drawn
-    asked = Asked(name, np.zeros((len(values_BS), 2)), datatype, values_BS.shape[1], None, False)
+    asked = Asked(name, np.zeros((len(values_BS), 2)), datatype, values_BS.shape[1], None, None, False)
     values = tensor([row.astype(np.float64) for row in values_BS], datatype)
     data = orjson.Fragment(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
     answer = InferResponse.model_validate_json(response_json(asked, "m", data=data))

@@ -33,7 +33,7 @@ def test_a_header_can_hold_any_version(version: str, shown: str) -> None:
 
 def served(name: str) -> Any:
     """Return a model that has nothing but a name."""
-    return SimpleNamespace(info=SimpleNamespace(name=name), path=None)
+    return SimpleNamespace(info=SimpleNamespace(name=name, data={}), path=None, beside={})
 
 
 def test_a_path_of_inference_leads_to_a_model() -> None:

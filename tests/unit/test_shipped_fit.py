@@ -51,7 +51,7 @@ def shipped() -> Shipped:
     return Shipped(read_artifact(DEFAULT_ARTIFACT))
 
 
-@pytest.mark.parametrize(("context", "points"), [(16, 25), (32, 6), (64, 2.5), (128, 3), (100, 15), (300, 15)])
+@pytest.mark.parametrize(("context", "points"), [(16, 25), (32, 9), (64, 2.5), (128, 3), (100, 15), (300, 15)])
 @pytest.mark.parametrize("snr_db", NOISE_DB)
 def test_intervals_hold_as_often_as_they_say_at_every_level_of_noise(
     shipped: Shipped, snr_db: float, context: int, points: float

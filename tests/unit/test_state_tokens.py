@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
+from model.anchors.state import layout
 from model.fit import RECENT, residual_and_noise
 from model.limits import LARGEST_VALUE
 from model.metadata import Architecture, CellKind
 from model.runtime.base import State
+from model.season import LONGEST_SEASON
 from tests.server import ROOT
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
@@ -85,6 +87,34 @@ def test_the_sizes_of_tokens_are_those_of_the_documentation() -> None:
     states = [State(np.zeros((1, hidden), np.float32), 0.0, 1.0) for hidden in (36, 48)]
     smaller, larger = (len(write_token(state, None, DIGEST)) for state in states)
     assert f"{smaller} characters for 36 units of a GRU, {larger} for 48" in page
+    year, week = (len(write_token(anchored_state(season, hidden=64), None, DIGEST)) for season in (12, 168))
+    assert f"{year:,} characters for 64 units and a season of 12, {week:,} for 168" in page
+
+
+def anchored_state(season: int, hidden: int = 3) -> State:
+    """Return a state of a network with anchors."""
+    anchors_K = np.random.default_rng(season).standard_normal(layout(season).size)
+    return State(np.ones((1, hidden), np.float32), 0.0, 1.0, season=season, anchors_K=anchors_K)
+
+
+@pytest.mark.parametrize("season", [1, 2, 12, LONGEST_SEASON])
+def test_a_token_of_a_model_with_anchors_restores_them_and_the_season(season: int) -> None:
+    before, architecture = anchored_state(season), Architecture(inputs="anchors", hidden=3)
+    state = read_token(write_token(before, None, DIGEST), DIGEST, architecture).state
+    assert state is not None
+    assert state.anchors_K.tobytes() == before.anchors_K.tobytes()
+    assert state.season == season
+    with pytest.raises(BadToken, match="of a size"):
+        read_token(write_token(before, None, DIGEST), DIGEST, SMALL)
+    before.anchors_K[-1] = np.nan
+    with pytest.raises(BadToken, match="not finite"):
+        read_token(write_token(before, None, DIGEST), DIGEST, architecture)
+
+
+@pytest.mark.parametrize("told", [None, 1, 12, LONGEST_SEASON])
+def test_a_token_of_values_holds_the_season_that_was_told(told: int | None) -> None:
+    origin = read_token(write_token(STATE, [1.0, 2.0], DIGEST, told), DIGEST, SMALL)
+    assert origin == Origin(None, [1.0, 2.0], told=told)
 
 
 def test_a_token_of_a_constant_sequence_holds_its_value_as_often_as_it_may() -> None:
@@ -130,14 +160,16 @@ def test_a_token_of_another_model_or_format_says_so() -> None:
     "change",
     [
         {17: b"\x03"},
-        {22: struct.pack("<d", np.nan)},
-        {22: struct.pack("<d", 1.1e15)},
-        {30: struct.pack("<d", np.nan)},
-        {30: struct.pack("<d", np.inf)},
-        {30: struct.pack("<d", -1.0)},
-        {30: struct.pack("<d", 1e300)},
-        {38: struct.pack("<f", np.nan)},
-        {38 + 4 * RECENT: struct.pack("<f", -np.inf)},
+        {18: b"\x00\x00"},
+        {18: struct.pack("<H", LONGEST_SEASON + 1)},
+        {24: struct.pack("<d", np.nan)},
+        {24: struct.pack("<d", 1.1e15)},
+        {32: struct.pack("<d", np.nan)},
+        {32: struct.pack("<d", np.inf)},
+        {32: struct.pack("<d", -1.0)},
+        {32: struct.pack("<d", 1e300)},
+        {40: struct.pack("<f", np.nan)},
+        {40 + 4 * RECENT: struct.pack("<f", -np.inf)},
     ],
 )
 def test_a_token_of_a_memory_that_no_sequence_leaves_behind_is_refused(change: dict[int, bytes]) -> None:
@@ -148,6 +180,6 @@ def test_a_token_of_a_memory_that_no_sequence_leaves_behind_is_refused(change: d
 @pytest.mark.parametrize("number", [np.nan, np.inf, -1.1e15])
 def test_a_token_of_values_that_no_request_may_have_is_refused(number: float) -> None:
     with pytest.raises(BadToken, match="not finite"):
-        read_token(repacked(write_token(STATE, [1.0, 2.0], DIGEST), {26: struct.pack("<d", number)}), DIGEST, SMALL)
+        read_token(repacked(write_token(STATE, [1.0, 2.0], DIGEST), {28: struct.pack("<d", number)}), DIGEST, SMALL)
     with pytest.raises(BadToken, match="of a size"):
-        read_token(repacked(write_token(STATE, [1.0, 2.0], DIGEST), {34: b"\x00"}), DIGEST, SMALL)
+        read_token(repacked(write_token(STATE, [1.0, 2.0], DIGEST), {36: b"\x00"}), DIGEST, SMALL)
