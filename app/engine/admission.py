@@ -4,9 +4,9 @@ The cost of a request is known on arrival: `len(sequence) + steps` steps of the 
 duration of a step is measured when the model is loaded, and again under every load.
 
 Jobs take turns, so a job of c steps waits for at most c steps of each other job. Admission counts only these as queued
-ahead of it, so a few long rollouts hardly delay a short request. Where jobs advance together,
-in a batch, only full batches are ahead. A request may always have `OWN_COST_FACTOR` times its
-own cost queued ahead, so many short requests hardly delay a long one.
+ahead of it, so a few long rollouts hardly delay a short request. Where jobs advance together, in a batch, only full
+batches are ahead. A request may always have `OWN_COST_FACTOR` times its own cost queued ahead, so many short requests
+hardly delay a long one.
 """
 
 import math

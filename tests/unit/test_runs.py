@@ -368,5 +368,5 @@ def test_every_documented_training_writes_below_runs_except_that_of_make_train()
     for options in plain:
         assert parse(options).artifact.parts[0] == "runs", options
     recipes = (ROOT / "Makefile").read_text()
-    assert "-m training --output model/artifacts/sine.pt --overwrite\n" in recipes
+    assert "-m training --seed 1 --output model/artifacts/sine.pt --overwrite\n" in recipes
     assert recipes.count("sine.pt --overwrite") == 1
