@@ -1,6 +1,6 @@
 """The parts that the runtimes of batches share: states before and after a batch, and its values in the network's units.
 
-Shape suffixes: B batch, T time, S steps, L layers, M memory (H, or 2H for an LSTM), E errors, R = RECENT.
+Shape suffixes: B batch, T time, S steps, L layers, M memory (H, or 2H for an LSTM), R = RECENT errors.
 """
 
 import itertools
@@ -29,9 +29,9 @@ def normalised(
     given_BT = np.arange(x_BT.shape[1]) < length_B[:, None]
     x_BT[given_BT] = np.fromiter(itertools.chain.from_iterable(sequences), np.float64, length_B.sum())
     level_B1, scale_B1 = _units(states)
-    return np.where(given_BT & (scale_B1 > 0), (x_BT - level_B1) / np.where(scale_B1 > 0, scale_B1, 1.0), 0.0).astype(
-        np.float32
-    ), length_B
+    moves_B1 = scale_B1 > 0  # a constant sequence is encoded as zeros
+    z_BT = np.where(given_BT & moves_B1, (x_BT - level_B1) / np.where(moves_B1, scale_B1, 1.0), 0.0)
+    return z_BT.astype(np.float32), length_B
 
 
 def in_callers_units(y_BS: npt.NDArray[np.float32], states: Sequence[State]) -> npt.NDArray[np.float64]:
@@ -44,15 +44,15 @@ def in_callers_units(y_BS: npt.NDArray[np.float32], states: Sequence[State]) -> 
 def observed(
     before: Sequence[State],
     memory_BLM: npt.NDArray[np.float32],
-    error_BE: npt.NDArray[np.float32],
+    error_BR: npt.NDArray[np.float32],
     length_B: npt.NDArray[np.int64],
 ) -> list[State]:
-    """Return the states after `length_B` more values each. `error_BE` has their errors, the newest last, as far as they
-    belong to the last `RECENT` ones. A row with fewer values than that keeps some of its errors before them.
+    """Return the states after `length_B` more values each.
+
+    `error_BR` has the errors of their last values, the newest last. A row with fewer values has anything before them,
+    and keeps its earlier errors there.
     """
-    error_BR = np.zeros((len(before), RECENT), np.float32)
-    width = min(RECENT, error_BE.shape[1])
-    error_BR[:, RECENT - width :] = error_BE[:, error_BE.shape[1] - width :]
+    error_BR = error_BR.copy()
     for error_R, state, length in zip(error_BR, before, length_B.tolist(), strict=True):
         if length < RECENT:
             error_R[: RECENT - length] = state.error_R[length:]

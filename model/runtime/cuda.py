@@ -5,7 +5,7 @@ PyTorch launches several kernels for each step of a rollout, so the card waits f
 memory.
 
 Shape suffixes: B batch, T time, S steps, L layers, M memory (H, or 2H for an LSTM), P its parts (1 or 2), H hidden
-units padded to a power of two, E = RECENT errors.
+units padded to a power of two, R = RECENT errors.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Answers(NamedTuple):
 
     after_BLPH: Tensor
     values_BS: Tensor
-    error_BE: Tensor
+    error_BR: Tensor
 
 
 class CudaLoop:
@@ -147,13 +147,13 @@ class CudaRuntime:
     ) -> tuple[npt.NDArray[np.float64], list[State]]:
         """Encode sequences, then roll out. Return the values, [B, S] in the caller's units, and the states."""
         z_BT, length_B = normalised(sequences, states)
-        y_BS, memory_BLM, error_BE = self._launch(states, z_BT, length_B, steps)
-        return in_callers_units(y_BS, states), observed(states, memory_BLM, error_BE, length_B)
+        y_BS, memory_BLM, error_BR = self._launch(states, z_BT, length_B, steps)
+        return in_callers_units(y_BS, states), observed(states, memory_BLM, error_BR, length_B)
 
     def _launch(
         self, states: Sequence[State], z_BT: Float32, length_B: npt.NDArray[np.int64], steps: int
     ) -> tuple[Float32, Float32, Float32]:
-        """Return normalised values [B, S], memories [B, L, M] and errors [B, E]."""
+        """Return normalised values [B, S], memories [B, L, M] and errors [B, R]."""
         loop = self.loop
         memory_BLM = np.stack([state.memory_LM for state in states])
         before_BLPH = self.padded(memory_BLM)

@@ -65,6 +65,17 @@ def advance(x, h, c, W_x, W_h, bias, bias_n, CELL: tl.constexpr, LAYER: tl.const
 
 
 @triton.jit
+def advance_all(x, h, c, W_x, W_h, bias, bias_n, CELL: tl.constexpr, LAYERS: tl.constexpr):
+    """Return h and c of all layers after one step. The lowest layer reads `x`, [R, 1], the others the layer below."""
+    next_h, next_c = (), ()
+    for layer in tl.static_range(LAYERS):
+        x, new_c = advance(x, h[layer], c[layer], W_x[layer], W_h[layer], bias[layer], bias_n[layer], CELL, layer)
+        next_h = next_h + (x,)
+        next_c = next_c + (new_c,)
+    return next_h, next_c
+
+
+@triton.jit
 def gates(pointer, offset, GATES: tl.constexpr, SIZE: tl.constexpr):
     """Return the arrays of all gates, which lie `SIZE` numbers apart."""
     loaded = ()
@@ -134,30 +145,17 @@ def run(
             from_end = length - t
             error = x - (tl.sum(h[LAYERS - 1] * w_y, axis=1) + readout_bias)
             tl.store(error_BE + far * RECENT + RECENT - from_end, error, mask=given & (from_end <= RECENT))
-            below = x[:, None]
+            new_h, new_c = advance_all(x[:, None], h, c, W_x, W_h, bias, bias_n, CELL, LAYERS)
             next_h, next_c = (), ()
             for layer in tl.static_range(LAYERS):
-                new_h, new_c = advance(
-                    below, h[layer], c[layer], W_x[layer], W_h[layer], bias[layer], bias_n[layer], CELL, layer
-                )
-                next_h = next_h + (tl.where(given[:, None], new_h, h[layer]),)
-                next_c = next_c + (tl.where(given[:, None], new_c, c[layer]),)
-                below = new_h
+                next_h = next_h + (tl.where(given[:, None], new_h[layer], h[layer]),)
+                next_c = next_c + (tl.where(given[:, None], new_c[layer], c[layer]),)
             h, c = next_h, next_c
 
     for s in range(steps):
         y = tl.sum(h[LAYERS - 1] * w_y, axis=1) + readout_bias
         tl.store(values_BS + far * steps + s, y, mask=inside)
-        below = y[:, None]
-        next_h, next_c = (), ()
-        for layer in tl.static_range(LAYERS):
-            new_h, new_c = advance(
-                below, h[layer], c[layer], W_x[layer], W_h[layer], bias[layer], bias_n[layer], CELL, layer
-            )
-            next_h = next_h + (new_h,)
-            next_c = next_c + (new_c,)
-            below = new_h
-        h, c = next_h, next_c
+        h, c = advance_all(y[:, None], h, c, W_x, W_h, bias, bias_n, CELL, LAYERS)
 
     for layer in tl.static_range(LAYERS):
         memory = after_BLPH + place + layer * PARTS * HIDDEN
