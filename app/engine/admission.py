@@ -65,7 +65,7 @@ class Admission:
     def _waiting_steps(self, most: float = math.inf) -> float:
         """Return the steps that pass while each waiting job makes `most` of its steps at most.
 
-        Where jobs advance together, a new one joins the others, and only full batches are ahead of it.
+        A new job joins those that advance together, so only full batches are ahead of it.
         """
         steps = sum(count * min(steps, most) for steps, count in self._pending.items())
         if self._rows == 1:

@@ -67,7 +67,7 @@ def load(
 def _paths(settings: Settings) -> list[Path]:
     """The artifacts to serve, the default first. A default that is also in the folder of models is listed once.
 
-    Without settings, these are all that ship. Raises ArtifactError where the folder cannot be read, or has too many.
+    The default settings serve all that ship. Raises ArtifactError where the folder cannot be read, or has too many.
     """
     folder = settings.models or (DEFAULT_ARTIFACT.parent if settings.model == DEFAULT_ARTIFACT else None)
     if folder is None:

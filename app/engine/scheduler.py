@@ -139,8 +139,11 @@ def advance(runtime: Runtime, batch: Sequence[Job], chunk_steps: int) -> Turn:
     encoding = [job for job in batch if job.encoded < len(job.sequence)]
     # A sequence that fits into the chunk and has no season needs no first state. A longer one starts with the units of
     # all its values.
-    fresh = [job for job in encoding if job.state is None and job.season == 1 and len(job.sequence) <= chunk_steps]
-    others = [job for job in encoding if job not in fresh]
+    fresh: list[Job] = []
+    others: list[Job] = []
+    for job in encoding:
+        is_fresh = job.state is None and job.season == 1 and len(job.sequence) <= chunk_steps
+        (fresh if is_fresh else others).append(job)
     before = [job.state or runtime.start(job.sequence, job.season) for job in others]
     for jobs, states in ((fresh, None), (others, before)):
         parts = [job.sequence[job.encoded : job.encoded + chunk_steps] for job in jobs]
