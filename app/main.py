@@ -7,7 +7,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -28,12 +28,12 @@ from app.engine.loading import UNUSABLE
 from app.engine.reload import Serving
 from app.errors import BodyTooLarge, HeadTooLarge, RequestTimeout
 from app.open_inference import routes as open_inference
-from app.open_inference.inference import inference, model_at
+from app.open_inference.inference import inference, inference_at, model_at
 from app.open_inference.schemas import InferRequest
 from app.open_inference.tensors import LENGTH_HEADER
 from app.server.balancing import ConnectionBalancer
 from app.server.edge import Edge
-from app.server.inline import InlineResponder
+from app.server.inline import Immediate, InlineResponder
 from app.server.shedding import LoadShedder
 from app.server.shutdown import shutdown
 from app.server.startup import CannotStart
@@ -142,11 +142,11 @@ def _edge(this: Service) -> Edge:
     settings, metrics = this.settings, this.metrics
     # An inline answer passes by whatever stands between the records and the front.
     can_answer = settings.hot_path and not (settings.tracing or settings.api_keys or settings.cors_origins)
-    inline = (this.predict, this.generate) if can_answer else ()
+    find = lru_cache(maxsize=256)(partial(immediate, this)) if can_answer else lambda url: None
     return Edge(
         shedder=LoadShedder(asyncio.get_running_loop(), 2 * settings.max_pending_s),
         balancer=ConnectionBalancer(metrics.connections.set, partial(metrics.other_workers, metrics.connections)),
-        inline=InlineResponder(this.serving, inline, this.recorder, settings.max_body_bytes),
+        inline=InlineResponder(this.serving, find, this.recorder, settings.max_body_bytes),
         record_shed=metrics.turned_away,
         receive_timeout_s=settings.receive_timeout_s,
     )
@@ -161,6 +161,15 @@ def handler(this: Service, path: str) -> Handler | None:
     if served is None:
         return None
     return lambda headers, body, gone: inference(this.settings).respond(headers, body, served, gone)
+
+
+def immediate(this: Service, url: bytes) -> Immediate | None:
+    """Return the endpoint at `url` that can answer in front of ASGI, or None."""
+    if url == b"/predict":
+        return this.predict
+    if url == b"/generate":
+        return this.generate
+    return inference_at(url, this.settings)
 
 
 def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:

@@ -62,7 +62,7 @@ def ways(folder: Path) -> dict[str, Callable[[], object]]:
         serving = Serving(settings, service.metrics)
         info = served.info.model_copy(update={"fit": fit})
         serving.current = Repository([replace(served, info=info, forecaster=forecaster)])
-        responder = InlineResponder(serving, [service.predict], service.recorder, len(body))
+        responder = InlineResponder(serving, {b"/predict": service.predict}.get, service.recorder, len(body))
         found[name] = partial(answer, responder, service.recorder, body)
     return found
 

@@ -29,12 +29,18 @@ from model.intervals import NoInterval, spread_of
 from model.runtime.base import State
 from model.season import find_season
 
-_SLICE = 1024
+SLICE = 1024
 """The number of values that are serialised at a time, which takes about 15 µs."""
 
 _FINISH_REASON = {False: "length", True: "diverged"}
 
+_JSON = b"content-type", JSON.encode()
+
+RawHeaders = list[tuple[bytes, bytes]]
+"""Header fields as they are on the wire, their names in lower case."""
+
 Request = TypeVar("Request", bound=PredictRequest)
+Result = TypeVar("Result")
 
 ClientGone = Callable[[], Awaitable[object]]
 
@@ -45,6 +51,13 @@ _Fields = dict[str, object]
 
 _Around = Callable[..., dict[str, npt.NDArray[np.float64]]]
 """`Intervals.around` with all arguments of a request, apart from the forecast and its first step."""
+
+
+class Written(NamedTuple):
+    """A response that is ready to be sent."""
+
+    content: bytes
+    headers: RawHeaders
 
 
 @dataclass(frozen=True)
@@ -72,23 +85,34 @@ class Endpoint(Generic[Request]):
         response.raw_headers.insert(0, served.version)
         return response
 
-    def respond_synchronously(
-        self, content_type: str, body: bytes, repository: Repository
-    ) -> tuple[bytes, ServedModel] | None:
-        """Return the JSON that answers an uncompressed `body`, and its model.
+    def respond_synchronously(self, headers: RawHeaders, body: bytes, repository: Repository) -> Written | None:
+        """Return the answer to an uncompressed `body`; None if there is too much work to do at once.
 
-        Returns None if there is too much work to do at once. Raises Problem if the request is refused.
+        Raises Problem if the request is refused.
         """
-        request, served = self._parsed(content_type, body, repository)
+        content_type = first_value(headers, b"content-type") or b""
+        request, served = self._parsed(content_type.decode("latin-1"), body, repository)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
         before = 0 if request.state is None else KEPT  # a token may hold so many values
-        if steps > _SLICE or not served.forecaster.is_inline(before + len(request.sequence) + steps):
+        if steps > SLICE or not served.forecaster.is_inline(before + len(request.sequence) + steps):
             return None
-        try:
-            self.answer(request, served, None).send(None)
-        except StopIteration as answered:
-            return answered.value, served
-        raise RuntimeError("a forecast on the event loop has waited")
+        content = at_once(self.answer(request, served, None))
+        return Written(content, [served.version, (b"content-length", b"%d" % len(content)), _JSON])
+
+
+def at_once(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of work that does not wait for anything."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    raise RuntimeError("a forecast on the event loop has waited")
+
+
+def first_value(headers: RawHeaders, wanted: bytes) -> bytes | None:
+    """Return the value of the first header field of this name; None if there is none."""
+    return next((value for name, value in headers if name == wanted), None)
 
 
 async def predict(request: PredictRequest, served: ServedModel, client_gone: ClientGone | None) -> bytes:
@@ -261,10 +285,10 @@ async def array(chunks: Iterable[npt.NDArray[Any]]) -> orjson.Fragment:
     """
     parts: list[bytes] = []
     for chunk_S in chunks:
-        for first in range(0, len(chunk_S), _SLICE):
+        for first in range(0, len(chunk_S), SLICE):
             if parts:
                 await asyncio.sleep(0)
-            slice_S = chunk_S[first : first + _SLICE]
+            slice_S = chunk_S[first : first + SLICE]
             parts.append(orjson.dumps(slice_S, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
     return orjson.Fragment(b"[%b]" % b",".join(parts))
 

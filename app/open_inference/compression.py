@@ -44,6 +44,8 @@ def inflate(coding: str, body: bytes, max_bytes: int) -> bytes:
 
 def accepted_coding(header: str) -> str | None:
     """Choose the coding of the answer to a request with this Accept-Encoding; None for no compression."""
+    if not header:
+        return None
     parts = [part.partition(";") for part in header.split(",")]
     weights = {coding.strip().lower(): weight for coding, _, weight in parts}
     return next((coding for coding in _WINDOWS if coding in weights and not _refused(weights[coding])), None)

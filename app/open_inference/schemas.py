@@ -38,7 +38,8 @@ class _NoOthers(Message):
     @property
     def others(self) -> list[str]:
         """Return the names of the unknown fields that are not null."""
-        return [name for name, value in (self.model_extra or {}).items() if value is not None]
+        extra = self.model_extra
+        return [name for name, value in extra.items() if value is not None] if extra else []
 
 
 class InferParameters(_NoOthers):

@@ -1,43 +1,63 @@
 """Inline answers: small requests answered in the parser's callback, without a task, ASGI or a turn of the event loop.
 
 For a small forecast, uvicorn's way from the parser to an application and back takes longer than the forecast and all
-that is counted of it. Here, a request to /predict or /generate of little work is answered as soon as its last byte has
-been read. Every other request goes on to the application. This is an optimisation, never a second behaviour: the work
-is `Endpoint.respond_synchronously`, the records are those of every request, and a property test compares the answers.
+that is counted of it. Here, a forecast of little work is answered as soon as the last byte of its request has been
+read. Every other request goes on to the application. This is an optimisation, never a second behaviour: the work is
+`respond_synchronously` of the endpoint, the records are those of every request, and property tests compare the answers.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
-from app.api.endpoints import Endpoint
+from app.api.endpoints import RawHeaders, Written
 from app.engine.reload import Serving
+from app.engine.repository import Repository
 from app.errors import ClientGone
 from app.problems import problem_of, problem_response
 from app.server.responses import STATUS_LINES, header_lines
 from app.telemetry.context import clear
 from app.telemetry.middleware import Recorder
 
-Headers = list[tuple[bytes, bytes]]
 Send = Callable[[bytes], object]
+
+LARGEST_BODY = 65_536
+"""A larger body is more work than can be done at once, so to read it here would be in vain."""
+
+
+class Immediate(Protocol):
+    """An endpoint that can answer at once."""
+
+    @property
+    def path(self) -> str:
+        """The template of its route."""
+
+    def respond_synchronously(self, headers: RawHeaders, body: bytes, repository: Repository) -> Written | None:
+        """Return the answer to an uncompressed `body`; None to leave it to the application.
+
+        Raises Problem if the request is refused.
+        """
 
 
 class InlineResponder:
     """The inline answers of one worker."""
 
     def __init__(
-        self, serving: Serving, endpoints: Iterable[Endpoint[Any]], recorder: Recorder, max_body_bytes: int
+        self, serving: Serving, find: Callable[[bytes], Immediate | None], recorder: Recorder, max_body_bytes: int
     ) -> None:
-        """Requests with larger bodies than `max_body_bytes` are left to the application."""
+        """`find` returns the endpoint at a URL, None if the application answers there.
+
+        Requests with larger bodies than `max_body_bytes` are left to the application, which refuses them.
+        """
         self._serving = serving
+        self._find = find
         self._recorder = recorder
-        self._max_body_bytes = max_body_bytes
-        self._endpoints = {endpoint.path.encode(): endpoint for endpoint in endpoints}
-        self._defaults: Headers = []
+        self._largest = min(max_body_bytes, LARGEST_BODY)
+        self._defaults: RawHeaders = []
         self._default_lines = b""
 
-    def takes(self, url: bytes, headers: Headers) -> bool:
+    def takes(self, url: bytes, headers: RawHeaders) -> bool:
         """Return whether a POST request may be answered inline. Its body has to be complete then."""
-        if url not in self._endpoints:
+        if self._find(url) is None:
             return False
         length = None
         for name, value in headers:
@@ -46,9 +66,11 @@ class InlineResponder:
             elif name == b"content-encoding":
                 return False
         # The HTTP parser has checked that the length is a number.
-        return length is not None and int(length) <= self._max_body_bytes
+        return length is not None and int(length) <= self._largest
 
-    def answer(self, url: bytes, headers: Headers, body: bytes, began_s: float, defaults: Headers, send: Send) -> bool:
+    def answer(
+        self, url: bytes, headers: RawHeaders, body: bytes, began_s: float, defaults: RawHeaders, send: Send
+    ) -> bool:
         """Send the response, or return False if the request has to wait for its turn.
 
         Args:
@@ -57,19 +79,17 @@ class InlineResponder:
             defaults: header fields of every response.
             send: takes the whole response.
         """
-        endpoint = self._endpoints[url]
-        content_type = next((value for name, value in headers if name == b"content-type"), b"")
+        endpoint = self._at(url)
         context = self._recorder.begin(endpoint.path, headers)
         context.began_s = began_s
         try:
-            answer = endpoint.respond_synchronously(content_type.decode("latin-1"), body, self._serving.repository())
+            answer = endpoint.respond_synchronously(headers, body, self._serving.repository())
             if answer is None:
                 return False
-            content, served = answer
-            own = [served.version, (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
+            content, own = answer
             context.status = 200
         except Exception as error:
-            problem = problem_response(problem_of(error, f"POST {endpoint.path}"))
+            problem = problem_response(problem_of(error, f"POST {endpoint.path}"), endpoint.path)
             content, own, context.status = bytes(problem.body), problem.raw_headers, problem.status_code
         finally:
             clear()
@@ -80,9 +100,16 @@ class InlineResponder:
         self._recorder.finish(context)
         return True
 
-    def record_gone(self, url: bytes, headers: Headers, began_s: float) -> None:
+    def record_gone(self, url: bytes, headers: RawHeaders, began_s: float) -> None:
         """Record a request whose client left before its body was complete. The arguments are those of `answer`."""
-        context = self._recorder.begin(self._endpoints[url].path, headers)
+        context = self._recorder.begin(self._at(url).path, headers)
         clear()
         context.began_s, context.status, context.reason = began_s, ClientGone.status, ClientGone.reason
         self._recorder.finish(context)
+
+    def _at(self, url: bytes) -> Immediate:
+        """Return the endpoint at a URL that `takes` has accepted."""
+        endpoint = self._find(url)
+        if endpoint is None:
+            raise ValueError("no endpoint is there")
+        return endpoint

@@ -8,6 +8,7 @@ from app.telemetry.registry import Labels
 
 OUTCOMES = ("success", "fail")
 PARTS = ("compute_input", "compute_infer", "compute_output")
+_PARTS = tuple((part,) for part in PARTS)  # as labels
 
 
 class InferenceCounters(NamedTuple):
@@ -28,8 +29,8 @@ class InferenceCounters(NamedTuple):
         self.requests["success",].add()
         self.sequences.add(sequences)
         self.seconds["success",].add(sum(seconds))
-        for part, part_s in zip(PARTS, seconds, strict=True):
-            self.seconds[part,].add(part_s)
+        for part, part_s in zip(_PARTS, seconds, strict=True):
+            self.seconds[part].add(part_s)
 
     def refused(self, seconds: float) -> None:
         """Count a request that was refused, or failed, after so long."""
