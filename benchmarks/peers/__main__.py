@@ -13,22 +13,30 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import document, figures, steps, wrk
 from benchmarks.artifacts import untrained
 from benchmarks.own import own
-from benchmarks.peers import compare
+from benchmarks.peers import compare, dialects
 from benchmarks.peers.environments import environment
-from benchmarks.peers.registry import PEERS, VARIANTS, Peer, by_name
+from benchmarks.peers.registry import PEERS, VARIANTS, Peer, by_name, v2_binary
 from benchmarks.peers.serving import PeerError, serving
 from benchmarks.report import save, targets
 from benchmarks.rounds import as_long_as_ours, measure
+from model.artifact import ArtifactError, read_artifact
 
 
-def chosen(names: list[str] | None, tune: bool) -> list[Peer]:
-    """Return the servers to measure. Raise ValueError for an unknown name."""
-    ours = {peer.name: peer for peer in (own(compare.OURS), own(compare.ROUTED, hot_path=False))}
+def chosen(names: list[str] | None, tune: bool, model: str = "untrained-rnn-32x1") -> list[Peer]:
+    """Return the servers to measure, which serve `model`. Raise ValueError for an unknown name."""
+    binary = replace(
+        own(compare.BINARY),
+        predict=v2_binary(model, "sequence"),
+        read_prediction=dialects.read_v2_binary,
+        generate=None,
+    )
+    ours = {peer.name: peer for peer in (own(compare.OURS), own(compare.ROUTED, hot_path=False), binary)}
     if names:
         return [ours.get(name) or by_name(name) for name in names]
     if tune:
@@ -66,8 +74,9 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        peers = chosen(options.only, options.tune)
-    except ValueError as error:
+        served = {"model": read_artifact(options.model).metadata.name} if options.model else {}
+        peers = chosen(options.only, options.tune, **served)
+    except (ValueError, ArtifactError) as error:
         parser.error(str(error))
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         model = options.model or untrained(Path(folder))

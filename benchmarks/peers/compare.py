@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.report import Table, Target, number
 from benchmarks.rounds import Entry, Load
 
-OURS, ROUTED = "ours", "ours through FastAPI"
+OURS, ROUTED, BINARY = "ours", "ours through FastAPI", "ours-binary"
 PREDICT_1, PREDICT_16, PREDICT_64 = Load(1), Load(16), Load(64)
 GENERATE_16 = Load(16, steps=1000)
 LOADS = (PREDICT_1, PREDICT_16, PREDICT_64, GENERATE_16)
@@ -56,11 +56,25 @@ def verdicts(entries: Mapping[str, Entry]) -> list[Target]:
         if ours is not None and theirs is not None and theirs.rate > 0:
             found.append(Target(work, ours.rate / theirs.rate, bound))
 
+    def binary(name: str, bound: float) -> None:
+        """Compare the V2 protocol with binary tensors."""
+        ours, theirs = (entries[each].result(PREDICT_64) if each in entries else None for each in (BINARY, name))
+        if ours is not None and theirs is not None and theirs.rate > 0:
+            found.append(
+                Target(f"V2 with binary tensors, 64 connections, against {name}", ours.rate / theirs.rate, bound)
+            )
+
     for name, bound in _AT_LEAST.items():
         ratio(f"{PREDICT_64}, against {name}", name, PREDICT_64, bound)
     ours, triton = (entries[name].result(PREDICT_1) if name in entries else None for name in (OURS, "triton"))
     if ours is not None and triton is not None:
         found.append(Target("p50 of /predict, 1 connection, against triton", ours.p50_ms / triton.p50_ms, 0.25, True))
+    binary("triton-binary", 2.5)
+    binary(OURS, 0.85)
+    at_16, at_64 = (entries[OURS].result(load) if OURS in entries else None for load in (PREDICT_16, PREDICT_64))
+    if at_16 is not None and at_64 is not None:
+        found.append(Target("/predict, 16 connections, against 64", at_16.rate / at_64.rate, 0.85))
+    ratio(f"{PREDICT_64}, against nginx with a constant", "floor-nginx", PREDICT_64, 0.5)
     ratio(f"{PREDICT_64}, against the raw ASGI floor", "floor-asgi", PREDICT_64, 0.6)
     ratio(f"{PREDICT_64}, hot path against FastAPI's routing", ROUTED, PREDICT_64, 2.5)
     ratio(f"{GENERATE_16}, against fastapi-plain", "fastapi-plain", GENERATE_16, 1000)

@@ -32,8 +32,8 @@ class Peer:
     requirements: str | None
     """NAME of `requirements-NAME.txt` beside this module and of the environment made from it; None: the project's own.
     """
-    distribution: str
-    """Package whose version is reported."""
+    distribution: str | None
+    """Package whose version is reported; None for a program that no package holds."""
     command: tuple[str, ...]
     """Arguments for the environment's python. `{port}` stands for the port, on 127.0.0.1, and `{model}` for the file.
     """
@@ -56,7 +56,32 @@ class Peer:
 PREDICT = Call("/predict", dialects.sequence)
 GENERATE = Call("/generate", dialects.sequence_steps)
 
+LENGTH = 50
+"""The number of values in each request."""
+
+
+def v2_binary(model: str, tensor: str) -> Call:
+    """Return the request to `model` by the V2 protocol with binary tensors; `tensor` is the name of its input."""
+    head = dialects.v2_binary_head(tensor, LENGTH)
+    return Call(
+        f"/v2/models/{model}/infer",
+        lambda values: head + dialects.floats(values),
+        headers=dialects.v2_binary_headers(head),
+    )
+
+
 PEERS: tuple[Peer, ...] = (
+    Peer(
+        name="floor-nginx",
+        requirements=None,
+        distribution=None,
+        command=("-m", "benchmarks.peers.floor_nginx", "{port}"),
+        ready_path="/version",
+        version_path="/version",
+        predict=PREDICT,
+        read_prediction=dialects.read_prediction,
+        is_floor=True,
+    ),
     Peer(
         name="floor-asgi",
         requirements=None,
@@ -174,6 +199,9 @@ PEERS: tuple[Peer, ...] = (
         version_path="/v2",
     ),
 )
+PEERS += (
+    replace(PEERS[-1], name="triton-binary", predict=v2_binary("sine", "x"), read_prediction=dialects.read_v2_binary),
+)
 
 
 def _variant(name: str, what: str, workers: int | None = None, **environment: str) -> Peer:
@@ -211,6 +239,6 @@ VARIANTS = (
 )
 
 
-def sample(length: int = 50) -> list[float]:
+def sample(length: int = LENGTH) -> list[float]:
     """Return the sequence that every benchmark sends: a sine of period 20, amplitude 1.5, rounded as a client would."""
     return [round(1.5 * sin(2 * pi * step / 20 + 0.3), 6) for step in range(length)]

@@ -160,13 +160,16 @@ def _check(peer: Peer, port: int, expected: float | None) -> None:
 
 
 def _version(peer: Peer, python: Path, port: int) -> str:
+    own = ""
+    if peer.version_path is not None:
+        _, body = _request(port, "GET", peer.version_path, None, {})
+        own = str(json.loads(body)["version"])
+    if peer.distribution is None:
+        return own
     program = f"from importlib.metadata import version; print(version({peer.distribution!r}))"
     finished = subprocess.run([str(python), "-c", program], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
     version = f"{peer.distribution} {finished.stdout.strip()}"
-    if peer.version_path is not None:
-        _, body = _request(port, "GET", peer.version_path, None, {})
-        version += f" (server {json.loads(body)['version']})"
-    return version
+    return f"{version} (server {own})" if own else version
 
 
 def _tail(log: Path, lines: int = 25) -> str:
