@@ -50,7 +50,7 @@ class Keys:
     def __init__(self, path: Path) -> None:
         """Read the keys. Raises BadKeys if the file cannot be used."""
         self._path = path
-        self._version = _version(path)
+        self._version = file_version(path)
         self._digests = read_keys(path)
         self._looked_s = time.monotonic()
 
@@ -65,7 +65,7 @@ class Keys:
 
     def _read_if_changed(self) -> None:
         self._looked_s = time.monotonic()
-        before, self._version = self._version, _version(self._path)
+        before, self._version = self._version, file_version(self._path)
         if self._version == before:
             return
         try:
@@ -111,7 +111,9 @@ def line(name: str, key: str) -> str:
     return made
 
 
-def _version(path: Path) -> tuple[int, int, int] | None:
+def file_version(path: Path) -> tuple[int, int, int] | None:
+    """Return what the file system says of a file, behind symbolic links: another value after a change. None if it is
+    not there."""
     with suppress(OSError):
         status = path.stat()
         return status.st_mtime_ns, status.st_ino, status.st_size

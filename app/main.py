@@ -131,7 +131,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
     gc.collect()
     gc.freeze()
     gc.collect()  # Python waits for garbage by a quarter of what the last full collection has left
-    with this.serving.on_hangup(), shutdown(this.serving.drain, settings.drain_delay_s):
+    with (
+        this.serving.on_hangup(),
+        this.serving.on_change(),
+        shutdown(this.serving.drain, settings.drain_delay_s),
+    ):
         yield {"edge": _edge(this)}
     this.serving.stop()
     if provider is not None:

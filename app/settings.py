@@ -46,7 +46,12 @@ class Settings(BaseSettings):
     and without those protections."""
 
     model: Path = DEFAULT_ARTIFACT
-    """`SINE_MODEL` is the artifact to serve. Its digest stands beside it, in a file that ends in .sha256."""
+    """`SINE_MODEL` is the artifact to serve, or a folder that holds one artifact (*.pt). The digest of an artifact
+    stands beside it, in a file that ends in .sha256."""
+
+    model_name: str | None = None
+    """`SINE_MODEL_NAME` is a second name of the model of `SINE_MODEL`. Requests may use it like the name in the
+    model's metadata."""
 
     model_sha256: str | None = None
     """`SINE_MODEL_SHA256` pins the SHA-256 digest of the artifact. Commas separate several digests, and an artifact
@@ -61,6 +66,10 @@ class Settings(BaseSettings):
     """`SINE_MAX_MODELS` limits the number of models, 1 to 10,000. A model whose file has gone counts until the service
     is restarted, because the metrics keep its counts. Each model takes a thread and 72 bytes of shared memory in each
     worker, beside its own memory."""
+
+    reload_interval_s: float | None = Field(default=None, gt=0)
+    """`SINE_RELOAD_INTERVAL_S` is the number of seconds between two looks at the files of the models. A change starts a
+    reload, as SIGHUP does. By default, nobody looks."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`SINE_DEVICE` chooses where the model runs. `auto` takes CUDA if there is a CUDA device; `cuda` refuses to start
@@ -156,6 +165,13 @@ class Settings(BaseSettings):
                     "it has to be an address or a name of this machine, without a scheme, brackets or a port"
                 ) from None
         return host
+
+    @field_validator("model_name")
+    @classmethod
+    def _is_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", name):
+            raise ValueError("it has to be 1 to 253 letters, digits or ._-, with a letter or a digit first")
+        return name
 
     @field_validator("api_keys", "admin_keys")
     @classmethod

@@ -82,7 +82,7 @@ class LiveSequence:
         Raises Problem if the request is refused; the sequence then stays as it was.
         """
         served, state, kept, told = self._served, self._state, self._kept, self._told
-        if request.model is not None and request.model != served.info.name:
+        if request.model is not None and request.model not in served.names:
             served, state, told = self._named(request.model), None, None
         told = request.season or told
         if request.state is not None:

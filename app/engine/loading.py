@@ -10,6 +10,7 @@ import torch
 from app.engine.forecaster import Forecaster
 from app.engine.quotas import quota
 from app.engine.repository import Repository, ServedModel
+from app.keys import file_version
 from app.schemas import ModelInfo
 from app.settings import Settings
 from app.shared_memory.numbering import TooManyNames
@@ -17,6 +18,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import forecast_span
 from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, ArtifactError, ArtifactMissing, read_artifact
+from model.digest import digest_path
 from model.runtime.select import DeviceUnavailable, open_runtime
 
 log = logging.getLogger(__name__)
@@ -45,12 +47,12 @@ def load(
     digests = settings.model_sha256.split(",") if settings.model_sha256 else None
     current = {served.path: served for served in before}
     after = []
-    for path in _paths(settings):
+    for path, file in _files(settings).items():
         served = current.get(path)
         try:
-            if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would never end
-                raise ArtifactMissing(f"{path}: an artifact is a file, and this is none")
-            artifact = read_artifact(path, digests)
+            if os.path.exists(file) and not os.path.isfile(file):  # reading a pipe would never end
+                raise ArtifactMissing(f"{file}: an artifact is a file, and this is none")
+            artifact = read_artifact(file, digests)
             if served is None or served.info.digest != artifact.digest:
                 served = _opened(artifact, path, settings, metrics)
         except Exception as error:
@@ -64,27 +66,54 @@ def load(
     return Repository(after)
 
 
-def _paths(settings: Settings) -> list[Path]:
-    """The artifacts to serve, the default first. A default that is also in the folder of models is listed once.
+def files_on_disk(settings: Settings) -> object:
+    """Return a value that differs after any file of the artifacts has been replaced, added or removed.
 
-    The default settings serve all that ship. Raises ArtifactError where the folder cannot be read, or has too many.
+    It is made from what the file system says of the files, behind all symbolic links, without reading them.
     """
+    try:
+        files = _files(settings)
+    except ArtifactError as error:
+        return str(error)
+    return [(path, file, file_version(file), file_version(digest_path(file))) for path, file in files.items()]
+
+
+def _files(settings: Settings) -> dict[Path, Path]:
+    """Return the file of each artifact to serve, by its path in the settings, the default first.
+
+    Where `SINE_MODEL` is a folder, the file is the artifact in it. A default that is also in the folder of models is
+    listed once. The default settings serve all that ship.
+
+    Raises:
+        ArtifactError: a folder cannot be read, has too many artifacts, or is `SINE_MODEL` and does not have one.
+    """
+    default = settings.model
+    if os.path.isdir(default):  # Path.is_dir would raise where a folder above cannot be read
+        inside = _artifacts_in(default)
+        if len(inside) != 1:
+            has = f"these: {', '.join(path.name for path in inside)}" if inside else "none"
+            raise ArtifactMissing(
+                f"{default}: a folder as SINE_MODEL has to hold one artifact (*.pt), and it holds {has}; "
+                "SINE_MODELS serves all artifacts of a folder"
+            )
+        (default,) = inside
     folder = settings.models or (DEFAULT_ARTIFACT.parent if settings.model == DEFAULT_ARTIFACT else None)
     if folder is None:
-        return [settings.model]
-    try:
-        found = sorted(path for path in folder.iterdir() if path.suffix == ".pt")
-    except OSError as error:
-        why = f"{folder}: the folder of the models cannot be read: {error.strerror}"
-        raise ArtifactMissing(why) from error
-    default = settings.model.resolve()
-    paths = [settings.model, *(path for path in found if path.resolve() != default)]
-    if len(paths) > settings.max_models:
+        return {settings.model: default}
+    others = [path for path in _artifacts_in(folder) if path.resolve() != default.resolve()]
+    if len(others) >= settings.max_models:
         raise ArtifactError(
-            f"{folder}: {len(paths)} models, with that of SINE_MODEL, are more than the {settings.max_models} "
+            f"{folder}: {len(others) + 1} models, with that of SINE_MODEL, are more than the {settings.max_models} "
             "that SINE_MAX_MODELS allows: start with a larger SINE_MAX_MODELS, or with fewer files"
         )
-    return paths
+    return {settings.model: default, **{path: path for path in others}}
+
+
+def _artifacts_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".pt")
+    except OSError as error:
+        raise ArtifactMissing(f"{folder}: the folder of the models cannot be read: {error.strerror}") from error
 
 
 def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
@@ -101,7 +130,8 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
     inference, warned = metrics.inference_of(info.name), metrics.warned_of(info.name)
     charge = None if settings.steps_per_second is None else quota(settings).charge_request
     forecaster = Forecaster(opened.runtime, settings, metrics, charge, forecast_span if settings.tracing else None)
-    return ServedModel(path, info, forecaster, artifact.intervals, inference, warned)
+    alias = settings.model_name if path == settings.model else None
+    return ServedModel(path, info, forecaster, artifact.intervals, inference, warned, alias)
 
 
 def _why(error: Exception, path: Path) -> str:

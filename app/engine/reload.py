@@ -1,7 +1,7 @@
 """The models that a worker serves, and their reloads: good new artifacts replace those in service.
 
-Each worker reloads for itself, on SIGHUP or POST /admin/reload, and answers requests meanwhile. The main process passes
-a SIGHUP on to all of its workers.
+Each worker reloads for itself, on SIGHUP, on POST /admin/reload or when it sees that files have changed, and answers
+requests meanwhile. The main process passes a SIGHUP on to all of its workers.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.engine.loading import load
+from app.engine.loading import files_on_disk, load
 from app.engine.repository import Repository
 from app.errors import NotReady
 from app.settings import Settings
@@ -37,6 +37,7 @@ class Serving:
         """The models in service; None before they are loaded, and after `stop`."""
 
         self._settings, self._metrics = settings, metrics
+        self._on_disk: object = None  # before the last load
         self._turn = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
 
@@ -52,6 +53,7 @@ class Serving:
             return
         self._metrics.started.add()
         self._metrics.alive.set(1)
+        self._on_disk = files_on_disk(self._settings)
         self._put(load(self._settings, self._metrics))
         self._metrics.ready.set(1)
 
@@ -73,6 +75,7 @@ class Serving:
         async with self._turn:
             before = self.repository()
             try:
+                self._on_disk = await asyncio.to_thread(files_on_disk, self._settings)
                 # On a thread, so that requests are answered meanwhile. torch.jit.load holds the interpreter for 25 ms.
                 after = await asyncio.to_thread(load, self._settings, self._metrics, before, refused)
                 if [*after] != [*before] and self.current is before:  # it has not stopped in the meantime
@@ -99,6 +102,29 @@ class Serving:
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing left to reload
+
+    @contextmanager
+    def on_change(self) -> Iterator[None]:
+        """A change of the artifacts' files starts a reload while this context lasts, where the settings say so."""
+        interval_s = self._settings.reload_interval_s
+        if interval_s is None:
+            yield
+            return
+        watching = asyncio.create_task(self._watch(interval_s))
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    async def _watch(self, interval_s: float) -> None:
+        """Look at the files every `interval_s`. A file that is refused is not tried again before its next change."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                if await asyncio.to_thread(files_on_disk, self._settings) != self._on_disk:
+                    await self.reload()
+            except Exception:  # a lack of threads or memory, which may end
+                log.exception("Not reloaded, and what was served still is")
 
     def _begin_reload(self) -> None:
         """Start a reload in the background. Its result goes to the log."""

@@ -30,7 +30,7 @@ class ServedModel:
     """A model in service."""
 
     path: Path
-    """The file of its artifact."""
+    """The file of its artifact, or the folder that holds it, as the settings name it."""
 
     info: ModelInfo
     forecaster: Forecaster
@@ -45,6 +45,9 @@ class ServedModel:
     warned: Counter
     """Counts its forecasts with a warning."""
 
+    alias: str | None = None
+    """A second name, which an operator has given it."""
+
     beside: dict[str, str] = field(default_factory=dict)
     """The other models of its repository, which its warnings name, and the sequences that each is for. A reload may
     change them. It holds no model, so that one that is no longer in service can go."""
@@ -56,6 +59,11 @@ class ServedModel:
         It has the model's version and the first digits of its digest, %-encoded where it has to be.
         """
         return b"x-model-version", f"{quote(self.info.version)}+{self.info.digest[:12]}".encode()
+
+    @property
+    def names(self) -> list[str]:
+        """The names that requests may call it by."""
+        return [self.info.name] if self.alias is None else [self.info.name, self.alias]
 
     @cached_property
     def is_seasonal(self) -> bool:
@@ -93,7 +101,7 @@ class Repository:
     """The models in service. Immutable."""
 
     def __init__(self, served: Sequence[ServedModel]) -> None:
-        """The first model is the default. Raises ArtifactError where two have the same name."""
+        """The first model is the default. Raises ArtifactError where two have the same name, or alias."""
         self.default = served[0]
         for each in served:
             each.beside.clear()
@@ -103,20 +111,25 @@ class Repository:
             other = self._by_name.setdefault(each.info.name, each)
             if other is not each:
                 raise ArtifactError(f"{other.path} and {each.path} both hold a model named '{each.info.name}'")
+        self._called = dict(self._by_name)
+        for each in served:
+            for name in each.names:
+                if (other := self._called.setdefault(name, each)) is not each:
+                    raise ArtifactError(f"{other.path}: its model has the name '{name}' that SINE_MODEL_NAME gives")
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._by_name.values())
 
     def named(self, name: str | None) -> ServedModel:
-        """The model of this name, or the default for None. Raises UnknownModel if there is no such model."""
+        """The model of this name or alias, or the default for None. Raises UnknownModel if there is no such model."""
         served = self.default if name is None else self.find(name)
         if served is None:
-            raise UnknownModel(self._by_name)
+            raise UnknownModel(self._called)
         return served
 
     def find(self, name: str) -> ServedModel | None:
-        """The model of this name; None if there is none."""
-        return self._by_name.get(name)
+        """The model of this name or alias; None if there is none."""
+        return self._called.get(name)
 
 
 def _beside(info: ModelInfo, served: Iterable[ServedModel]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as connect_sync
 
 from app.client import AsyncClient, ServiceError
 from model.artifact import digest_path, read_artifact
@@ -181,6 +182,59 @@ async def test_a_connection_uses_the_model_in_its_address_until_a_message_names_
             pass
     assert refused.value.response.status_code == 404
     assert UNKNOWN in refused.value.response.body.decode()
+
+
+def test_a_model_answers_by_a_second_name_as_by_its_own(tmp_path: Path, folder: Path) -> None:
+    settings = {"model": folder / "first.pt", "models": folder, "model_name": "forecasts", "workers": 1}
+    tensor = {"inputs": [{"name": "sequence", "datatype": "FP64", "shape": [1, 3], "data": SEQUENCE}]}
+    with serve(tmp_path, **settings) as server, httpx.Client(base_url=server.url) as client:
+        for path, body in (("/predict", {}), ("/generate", {"steps": 3}), ("/generate/stream", {"steps": 3})):
+            own, second = (
+                client.post(path, json={"sequence": SEQUENCE, "model": name, **body}) for name in ("first", "forecasts")
+            )
+            assert (own.status_code, own.content) == (second.status_code, second.content)
+            assert own.status_code == 200
+        for path in ("infer", "versions/1/infer"):
+            own, second = (client.post(f"/v2/models/{name}/{path}", json=tensor) for name in ("first", "forecasts"))
+            assert (own.status_code, own.content) == (200, second.content)
+        for path in ("", "/ready", "/config", "/stats"):
+            own, second = (client.get(f"/v2/models/{name}{path}") for name in ("first", "forecasts"))
+            assert (own.status_code, own.content) == (200, second.content)
+        assert [model["name"] for model in client.get("/models").json()["models"]] == NAMES
+        assert "'third', 'forecasts'" in client.get("/v2/models/planted").json()["error"]
+        with connect_sync(f"{server.url.replace('http', 'ws')}/live?model=forecasts") as socket:
+            for name in ("forecasts", "first", "forecasts"):  # one sequence, whichever name each message gives
+                socket.send(json.dumps({"sequence": [0.1], "model": name}))
+                answer = json.loads(socket.recv())
+        assert answer == client.post("/predict", json={"sequence": [0.1] * 3}).json()
+
+
+def test_a_second_name_that_another_model_has_stops_the_start(tmp_path: Path, folder: Path) -> None:
+    settings = {"model": folder / "first.pt", "models": folder, "model_name": "second", "workers": 1}
+    status, log = fails_to_start(tmp_path, **settings)
+    assert status == 3
+    assert f"{folder / 'second.pt'}: its model has the name 'second' that SINE_MODEL_NAME gives" in log
+
+
+def test_a_folder_with_one_artifact_is_a_model(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    artifact = make_small_artifact(tmp_path / "model", name="any-name.pt")
+    (tmp_path / "model" / "README").touch()
+    with serve(tmp_path, model=tmp_path / "model", models=tmp_path / "model", workers=1) as server:
+        (model,) = httpx.get(f"{server.url}/models").json()["models"]
+    assert model["digest"] == read_artifact(artifact).digest
+
+
+def test_a_folder_with_no_artifact_or_several_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    status, log = fails_to_start(tmp_path, model=tmp_path / "model", workers=1)
+    assert status == 3
+    assert f"{tmp_path / 'model'}: a folder as SINE_MODEL has to hold one artifact (*.pt), and it holds none" in log
+    for name in ("a.pt", "b.pt"):
+        make_small_artifact(tmp_path / "model", name=name)
+    status, log = fails_to_start(tmp_path, model=tmp_path / "model", workers=1)
+    assert status == 3
+    assert "and it holds these: a.pt, b.pt; SINE_MODELS serves all artifacts of a folder" in log
 
 
 def test_two_files_of_one_name_stop_the_start_and_are_both_named(tmp_path: Path) -> None:

@@ -175,3 +175,50 @@ def test_a_hangup_during_the_start_ends_nothing_and_is_not_forgotten(tmp_path: P
     finally:
         process.terminate()
         assert process.wait(30) == 0
+
+
+def projected(volume: Path, version: str, **choices: Any) -> None:
+    """Put a version of a model into a volume as Kubernetes does: by one rename of the symbolic link `..data`."""
+    hidden = volume / f"..{version}"
+    hidden.mkdir(parents=True)
+    make_small_artifact(hidden, version=version, **choices)
+    new = volume / "..data_tmp"
+    new.symlink_to(hidden.name)
+    new.rename(volume / "..data")
+    for file in hidden.iterdir():
+        if not (volume / file.name).is_symlink():
+            (volume / file.name).symlink_to(f"..data/{file.name}")
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_mounted_model_that_changes_is_loaded_by_every_worker_without_a_signal(tmp_path: Path, what: str) -> None:
+    volume, version = tmp_path / "volume", "1"
+    projected(volume, version)
+    settings = {"model": volume / "small.pt" if what == "file" else volume, "reload_interval_s": 0.1}
+    with serve(tmp_path, workers=2, **settings) as server:
+
+        def said(what: str) -> int:
+            return server.log.read_text().count(what)
+
+        for version in ("2", "3"):
+            projected(volume, version, prepare=scaled(float(version)))
+            wait_for(f"version {version}", lambda version=version: said(f"Serving small {version}") == 2)  # type: ignore[misc]
+        (volume / "..3" / "small.pt").write_bytes(b"nothing")
+        wait_for("the refusal by each worker", lambda: said("Not reloaded") == 2)
+        assert httpx.get(f"{server.url}/model").json()["version"] == "3"
+        projected(volume, "4", prepare=scaled(4))
+        wait_for("version 4", lambda: said("Serving small 4") == 2)
+        assert said("Not reloaded") == 2, "a file that is refused is not tried again"
+
+
+def test_a_file_in_a_folder_of_one_model_may_change_its_name(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    first = make_small_artifact(tmp_path / "model", name="1.pt", version="1")
+    with serve(tmp_path, model=tmp_path / "model", reload_interval_s=0.1, workers=1) as server:
+        make_small_artifact(tmp_path / "model", name="2.pt", version="2", prepare=scaled(2))
+        wait_for("a refusal of two artifacts", lambda: "it holds these: 1.pt, 2.pt" in server.log.read_text())
+        first.unlink()
+        wait_for("the new one", lambda: httpx.get(f"{server.url}/model").json()["version"] == "2")
+        (tmp_path / "model" / "2.pt").rename(tmp_path / "model" / "3.pt")
+        wait_for("a refusal of one without a digest", lambda: "3.pt.sha256: cannot be read" in server.log.read_text())
+        assert httpx.get(f"{server.url}/model").json()["version"] == "2"

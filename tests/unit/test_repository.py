@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from app.engine.repository import Repository, ServedModel
+from app.errors import UnknownModel
 from app.open_inference.inference import model_at
 from app.schemas import ModelInfo
+from model.artifact import ArtifactError
 from model.metadata import Architecture
 
 
@@ -31,9 +33,10 @@ def test_a_header_can_hold_any_version(version: str, shown: str) -> None:
     )
 
 
-def served(name: str) -> Any:
-    """Return a model that has nothing but a name."""
-    return SimpleNamespace(info=SimpleNamespace(name=name, data={}), path=None, beside={})
+def served(name: str, *aliases: str) -> Any:
+    """Return a model that has nothing but a name, and perhaps an alias."""
+    about = SimpleNamespace(name=name, data={})
+    return SimpleNamespace(info=about, names=[name, *aliases], path=f"{name}.pt", beside={})
 
 
 def test_a_path_of_inference_leads_to_a_model() -> None:
@@ -46,3 +49,19 @@ def test_a_path_of_inference_leads_to_a_model() -> None:
         *("", "/v2/models//infer", "/v2/models/a/b/infer"),
     ):
         assert model_at(path, repository) is None
+
+
+def test_an_alias_leads_to_its_model_and_is_named_among_those_that_are_served() -> None:
+    first, second = served("a", "forecasts"), served("b")
+    repository = Repository([first, second])
+    assert repository.named("forecasts") is repository.find("forecasts") is first
+    assert model_at("/v2/models/forecasts/infer", repository) is first
+    assert [*repository] == [first, second]
+    with pytest.raises(UnknownModel, match="'a', 'b', 'forecasts'"):
+        repository.named("c")
+
+
+def test_the_own_name_of_a_model_may_be_its_alias_and_that_of_another_may_not() -> None:
+    assert Repository([served("a", "a"), served("b")]).default.info.name == "a"
+    with pytest.raises(ArtifactError, match=r"b\.pt: its model has the name 'b' that SINE_MODEL_NAME gives"):
+        Repository([served("a", "b"), served("b")])

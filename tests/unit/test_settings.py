@@ -20,6 +20,9 @@ from app.settings import Settings
         ("cors_origins", "https://page.example/path", "either \\*, or origins"),
         ("cors_origins", "*,https://page.example", "either \\*, or origins"),
         ("model_sha256", "abc", "64 hexadecimal digits"),
+        ("model_name", "a/b", "1 to 253 letters, digits"),
+        ("model_name", "-a", "a letter or a digit first"),
+        ("reload_interval_s", 0, "greater than 0"),
         ("model_sha256", f"{'0' * 64},", "64 hexadecimal digits"),
     ],
 )
