@@ -38,6 +38,7 @@ from app.server.shedding import LoadShedder
 from app.server.shutdown import shutdown
 from app.server.startup import CannotStart
 from app.settings import Settings
+from app.telemetry.busy import counting_busy
 from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import Recorder, RecordingMiddleware
@@ -134,6 +135,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
     with (
         this.serving.on_hangup(),
         this.serving.on_change(),
+        counting_busy(this.metrics.busy["event_loop"]),
         shutdown(this.serving.drain, settings.drain_delay_s),
     ):
         yield {"edge": _edge(this)}

@@ -65,6 +65,7 @@ class ModelThread:
                     if job in self._answers:
                         self._answers[job].set_exception(error)
                 continue
+            self._metrics.busy["model"].add(turn.encode_s + turn.rollout_s)
             stages["encode"].ran(turn.encoded, turn.encode_s)
             stages["rollout"].ran(turn.rolled_out, turn.rollout_s)
             self._admission.measured(turn.longest, turn.encode_s + turn.rollout_s)

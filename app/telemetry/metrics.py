@@ -73,6 +73,8 @@ class Metrics:
         # The model's work. `inline` is a whole small forecast at once. All others are encoded and rolled out in turns.
         steps = made.counter("sine_steps", "Steps of the network executed.", stage=_STAGES)
         busy = made.counter("sine_model_seconds", "Seconds that the model took for them.", stage=_STAGES)
+        worked = "Seconds that the event loop's thread, or the models' threads, had work to do."
+        worked_s = made.counter("sine_busy_seconds", worked, thread=("event_loop", "model"))
         self.rows = made.histogram("sine_batch_size", "Forecasts in a turn of the model's thread.", _ROWS)[()]
         self.waited = made.histogram("sine_queue_wait_seconds", "From admission to the first turn.", _LATENCIES_S)[()]
         self.pending = made.gauge("sine_pending_steps", "Steps admitted and not yet done.")
@@ -104,6 +106,7 @@ class Metrics:
         self.refused = {reason: refusals[reason,] for reason in REASONS}
         self.received, self.sent = messages["received",], messages["sent",]
         self.stages = {stage: Stage(steps[stage,], busy[stage,]) for stage in _STAGES}
+        self.busy = {thread: counter for (thread,), counter in worked_s.items()}
         self.ended = {reason: rollouts[reason,] for reason in ends}
         self.inference_of: Callable[[str], InferenceCounters] = lambda model: InferenceCounters(
             asked(model), spent(model), sequences(model)[()], made.totals

@@ -15,7 +15,9 @@ import pytest
 import yaml
 from websockets.asyncio.client import connect
 
+from tests.metrics import metric
 from tests.server import ROOT, Server, free_port, serve
+from tests.waiting import wait_for
 
 CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 RULES = CONFIG.with_name("rules.yml")
@@ -109,6 +111,17 @@ def test_every_query_of_the_dashboard_and_of_the_rules_finds_data(observed: Serv
     rules = [rule for group in prometheus.get("rules").json()["data"]["groups"] for rule in group["rules"]]
     assert {rule["health"] for rule in rules} == {"ok"}, rules
     assert "firing" not in {rule.get("state") for rule in rules}
+
+
+def test_the_seconds_that_the_threads_are_busy_are_counted(observed: Server) -> None:
+    def busy(thread: str) -> float:
+        return metric(observed.url, "sine_busy_seconds_total", thread=thread)
+
+    before = busy("event_loop")
+    asyncio.run(load(observed, seconds=0.1))
+    wait_for("the event loops to be counted", lambda: busy("event_loop") > before)
+    worked = sum(metric(observed.url, "sine_model_seconds_total", stage=stage) for stage in ("encode", "rollout"))
+    assert 0 < worked == pytest.approx(busy("model"))
 
 
 @needs_prometheus
