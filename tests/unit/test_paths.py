@@ -10,7 +10,7 @@ from tests.server import ROOT
 
 PACKAGES = ("app", "model", "training", "benchmarks", "tests")
 FOLDERS = (*PACKAGES, "docs", "deploy", ".ci", ".github")
-SUFFIXES = {".py", ".md", ".toml", ".yml", ".conf", ".js", ".html", ".css", ".c", ".txt"}
+SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".conf", ".js", ".html", ".css", ".c", ".txt"}
 NAMES = {"Dockerfile", "Makefile", ".dockerignore", ".gitattributes", ".editorconfig", "run"}
 
 FOLDER = "|".join(map(re.escape, FOLDERS))

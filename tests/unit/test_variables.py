@@ -58,6 +58,7 @@ def test_the_variables_that_kubernetes_makes_for_a_service_named_sine_are_no_rea
 
 def test_every_variable_in_the_repository_is_known() -> None:
     places = ["*.md", "*.yml", "Makefile", "Dockerfile", "app/**/*.py", "benchmarks/**/*.py", "docs/**/*.md"]
+    places.append("deploy/**/*.yaml")
     texts = [path.read_text() for place in places for path in ROOT.glob(place)]
     names = {name for text in texts for name in re.findall(r"\bSINE_[A-Z0-9_]*[A-Z0-9]\b", text)}
     assert len(names) > 30
