@@ -44,8 +44,9 @@ def server(enduring: Server) -> Server:
 class Load:
     """Clients that each ask one thing after the other, on connections that are kept."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, body: bytes) -> None:
         self._url = url
+        self._body = body
         self.answers: Counter[bytes] = Counter()
         self.lost: list[float] = []
         """When each request was sent that got no answer."""
@@ -59,7 +60,7 @@ class Load:
             sent = time.monotonic()
             try:
                 async with asyncio.timeout(30):
-                    status, _, body = await connections.post("/generate", BODY)
+                    status, _, body = await connections.post("/generate", self._body)
                 self.answers[b"%d %b" % (status, body)] += 1
             except NotConnected:
                 self.refused += 1
@@ -77,8 +78,8 @@ def load(server: Server) -> AbstractAsyncContextManager[Load]:
 
 
 @asynccontextmanager
-async def load_on(url: str) -> AsyncIterator[Load]:
-    running = Load(url)
+async def load_on(url: str, body: bytes = BODY) -> AsyncIterator[Load]:
+    running = Load(url, body)
     async with asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
             group.create_task(running.client())
