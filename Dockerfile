@@ -15,8 +15,8 @@ RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['p
 FROM python:3.11-slim-bookworm AS packages
 
 # An extra index of wheels for pip. On Linux, the torch wheel of pip's own index is a build for CUDA and needs gigabytes
-# of libraries. For a CPU only, give the address of PyTorch's index of CPU wheels, which PyTorch's "Get started" page
-# shows. There, the version that constraints.txt asks for ends with `+cpu`, and pip prefers it.
+# of libraries. For a CPU only, give the address of PyTorch's index of CPU wheels, as docker-compose.yml does. There, the
+# version that constraints.txt asks for ends with `+cpu`, and pip prefers it.
 ARG TORCH_INDEX_URL=
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1

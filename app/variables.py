@@ -10,7 +10,14 @@ from app.settings import PREFIX, Settings
 from app.shared_memory.folders import METRICS_FOLDER, RATES_FOLDER
 
 _OF_CLIENT = ("SINE_API_KEY", "SINE_URL")
-_OF_COMPOSE = ("SINE_GPU_PORT", "SINE_PROXY_PORT", "SINE_PROMETHEUS_PORT", "SINE_GRAFANA_PORT", "SINE_MEMORY")
+_OF_COMPOSE = (
+    "SINE_FOLDER",
+    "SINE_GPU_PORT",
+    "SINE_PROXY_PORT",
+    "SINE_PROMETHEUS_PORT",
+    "SINE_GRAFANA_PORT",
+    "SINE_MEMORY",
+)
 
 _PROTECTING = ("SINE_API_KEYS", "SINE_ADMIN_KEYS", "SINE_MODEL_SHA256", "SINE_STEPS_PER_SECOND")
 """Settings that protect the service. Nobody notices that one of them is missing, before somebody makes use of it."""
