@@ -331,6 +331,23 @@ def test_the_rules_are_those_of_compose_and_one_for_the_autoscaler(full: list[Do
     assert f"seriesQuery: '{record['record']}'" in adapter
 
 
+def test_the_overlay_in_the_page_renders_and_names_the_components_in_their_order(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "scale.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "sine-rnn-server").symlink_to(ROOT)
+    written = yaml.safe_load(text)
+    names = [Path(component).name for component in written["components"]]
+    assert names == [name for name in COMPONENTS if name in names]
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == [*COMPONENTS]
+    # kubectl follows no symbolic link out of the folder, so the paths lead there from here.
+    for key in ("resources", "components"):
+        written[key] = [os.path.relpath((tmp_path / path).resolve(), tmp_path) for path in written[key]]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(written))
+    documents = render(tmp_path)
+    assert container(documents)["image"].startswith("registry.example/sine-rnn-server:")
+    assert {document["metadata"]["namespace"] for document in documents} == {"forecasts"}
+
+
 def test_prometheus_shows_a_key_where_the_service_asks_for_one(
     combinations: dict[frozenset[str], list[Document]],
 ) -> None:
