@@ -149,6 +149,14 @@ class StreamEnd(_Judged):
     finite."""
 
 
+class Example(_Message):
+    """A sequence that the model fits. It comes with the artifact, as the beginning of a golden rollout."""
+
+    sequence: list[float] = Field(examples=[_EXAMPLE])
+    season: int = Field(examples=[1])
+    """The season of the sequence, 1 for none."""
+
+
 class ModelInfo(Metadata):
     """A served model."""
 
@@ -163,6 +171,9 @@ class ModelInfo(Metadata):
 
     device: str
     """The device that executes the model."""
+
+    example: Example
+    """A sequence to try the model with."""
 
 
 class ModelList(_Message):

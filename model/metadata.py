@@ -180,3 +180,8 @@ class Golden(_Record):
     """The golden rollouts of an artifact: the outputs that every runtime has to reproduce."""
 
     cases: list[GoldenCase] = Field(min_length=1)
+
+    @property
+    def example(self) -> GoldenCase:
+        """Return the case with the longest sequence, which shows best what the model is for."""
+        return max(self.cases, key=lambda case: len(case.sequence))

@@ -11,7 +11,7 @@ from app.engine.forecaster import Forecaster
 from app.engine.quotas import quota
 from app.engine.repository import Repository, ServedModel
 from app.keys import file_version
-from app.schemas import ModelInfo
+from app.schemas import Example, ModelInfo
 from app.settings import Settings
 from app.shared_memory.numbering import TooManyNames
 from app.telemetry.metrics import Metrics
@@ -119,12 +119,14 @@ def _artifacts_in(folder: Path) -> list[Path]:
 def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics) -> ServedModel:
     """Open an artifact as a model that has reproduced its golden rollouts and is warm."""
     opened = open_runtime(artifact, settings.device, settings.engine)
+    example = artifact.golden.example
     info = ModelInfo(
         **artifact.metadata.model_dump(),
         digest=artifact.digest,
         runtime=opened.runtime.name,
         runtime_reason=opened.reason,
         device=opened.runtime.device,
+        example=Example(sequence=example.sequence, season=example.season),
     )
     # before the forecaster, which starts a thread
     inference, warned = metrics.inference_of(info.name), metrics.warned_of(info.name)

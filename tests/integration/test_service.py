@@ -41,6 +41,18 @@ def test_model_describes_the_artifact_that_is_served(server: Server) -> None:
     assert info["runtime"]
 
 
+def test_each_model_has_an_example_that_it_fits(server: Server) -> None:
+    models = httpx.get(f"{server.url}/models").json()["models"]
+    assert {model["name"] for model in models} == {"sine", "any"}
+    for model in models:
+        sequence, season = model["example"]["sequence"], model["example"]["season"]
+        body = {"sequence": sequence, "season": season, "model": model["name"], "diagnostics": True}
+        answer = httpx.post(f"{server.url}/predict", json=body).raise_for_status().json()
+        assert len(sequence) >= model["intervals"]["contexts"][0]
+        assert answer["fit"]["ratio"] < 2
+        assert "warnings" not in answer
+
+
 def test_metrics_count_requests_by_route_and_status(server: Server) -> None:
     def count(route: str, status: int) -> float:
         return metric(server.url, "sine_requests_total", route=route, status=str(status))

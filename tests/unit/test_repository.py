@@ -23,6 +23,7 @@ def test_a_header_can_hold_any_version(version: str, shown: str) -> None:
         "runtime_reason": "",
         "device": "cpu",
         "digest": "0123456789abcdef" * 4,
+        "example": {"sequence": [1.0], "season": 1},
     }
     about: dict[str, Any] = {"data": {}, "training": {}, "errors": {}, "torch_version": ""}
     info = ModelInfo(name="sine", version=version, architecture=Architecture(), **about, **served)
