@@ -30,6 +30,22 @@ export const models = (signal) => ask("models", { signal }).then((answer) => ans
 /** The next value (POST /predict). */
 export const predict = (body, signal) => post(PREDICT, body, signal).then((answer) => answer.json());
 
+/** The most values that a sequence may have, as the service documents it (GET /openapi.json). */
+export const longestSequence = async (signal) => {
+  const { paths } = await ask("openapi.json", { signal }).then((answer) => answer.json());
+  return paths["/predict"].post.requestBody.content["application/json"].schema.properties.sequence.maxItems;
+};
+
+/** The steps that the model's kernel has executed so far, and the seconds that it took for them (GET /metrics). */
+export const kernel = async () => {
+  const text = await ask("metrics", {}).then((answer) => answer.text());
+  const total = (name) => {
+    const lines = text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"));
+    return [...lines].reduce((sum, [, value]) => sum + Number(value), 0);
+  };
+  return { steps: total("sine_steps_total"), seconds: total("sine_model_seconds_total") };
+};
+
 /** Whether the service answers. */
 export const reachable = () => ask("livez", {}).then(() => true, () => false);
 

@@ -1,22 +1,26 @@
 /** The page: it sends the values of the controls to the service and shows the answers. */
 
 import * as api from "./api.js";
+import { heldBack, mase, seasonalNaive } from "./backtest.js";
 import { Controls } from "./controls.js";
+import { csvOf, download } from "./download.js";
 import { drawing } from "./draw.js";
+import { hasIntervals, limits } from "./limits.js";
 import { Plot, WINDOW } from "./plot.js";
-import { grouped, MISTRUST, number, Run, short } from "./run.js";
+import * as readout from "./readout.js";
+import { grouped, number, Run } from "./run.js";
 import { copy, snippets } from "./snippet.js";
 import { showTable } from "./table.js";
 import { Trouble } from "./trouble.js";
-
-/** The level of the requested intervals, in per cent. */
-const LEVEL = 95;
 
 /** Results are announced to screen readers after no change for this long. */
 const QUIET_MS = 400;
 
 /** A button shows its success for this long. */
 const DONE_MS = 1500;
+
+/** Longer sequences make the page ask the service how long they may be. */
+const LONG = 1000;
 
 const $ = (id) => document.getElementById(id);
 
@@ -30,20 +34,24 @@ let shown = null;
 let current = null; // the AbortController of the run in progress
 let announcement = null;
 
-/** Start a run with the values of the controls. A run in progress is aborted. */
+/** Start a run with the values of the controls. A run in progress is aborted, and its forecast goes. */
 async function start() {
   current?.abort();
   const controller = (current = new AbortController());
-  const run = new Run(controls.values, controls.truth, controls.steps);
+  const run = prepared();
   $("cancel").disabled = false;
   try {
-    served ??= offered(await api.models(controller.signal));
+    if (served === null) {
+      served = await api.models(controller.signal);
+      await readout.showKernel();
+      if (controller !== current) return;
+      controls.offer(served);
+      if (controller !== current) return; // the link asks for an example, which has begun its own run
+    }
     model = describe(served.models.find(({ name }) => name === (controls.model ?? served.default)));
-    run.notes = notes(run);
-    run.body = { sequence: run.values, steps: run.steps, model: controls.model };
-    if (hasIntervals(run)) run.body.level = [LEVEL];
-    showCode(run.body);
-    await forecast(run, controller.signal);
+    history.replaceState(null, "", controls.link);
+    if (run.values.length > LONG) run.cut(await api.longestSequence(controller.signal));
+    if (run.values.length > 0) await forecast(run, controller.signal);
     trouble.over();
   } catch (error) {
     if (controller !== current) return; // another run has taken its place
@@ -58,49 +66,63 @@ async function start() {
   if (controller === current) finish(run);
 }
 
+/** Return a run that has not begun, without values if there are none that can be used. */
+function prepared() {
+  const { given, level, steps } = controls;
+  if (given === null) return new Run({ values: [], level });
+  const held = controls.backtest ? heldBack(given.values.length, steps) : 0;
+  if (held === 0) return new Run({ ...given, level, steps });
+  const values = given.values.slice(0, -held);
+  const run = new Run({ ...given, values, truth: (step) => given.values[step], level, steps: held, held });
+  if (held < steps) run.notes.push(`The backtest has ${grouped(held)} steps: half of the values.`);
+  return run;
+}
+
 /** Request the next value and then the rollout, and show both as they arrive. */
 async function forecast(run, signal) {
-  const next = { sequence: run.values, model: run.body.model, diagnostics: true };
-  const { prediction, warnings, fit, season } = await api.predict(next, signal);
-  const began = performance.now();
+  const isSeasonal = model.architecture.inputs === "anchors";
+  const common = { sequence: run.values, model: controls.model, season: isSeasonal ? controls.season : undefined };
+  run.model = model.name;
+  run.notes.push(...limits(model, run, controls.given.period));
+  run.body = { ...common, steps: run.steps, ...(hasIntervals(model, run) && { level: [run.level] }) };
+  showCode(run.body);
+  const { prediction, warnings, fit, season } = await api.predict({ ...common, diagnostics: true }, signal);
+  controls.showSeason(season, isSeasonal);
   const parts = api.rollout(run.body, signal);
   let part = await parts.next();
   run.prediction = prediction;
   run.fit = fit;
   run.warn(warnings); // before the prediction is shown
   if (season > 1) run.notes.push(`The season is ${grouped(season)} steps.`);
-  if (!fit && hasIntervals(run) && !controls.clean) {
+  if (!fit && hasIntervals(model, run) && !controls.given.clean) {
     run.notes.push("The interval is that of sequences like those that the model learned from; others can be farther off.");
   }
-  $("first-ms").textContent = milliseconds(performance.now() - began); // until the browser reports it at the end
-  $("expected").textContent = grouped(run.steps);
+  if (run.held > 0) run.naive = seasonalNaive(run.values, seasonOf(), run.held);
   for (; !part.done; part = await parts.next()) {
     run.append(part.value);
-    $("rate").textContent = grouped((1000 * run.forecast.length) / (performance.now() - began));
-    $("so-far").textContent = grouped(run.forecast.length);
     show(run);
   }
   run.warn(part.value.warnings);
   if (part.value.finish_reason === "diverged") run.notes.push("The rollout stopped being finite, and ends there.");
+  if (run.held > 0) run.scores = scores(run);
+}
+
+/** Return the season that seasonal naive uses: the one in the field. */
+const seasonOf = () => controls.season ?? controls.shownSeason ?? 1;
+
+function scores(run) {
+  const season = seasonOf();
+  const truth = run.forecast.map((_, index) => run.trueAt(index));
+  const of = (values) => mase(values.slice(0, truth.length), truth, run.values, season);
+  return { forecast: of(run.forecast), naive: of(run.naive), season };
 }
 
 function show(run) {
   shown = run;
   plot.show(run);
-  showWarnings(run.warnings);
-  $("next").textContent = run.prediction === undefined ? "" : number(run.prediction);
-  const truth = run.trueAt(0);
-  $("next-truth").textContent =
-    run.prediction === undefined || truth === undefined
-      ? "\u00a0"
-      : `truth ${number(truth)}, off by ${short(Math.abs(run.prediction - truth))}`;
-}
-
-/** Show the warnings above the next value, at its size. */
-function showWarnings(warnings) {
-  const parts = warnings.length > 0 ? [made("strong", MISTRUST), ...warnings.map((text) => made("p", text))] : [];
-  $("warning").replaceChildren(...parts);
-  $("warning").hidden = parts.length === 0;
+  readout.showNumbers(run);
+  $("band").textContent = `${run.level} % interval`;
+  $("download").disabled = !run.ended || run.forecast.length === 0;
 }
 
 function finish(run) {
@@ -110,52 +132,16 @@ function finish(run) {
   $("cancel").disabled = true;
   if (run.values.length + run.forecast.length > WINDOW) run.notes.push(`Drawn are the last ${grouped(WINDOW)} steps.`);
   show(run);
-  if (run.prediction === undefined) {
-    for (const id of ["predict-ms", "first-ms", "rate", "so-far"]) $(id).textContent = "";
-  }
+  if (run.prediction === undefined) readout.showNoTimes();
   $("summary").textContent = run.summary();
   clearTimeout(announcement);
   announcement = setTimeout(() => {
-    $("status").textContent = [...run.warnings, `Next value ${$("next").textContent}.`, run.summary()].join(" ");
+    if (run.values.length > 0) {
+      $("status").textContent = [...run.warnings, `Next value ${$("next").textContent}.`, run.summary()].join(" ");
+    }
+    if (run.prediction !== undefined) readout.showKernel();
     if ($("values").open) showTable($("values"), run);
   }, QUIET_MS);
-}
-
-/** Notes about a forecast, as sentences. */
-function notes(run) {
-  const found = [];
-  const [shortest, longest] = model.data.period ?? [0, Infinity];
-  if (controls.period < shortest || controls.period > longest) {
-    found.push(`The model has learned periods of ${shortest} to ${longest} samples only.`);
-  }
-  if (model.intervals && !hasIntervals(run)) {
-    found.push(...whyNoIntervals(run));
-  }
-  return found;
-}
-
-function hasIntervals(run) {
-  return Boolean(model.intervals) && whyNoIntervals(run).length === 0;
-}
-
-/** Return a sentence for each reason why a model with intervals has none for this run. */
-function whyNoIntervals(run) {
-  const { contexts, horizon, rollouts } = model.intervals;
-  const highest = Math.floor((100 * rollouts) / (rollouts + 1)); // a higher level needs more calibration rollouts
-  const reasons = [];
-  if (LEVEL > highest) reasons.push(`Intervals of ${LEVEL} % are not known: this model has levels up to ${highest} %.`);
-  if (run.values.length < contexts[0]) reasons.push(`Intervals are known from ${contexts[0]} given values on.`);
-  if (run.steps > horizon) reasons.push(`Intervals are known for up to ${grouped(horizon)} steps.`);
-  return reasons;
-}
-
-function offered(list) {
-  controls.offer(
-    list.models.map(({ name }) => name),
-    list.default,
-    list.models.find(({ data }) => data.kind === "prior")?.name ?? list.default,
-  );
-  return list;
 }
 
 function describe(info) {
@@ -177,18 +163,20 @@ function showCode(request) {
 
 function showValuesAt(step) {
   const at = step === undefined || shown === null ? {} : shown.at(step);
-  for (const name of ["given", "forecast", "truth"]) {
+  for (const name of ["given", "forecast", "truth", "naive"]) {
     $(`at-${name}`).textContent = at[name] === undefined ? "" : number(at[name]);
   }
+  $("at-time").textContent = step !== undefined && shown?.calendar ? shown.label(step) : "";
 }
 
-const made = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
-const milliseconds = (ms) => `${ms < 100 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
+/** Copy a text to the clipboard by a button, which shows the result. */
+async function copyBy(button, label, element) {
+  const done = await copy(element).catch(() => "Not copied");
+  button.textContent = $("status").textContent = done;
+  setTimeout(() => (button.textContent = label), DONE_MS);
+}
 
-api.watchTimes((address, first, last) => {
-  if (address === api.PREDICT) $("predict-ms").textContent = milliseconds(last);
-  if (address === api.ROLLOUT) $("first-ms").textContent = milliseconds(first);
-});
+readout.watch();
 drawing(plot, {
   allowed: (pointer) => pointer !== "touch" || controls.source === "draw",
   drawn: (values) => controls.drawn(values),
@@ -202,9 +190,7 @@ $("draw-it").addEventListener("change", () => $("plot").scrollIntoView({ block: 
 $("cancel").addEventListener("click", () => current?.abort());
 $("values").addEventListener("toggle", () => $("values").open && showTable($("values"), shown));
 $("call").addEventListener("change", () => showCode(body));
-$("copy").addEventListener("click", async () => {
-  const done = await copy($("code")).catch(() => "Not copied");
-  $("copy").textContent = $("status").textContent = done;
-  setTimeout(() => ($("copy").textContent = "Copy"), DONE_MS);
-});
+$("copy").addEventListener("click", () => copyBy($("copy"), "Copy", $("code").textContent));
+$("link").addEventListener("click", () => copyBy($("link"), "Copy link", controls.link));
+$("download").addEventListener("click", () => download("forecast.csv", csvOf(shown)));
 controls.begin();

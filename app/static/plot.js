@@ -26,14 +26,22 @@ export class Plot {
     const x = { time: false, range: () => this.ranges.x };
     const drawClear = [(u) => this.drawBoundary(u)];
     this.main = chart(element, {
-      axes: axes(element, 36, true),
-      series: [{}, line("--truth", 5), line("--ink", 1.75, wide), END, END, line("--accent", 1.75)],
+      axes: axes(element, 36, () => this.run),
+      series: [
+        {},
+        line("--truth", 5),
+        line("--ink", 1.75, wide),
+        END,
+        END,
+        { ...line("--muted", 1.25), dash: [5, 4] },
+        line("--accent", 1.75),
+      ],
       bands: [{ series: [3, 4], fill: paint("--band") }],
       scales: { x, y: { range: () => this.ranges.y } },
       hooks: { drawClear, setCursor: [(u) => hovered(u.data[0][u.cursor.idx])] },
     });
     this.small = chart(difference, {
-      axes: axes(difference, 20, false),
+      axes: axes(difference, 20),
       series: [{}, END, END, line("--accent", 1.5)],
       bands: [{ series: [1, 2], fill: paint("--band") }],
       scales: { x, y: { range: () => this.ranges.off } },
@@ -54,7 +62,7 @@ export class Plot {
   /** Show a stroke, with the scales fixed from its start. `values` has holes at steps without a value. */
   sketch(values) {
     this.frozen = true;
-    this.show(new Run(values, null, 0));
+    this.show(new Run({ values }));
   }
 
   /** Hide the cursor. */
@@ -76,7 +84,8 @@ export class Plot {
     const steps = Array.from({ length: last - first }, (_, index) => first + index);
     const points = steps.map((step) => run.at(step));
     const column = (read) => points.map((point) => defined(read(point)));
-    const [values, truth, high, low] = ["given", "truth", "high", "low"].map((name) => column((point) => point[name]));
+    const columnOf = (name) => column((point) => point[name]);
+    const [values, truth, naive, high, low] = ["given", "truth", "naive", "high", "low"].map(columnOf);
     // The forecast starts at the last given value, so both form one line in two colours.
     const forecast = column((point) => point.forecast);
     if (end > given && given > first) forecast[given - 1 - first] = run.values.at(-1);
@@ -87,16 +96,17 @@ export class Plot {
       const figure = this.element.parentElement;
       this.ranges = {
         x: [first, Math.max(last - 1, first + 1)],
-        y: padded(around([values, truth, forecast], [low, high])),
+        y: padded(around([values, truth, naive, forecast], [low, high])),
         off: padded(extent([off, above, below])),
       };
       figure.classList.toggle("with-truth", run.truth !== null);
+      figure.classList.toggle("with-naive", run.naive !== null);
       figure.classList.toggle("with-band", run.low.length > 0);
       this.difference.hidden = this.name.hidden = end === given || (run.truth === null && run.low.length === 0);
       this.name.textContent = run.truth ? "Forecast minus truth" : "Interval around the forecast";
     }
     this.now = last > given && given > first ? given - 0.5 : null;
-    this.main.setData([steps, truth, values, high, low, forecast]);
+    this.main.setData([steps, truth, values, high, low, naive, forecast]);
     this.small.setData([steps, above, below, off]);
   }
 
@@ -128,11 +138,25 @@ function chart(element, options) {
   return plot;
 }
 
-/** Return the axes: values on the left and, if `labelled`, steps at the bottom. */
-function axes(element, space, labelled) {
+/** Return the axes: values on the left and, if `run()` is given, its steps or times at the bottom. */
+function axes(element, space, run) {
   const axis = { stroke: paint("--muted"), font: `12px ${getComputedStyle(element).fontFamily}`, ticks: { show: false } };
+  const calendar = () => run?.()?.calendar;
   return [
-    { ...axis, show: labelled, size: 28, grid: { show: false }, incrs: STEPS },
+    {
+      ...axis,
+      show: run !== undefined,
+      size: 28,
+      grid: { show: false },
+      space: () => (calendar() ? TIME_SPACE : STEP_SPACE),
+      incrs: () => calendar()?.strides ?? STEPS,
+      splits: (_, __, low, high, stride) => {
+        const base = (calendar()?.phase(stride) ?? 0) - (run?.()?.first ?? 0);
+        const from = Math.ceil((low - base) / stride) * stride + base;
+        return Array.from({ length: Math.floor((high - from) / stride) + 1 }, (_, index) => from + index * stride);
+      },
+      values: (_, steps, __, ___, stride) => steps.map((step) => run?.()?.tick(step, stride) ?? ""),
+    },
     {
       ...axis,
       size: 64,
@@ -142,6 +166,9 @@ function axes(element, space, labelled) {
     },
   ];
 }
+
+/** Pixels between the labels of the axis. */
+const [STEP_SPACE, TIME_SPACE] = [50, 96];
 
 const STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((unit) => [unit, 2 * unit, 5 * unit]);
 

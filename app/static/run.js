@@ -10,15 +10,41 @@ export class Run {
   forecast = [];
   low = [];
   high = [];
+  naive = null; // the seasonal naive forecast of a backtest
+  scores = null; // of a backtest: the MASE of the forecast and of seasonal naive
+  model = ""; // the name of the model
   body = undefined; // body of the request for the rollout
   notes = []; // sentences
   ended = false;
+  first = 0; // the position of the first given value in its series
 
-  /** `truth` is a function of the step, or null if the truth is unknown. */
-  constructor(values, truth, steps) {
-    this.values = values;
-    this.truth = truth;
-    this.steps = steps;
+  /**
+   * `truth` is a function of the step, or null if the truth is unknown; `calendar` has the times of the steps, or is
+   * null; `id` is the name of the series in its file, or null; `held` values after those given are held back.
+   */
+  constructor({ values, truth = null, steps = 0, level = 95, calendar = null, id = null, held = 0 }) {
+    Object.assign(this, { values, truth, steps, level, calendar, id, held });
+  }
+
+  /** Keep only the last `most` given values. */
+  cut(most) {
+    const dropped = Math.max(this.values.length - most, 0);
+    if (dropped === 0) return;
+    const { truth } = this;
+    this.notes.push(`The model is given the last ${counted(most, "value")} of ${grouped(this.values.length)}.`);
+    this.values = this.values.slice(dropped);
+    this.truth = truth && ((step) => truth(step + dropped));
+    this.first += dropped;
+  }
+
+  /** Return the time of a step, counted from the first given value: as the file has it, or its number. */
+  label(step) {
+    return this.calendar ? this.calendar.label(this.first + step) : this.first + step;
+  }
+
+  /** Return the label of a step on an axis whose labels are `stride` steps apart. */
+  tick(step, stride) {
+    return this.calendar ? this.calendar.tick(this.first + step, stride) : String(this.first + step);
   }
 
   /** Add the warnings of an answer that are not known yet. */
@@ -53,6 +79,7 @@ export class Run {
       given: this.values[step],
       forecast: this.forecast[index],
       truth: this.truth?.(step),
+      naive: this.naive?.[index],
       low: this.low[index],
       high: this.high[index],
     };
@@ -60,11 +87,13 @@ export class Run {
 
   /** Describe the plots in words. */
   summary() {
+    if (this.values.length === 0) return "";
     const sentences = this.warnings.length > 0 ? [`${MISTRUST}.`] : [];
     sentences.push(`${counted(this.values.length, "value")} given, ${span(this.values)}.`);
     if (this.forecast.length > 0) {
       sentences.push(`${counted(this.forecast.length, "value")} forecast, ${span(this.forecast)}${this.quality()}.`);
     }
+    if (this.scores) sentences.push(this.comparison());
     if (this.fit) sentences.push(this.misses());
     return [...sentences, ...this.notes].join(" ");
   }
@@ -74,9 +103,18 @@ export class Run {
     if (this.truth) text += `, at most ${short(largest(this.differences()))} off the truth`;
     if (this.low.length > 0) {
       const half = (index) => short((this.high.at(index) - this.low.at(index)) / 2);
-      text += `; the 95 % interval is ±${half(0)} at first and ±${half(-1)} at the end`;
+      text += `; the ${this.level} % interval is ±${half(0)} at first and ±${half(-1)} at the end`;
     }
     return text;
+  }
+
+  /** Compare the forecast of a backtest with seasonal naive. */
+  comparison() {
+    const { forecast, naive, season } = this.scores;
+    const held = `The last ${counted(this.held, "value")} were held back.`;
+    if (forecast === undefined) return `${held} MASE is not known for values that repeat exactly, or for so few.`;
+    const of = season > 1 ? `with season ${grouped(season)}` : "without a season";
+    return `${held} MASE is ${score(forecast)} for ${this.model} and ${score(naive)} for seasonal naive ${of}.`;
   }
 
   /** Describe the model's errors on the given values, from which the width of the interval follows. */
@@ -100,10 +138,13 @@ export const number = (value) => written(precise, value);
 /** Format a value with few digits, to show its size. */
 export const short = (value) => written(rough, value);
 
+/** Format a MASE. */
+export const score = (value) => (value === undefined ? "\u2013" : value.toFixed(2));
+
 /** Format a count with commas between groups of three digits. */
 export const grouped = (value) => whole.format(value);
 
-const counted = (many, what) => `${grouped(many)} ${what}${many === 1 ? "" : "s"}`;
+export const counted = (many, what) => `${grouped(many)} ${what}${many === 1 ? "" : "s"}`;
 
 /** Format a text of the service as a sentence. */
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

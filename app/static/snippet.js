@@ -27,13 +27,17 @@ with httpx.stream("POST", "${url}", json=request${keyed ? ", headers=headers" : 
 `,
 };
 
-/** Copy the text of `element` to the clipboard. Return a word that describes the result. */
-export async function copy(element) {
+/** Copy a text to the clipboard. Return a word that describes the result. */
+export async function copy(text) {
   if (navigator.clipboard) {
-    await navigator.clipboard.writeText(element.textContent);
+    await navigator.clipboard.writeText(text);
     return "Copied";
   }
   // Browsers give the clipboard only to pages from https or localhost. Other pages can copy a selection.
+  const element = Object.assign(document.createElement("pre"), { id: "copied", textContent: text });
+  document.body.append(element);
   getSelection().selectAllChildren(element);
-  return document.execCommand("copy") ? "Copied" : "Selected";
+  const done = document.execCommand("copy");
+  element.remove();
+  return done ? "Copied" : "Not copied";
 }

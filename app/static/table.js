@@ -5,8 +5,8 @@ import { grouped, number } from "./run.js";
 /** The table has at most this many rows, to keep the page fast. The last given values fill at most half of them. */
 const MOST = 500;
 
-const COLUMNS = ["given", "forecast", "truth", "low", "high"];
-const NAMES = { given: "Given", forecast: "Forecast", truth: "Truth", low: "95 % from", high: "to" };
+const COLUMNS = ["given", "forecast", "truth", "naive", "low", "high"];
+const NAMES = { given: "Given", forecast: "Forecast", truth: "Truth", naive: "Seasonal naive", high: "to" };
 
 /** Fill the table in `element` with the numbers of `run`. */
 export function showTable(element, run) {
@@ -18,11 +18,11 @@ export function showTable(element, run) {
   const last = first + rows.length - 1;
   table.createCaption().textContent = `Steps ${grouped(first)} to ${grouped(last)} of ${grouped(length)}`;
   const head = table.createTHead().insertRow();
-  head.append(...["Step", ...columns.map((name) => NAMES[name])].map((name) => heading("col", name)));
+  head.append(...[run.calendar ? "Time" : "Step", ...columns.map((name) => NAMES[name] ?? `${run.level} % from`)].map((name) => heading("col", name)));
   const body = table.createTBody();
   for (const row of rows) {
     const line = body.insertRow();
-    line.append(heading("row", row.step));
+    line.append(heading("row", run.label(row.step)));
     for (const name of columns) line.insertCell().textContent = row[name] === undefined ? "" : number(row[name]);
   }
   element.querySelector("[role=region]").replaceChildren(table);

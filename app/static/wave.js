@@ -1,5 +1,7 @@
 /** Makes sequences from a sine with noise or from text with numbers. */
 
+import { SeriesError } from "./series/table.js";
+
 /** Values are rounded to this fraction of the amplitude, so that the request is readable. */
 const STEP = 1e-6;
 
@@ -19,15 +21,15 @@ export function rounded(value, size) {
   return Number(value.toFixed(digits)) + 0; // + 0 makes -0 a 0
 }
 
-/** Return the numbers in a text, with any separators. Throw an Error that says what is wrong. */
+/** Return the numbers in a text, with any separators. Throw a SeriesError that says what is wrong. */
 export function numbers(text) {
   const words = text.replace(/[\u2212\u2013]/g, "-").replace(/[[\](){}]/g, " ").trim();
-  if (words === "") throw new Error("Paste at least one number.");
+  if (words === "") throw new SeriesError("Paste at least one number.");
   let separator = /[\s,]+/;
   if (words.includes(";")) {
     separator = /[\s;]+/;
   } else if (/\s/.test(words) && words.split(/\s+/).every((word) => /^[-+]?\d+,\d+$/.test(word))) {
-    throw new Error("These commas could be decimal points or stand between numbers. Write 0.5, or put ; between them.");
+    throw new SeriesError("These commas could be decimal points or stand between numbers. Write 0.5, or put ; between them.");
   }
   const tokens = words.split(separator).filter((token) => token !== "");
   return tokens.map((token, index) => {
@@ -36,7 +38,7 @@ export function numbers(text) {
     if (isNumber && Number.isFinite(Number(number))) return Number(number);
     const shown = token.length > 20 ? `${token.slice(0, 20)}…` : token;
     const wrong = isNumber ? "is too large" : "is not a number";
-    throw new Error(`Value ${index + 1} of ${tokens.length} ${wrong}: “${shown}”.`);
+    throw new SeriesError(`Value ${index + 1} of ${tokens.length} ${wrong}: “${shown}”.`);
   });
 }
 
