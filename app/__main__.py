@@ -1,4 +1,7 @@
-"""`python -m app`: read the settings, then serve."""
+"""`python -m app`: read the settings, then serve.
+
+`python -m app check ARTIFACT` verifies an artifact, and `python -m app --reload` serves while the code is changed.
+"""
 
 import atexit
 import logging
@@ -40,6 +43,14 @@ HEADERS = [
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT. Wrong settings end with status 2, and any other start that fails with 3."""
+    if sys.argv[1:2] == ["check"]:
+        from app.check import check  # which imports torch
+
+        sys.exit(check(sys.argv[2:]))
+    if "--reload" in sys.argv[1:]:
+        from app.autoreload import serve_and_reload
+
+        return serve_and_reload(sys.argv[1:])
     atexit.register(drop_unwritten)
     settings, warnings = read_settings()
     # A SIGHUP during the start waits until the application can reload, which then unblocks it.

@@ -20,6 +20,8 @@ class Settings(BaseSettings):
     """Serve the next value and the rollout of a recurrent network over HTTP.
 
     Each option has an environment variable: --max-steps is SINE_MAX_STEPS. The option wins over the variable.
+    `python -m app check ARTIFACT` verifies an artifact and describes it; `python -m app --reload` starts the service
+    anew after each change of its code.
     """
 
     model_config = SettingsConfigDict(
