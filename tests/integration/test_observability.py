@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import yaml
 from websockets.asyncio.client import connect
@@ -67,6 +68,8 @@ def prometheus(observed: Server, tmp_path_factory: pytest.TempPathFactory) -> It
 async def load(server: Server, seconds: float) -> None:
     """A little of everything that there is to count."""
     wave = [0.0, 0.5, 1.0, 0.5]
+    walk = np.random.default_rng(0).standard_normal(64).cumsum().tolist()  # which the default model does not fit
+    tensor = {"name": "sequence", "datatype": "FP64", "shape": [1, 4], "data": wave}
     until = time.monotonic() + seconds
     async with (
         httpx.AsyncClient(base_url=server.url, timeout=30) as client,
@@ -75,6 +78,8 @@ async def load(server: Server, seconds: float) -> None:
         while time.monotonic() < until:
             await client.post("/predict", json={"sequence": wave})
             await client.post("/predict", json={"sequence": []})
+            await client.post("/predict", json={"sequence": walk})
+            await client.post("/v2/models/sine/infer", json={"inputs": [tensor]})
             await client.post("/generate/stream", json={"sequence": wave, "steps": 50})
             long = {"sequence": wave, "steps": 10_000}
             await asyncio.gather(*(client.post("/generate", json=long) for _ in range(6)))  # the last are refused
@@ -83,9 +88,13 @@ async def load(server: Server, seconds: float) -> None:
 
 
 def queries() -> list[str]:
-    """Those of the dashboard, and what the rules record and compare with a limit."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
-    shown = [target["expr"].replace("$__rate_interval", "1m") for panel in panels for target in panel["targets"]]
+    """Those of the dashboard with everything selected, and what the rules record and compare with a limit."""
+    panels = dashboard()["panels"]
+    asked = [
+        target["expr"].replace("$__rate_interval", "1m") for panel in panels for target in panel.get("targets", [])
+    ]
+    shown = [re.sub(r"\$(job|instance|model)\b", ".*", query) for query in asked]
+    assert not any("$" in query for query in shown)
     rules = [rule["expr"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     return [*shown, *(re.sub(r" (?:==|<|>) [\d.]+$", "", rule) for rule in rules)]
 
@@ -122,6 +131,18 @@ def test_the_seconds_that_the_threads_are_busy_are_counted(observed: Server) -> 
     wait_for("the event loops to be counted", lambda: busy("event_loop") > before)
     worked = sum(metric(observed.url, "sine_model_seconds_total", stage=stage) for stage in ("encode", "rollout"))
     assert 0 < worked == pytest.approx(busy("model"))
+
+
+@needs_prometheus
+def test_every_variable_of_the_dashboard_has_values(observed: Server, prometheus: httpx.Client) -> None:
+    variables = {each["name"]: each["query"]["query"] for each in dashboard()["templating"]["list"]}
+    values = {}
+    for name, query in variables.items():
+        selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", query).groups()  # type: ignore[union-attr]
+        match = re.sub(r"\$(job|instance)", ".*", selector)
+        values[name] = prometheus.get(f"label/{label}/values", params={"match[]": match}).json()["data"]
+    address = observed.url.removeprefix("http://")
+    assert values == {"job": ["sine"], "instance": [address], "model": ["any", "sine"]}
 
 
 @needs_prometheus
@@ -164,8 +185,47 @@ def test_compose_adds_both_for_this_machine_alone() -> None:
 
 def test_the_dashboard_asks_the_provisioned_source() -> None:
     source = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text())
-    uids = {panel["datasource"]["uid"] for panel in json.loads(DASHBOARD.read_text())["panels"]}
-    assert uids == {source["datasources"][0]["uid"]}
+    asking = [*dashboard()["templating"]["list"], *(panel for panel in dashboard()["panels"] if panel["type"] != "row")]
+    assert {each["datasource"]["uid"] for each in asking} == {source["datasources"][0]["uid"]}
+
+
+def test_the_dashboard_keeps_to_grafanas_schema() -> None:
+    """Read the dashboard with Grafana's own types. They forget what is not in the schema, so nothing may be missing."""
+    models, plugins, encoder = (
+        pytest.importorskip(f"grafana_foundation_sdk.{name}", reason="needs grafana-foundation-sdk")
+        for name in ("models.dashboard", "cog.plugins", "cog.encoder")
+    )
+    plugins.register_default_plugins()
+    read = json.loads(encoder.JSONEncoder().encode(models.Dashboard.from_json(dashboard())))
+    assert missing(dashboard(), read) == []
+
+
+def missing(expected: Any, found: Any, at: str = "") -> list[str]:
+    """Return the places of `expected` that `found` has not, or has otherwise. It may have more."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return [place for name, value in expected.items() for place in missing(value, found.get(name), f"{at}/{name}")]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = enumerate(zip(expected, found, strict=True))
+        return [place for number, pair in pairs for place in missing(*pair, f"{at}/{number}")]
+    return [] if expected == found else [at]
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 20
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def dashboard() -> dict[str, Any]:
+    """Return the dashboard."""
+    read: dict[str, Any] = json.loads(DASHBOARD.read_text())
+    return read
 
 
 def _works(command: list[str]) -> bool:
