@@ -33,12 +33,14 @@ from torch import Tensor
 from model.anchored import AnchoredNetwork
 from model.digest import digest_path as digest_path  # whoever knows artifacts knows their digests
 from model.digest import recorded_digests, replacing, write_digest
+from model.ensemble import EnsembleNetwork
 from model.intervals import Intervals
 from model.metadata import Golden, Metadata
 from model.network import Network
 from model.reproducible import reproducible
 
 _NEEDED = "an artifact is a file with its .sha256 beside it, as `python -m training` writes both"
+AnyNetwork = Network | AnchoredNetwork | EnsembleNetwork
 METADATA, GOLDEN, INTERVALS = "metadata.json", "golden.json", "intervals.npy"
 
 
@@ -78,7 +80,7 @@ class Artifact:
 
 
 def save_artifact(
-    network: Network | AnchoredNetwork,
+    network: AnyNetwork,
     metadata: Metadata,
     golden: Golden,
     path: Path,
@@ -194,16 +196,19 @@ def read_weights(artifact: Artifact) -> dict[str, Tensor]:
         entries = {name.partition("/")[2]: name for name in archive.namelist()}
         for number, (name, like) in enumerate(_described(artifact).items()):
             try:
-                values = np.frombuffer(archive.read(entries[f"data/{number}"]), "<f4")
+                number_type = "<f8" if like.dtype == torch.float64 else "<f4"
+                values = np.frombuffer(archive.read(entries[f"data/{number}"]), number_type)
                 weights[name] = torch.from_numpy(values.copy()).view(like.shape)
             except (KeyError, ValueError, RuntimeError) as error:
                 raise _not_described(artifact) from error
     return weights
 
 
-def network_of(metadata: Metadata) -> Network | AnchoredNetwork:
+def network_of(metadata: Metadata) -> AnyNetwork:
     """Return the network that the metadata describe, with random weights."""
-    kind = AnchoredNetwork if metadata.architecture.inputs == "anchors" else Network
+    kind: type[AnyNetwork] = AnchoredNetwork if metadata.architecture.inputs == "anchors" else Network
+    if metadata.architecture.members:
+        kind = EnsembleNetwork
     return kind(metadata.architecture, metadata.normalisation, metadata.offset, metadata.scale)
 
 

@@ -14,6 +14,8 @@ from torch import Tensor
 from model.anchored import CORRECTION, AnchoredNetwork
 from model.anchors.reference import Floats, ReferenceAnchors
 from model.cell import CELLS, Cell, Readout, unroll_stack
+from model.ensemble import EnsembleNetwork
+from model.members.reference import ReferenceMembers
 from model.metadata import Golden, GoldenCase
 from model.network import Network
 from model.recurrent import RecurrentNetwork
@@ -21,7 +23,7 @@ from model.units import units_between
 
 
 def make_golden(
-    network: Network | AnchoredNetwork,
+    network: Network | AnchoredNetwork | EnsembleNetwork,
     sequences: Iterable[Sequence[float]],
     steps: int,
     seasons: Iterable[int] | None = None,
@@ -45,7 +47,11 @@ def reference_cells(network: RecurrentNetwork) -> tuple[list[Cell], Readout]:
     return cells, Readout(W_y_OH, b_y_O)
 
 
-def _case(network: Network | AnchoredNetwork, sequence: list[float], season: int, steps: int) -> GoldenCase:
+def _case(
+    network: Network | AnchoredNetwork | EnsembleNetwork, sequence: list[float], season: int, steps: int
+) -> GoldenCase:
+    members = network.members if isinstance(network, EnsembleNetwork) else None
+    network = network.anchored if isinstance(network, EnsembleNetwork) else network
     level, scale = units_between(
         min(sequence), max(sequence), network.normalisation, network.offset, network.fixed_scale
     )
@@ -54,6 +60,8 @@ def _case(network: Network | AnchoredNetwork, sequence: list[float], season: int
         rollout = _anchored_rollout(network, ReferenceAnchors(season, level / scale if scale else 0.0), z_T)
     else:
         rollout = _rollout(network, z_T)
+    if members is not None:
+        rollout = _mixed(ReferenceMembers(members.weights(), level / scale if scale else 0.0), z_T, rollout)
     values = [z * scale + level for z in itertools.islice(rollout, steps)]
     return GoldenCase(sequence=sequence, season=season, values=values)
 
@@ -78,6 +86,16 @@ def _anchored_rollout(network: AnchoredNetwork, anchors: ReferenceAnchors, z_T: 
         z = float(share_A @ torch.from_numpy(anchors.forecasts[-1]) + CORRECTION * correction)
         yield z
         h_BTH, state_LBM = unroll_stack(cells, _stacked([anchors.feed_back(z)]), state_LBM)
+
+
+def _mixed(members: ReferenceMembers, z_T: Sequence[float], beside: Iterator[float]) -> Iterator[float]:
+    """Continue normalised values for ever, with members beside an anchored network."""
+    for z in z_T:
+        members.observe(z)
+    for z in beside:
+        own, mixed = members.mixed(z)
+        yield mixed
+        members.feed_back(own)
 
 
 def _stacked(inputs: Sequence[Floats]) -> Tensor:

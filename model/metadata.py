@@ -24,6 +24,38 @@ InputKind = Literal["value", "anchors"]
 """A network sees the last value, or it sees the forecasts of simple methods and mixes them: `model/anchors`."""
 
 
+class MemberSizes(_Record):
+    """The sizes of the members beside an anchored network: `model/members` defines them."""
+
+    values: int = Field(ge=1)
+    """Number of values that they begin with, M."""
+
+    cells: int = Field(ge=0)
+    """Number of smoothing cells, E."""
+
+    errors: int = Field(default=0, ge=0)
+    """Number of last errors that each cell weighs, P."""
+
+    inner: int = Field(default=1, ge=1)
+    """The shorter season of the cells in steps, 1 for none."""
+
+    season: int = Field(default=1, ge=1)
+    """The longer season of the cells, 1 for none."""
+
+    logarithm: bool = False
+    """True if they see the logarithm of the values."""
+
+    @property
+    def state(self) -> int:
+        """Return how many numbers the members remember of a sequence, as `model/members/batched.py` lays them out."""
+        return self.values + self.cells * (2 + self.inner + self.season + self.errors) + 5
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of weights, rates and shares."""
+        return self.values + 3 + self.cells * (6 + self.errors)
+
+
 class Architecture(_Record):
     """The kind and the sizes that determine the network's modules."""
 
@@ -38,6 +70,9 @@ class Architecture(_Record):
     layers: int = Field(default=1, ge=1)
     """Number of recurrent layers, stacked on top of each other."""
 
+    members: MemberSizes | None = Field(default=None, exclude_if=lambda members: members is None)
+    """The members beside an anchored network, if it has any."""
+
     @property
     def memory(self) -> int:
         """Return how many numbers the state of one layer has: the hidden state and, behind it, the cell state of an
@@ -51,7 +86,8 @@ class Architecture(_Record):
         gates = {"rnn": 1, "gru": 3, "lstm": 4}[self.cell] * self.hidden
         inputs, outputs = (INPUTS, len(ANCHORS) + 1) if self.inputs == "anchors" else (1, 1)
         below = inputs + (self.layers - 1) * self.hidden
-        return gates * (below + self.layers * (self.hidden + 2)) + outputs * (self.hidden + 1)
+        members = self.members.parameters if self.members else 0
+        return gates * (below + self.layers * (self.hidden + 2)) + outputs * (self.hidden + 1) + members
 
 
 class Coverage(_Record):
@@ -138,6 +174,11 @@ class Metadata(_Record):
 
     scale: float | None = Field(default=None, gt=0)
     """The scale where it is the same for every sequence, in the caller's units; None where each has its own."""
+
+    season: int | None = Field(default=None, ge=1, exclude_if=lambda season: season is None)
+    """The season of the series that the model was fitted to, 1 for none. A request that tells no season has this one.
+    None where the season of each sequence is found.
+    """
 
     data: dict[str, JsonValue]
     """Description of the training data."""

@@ -211,8 +211,12 @@ def origin_of(request: PredictRequest, served: ServedModel) -> Origin:
 
 
 def beginning(values: Sequence[float], told: int | None, served: ServedModel) -> Origin:
-    """Return the origin of a sequence that begins with these values. Its season is the one told, or found in them."""
-    return Origin(None, values, (told or find_season(values)) if served.is_seasonal else 1, told)
+    """Return the origin of a sequence that begins with these values.
+
+    Its season is the one told, or that of the series which the model was fitted to, or else found in the values.
+    """
+    season = (told or served.info.season or find_season(values)) if served.is_seasonal else 1
+    return Origin(None, values, season, told)
 
 
 def check_season(request: PredictRequest, state: State, served: ServedModel) -> None:

@@ -21,7 +21,7 @@ constant sequence is kept so too, however long it is: its value, `KEPT` times at
     level, scale      8 bytes each, float64: the units of the sequence, which stay from now on
     errors            4 bytes each, float32: the last errors of prediction, in these units
     memory            4 bytes each, float32: the memory of each layer
-    anchors           8 bytes each, float64: the state of the anchors, if the model has any
+    anchors           8 bytes each, float64: the state of the anchors and the members, if the model has any
 
 The checksum finds damage, not forgery: a forged token gives a forecast from a made-up state, which harms nobody else.
 """
@@ -137,6 +137,7 @@ def _memory(content: bytes, kind: int, season: int, architecture: Architecture) 
     shape = (architecture.layers, architecture.memory)
     end = _UNITS.size + 4 * (RECENT + shape[0] * shape[1])
     anchors = layout(season).size if architecture.inputs == "anchors" else 0
+    anchors += architecture.members.state if architecture.members else 0
     if len(content) != end + 8 * anchors:
         return None
     observed, level, scale = _UNITS.unpack_from(content)

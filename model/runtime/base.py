@@ -45,7 +45,9 @@ class State(NamedTuple):
     """Season of the sequence in steps, 1 for none. Only an anchored network sees it."""
 
     anchors_K: npt.NDArray[np.float64] = _NO_ANCHORS
-    """State of the anchors (`model/anchors/state.py`), whose length depends on the season. Empty without anchors."""
+    """State of the anchors (`model/anchors/state.py`), whose length depends on the season, and behind it that of the
+    members (`model/members/batched.py`). Empty without anchors.
+    """
 
 
 class Runtime(Protocol):

@@ -11,6 +11,7 @@ from model.metadata import Metadata
 from model.runtime.anchored import AnchoredRuntime
 from model.runtime.base import Runtime
 from model.runtime.check import GoldenMismatch, check_golden
+from model.runtime.ensemble import EnsembleRuntime
 from model.runtime.fused import FusedRuntime
 from model.runtime.torchscript import ScriptedAnchoredRuntime, ScriptedRuntime
 
@@ -81,5 +82,6 @@ def _fused(module: torch.jit.ScriptModule, metadata: Metadata, device: torch.dev
         from model.runtime.cuda import CudaRuntime  # imports Triton, which only builds of torch for CUDA bring
 
         return Opened(CudaRuntime(module, metadata, device), "the device is CUDA; the kernel was compiled by Triton")
-    fused = (AnchoredRuntime if anchored else FusedRuntime)(module, metadata)
+    kind = EnsembleRuntime if metadata.architecture.members else AnchoredRuntime if anchored else FusedRuntime
+    fused = kind(module, metadata)
     return Opened(fused, f"the device is a CPU; the kernel {'is from the cache' if fused.cached else 'was compiled'}")

@@ -201,6 +201,7 @@ def test_the_metadata_choose_the_kind_of_network(inputs: InputKind, kind: type) 
 def test_an_artifact_holds_an_anchored_network(tmp_path: Path) -> None:
     metadata = described("anchors")
     network = network_of(metadata)
+    assert isinstance(network, AnchoredNetwork)
     nn.init.normal_(network.readout.weight)
     golden = make_golden(network, [sales(1)[0].tolist()], 8, [4])
     save_artifact(network, metadata, golden, tmp_path / "any.pt")
