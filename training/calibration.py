@@ -217,3 +217,11 @@ def _bin_of(each: Forecasts, noise_edges: list[float], residual_edges: list[list
     row_B = np.searchsorted(noise_edges, each.noise_B, side="right")
     column_B = np.sum(each.residual_B[:, None] >= np.array(residual_edges)[row_B], axis=1, dtype=np.int64)
     return row_B.astype(np.int64) * (len(residual_edges[0]) + 1) + column_B
+
+
+def calibrated(known: Sequence[Forecasts], horizon: int) -> tuple[Intervals, Calibration, Fitting]:
+    """Return the intervals, their description without a coverage, and the fit, from forecasts of several lengths of
+    context, ascending.
+    """
+    fitting = _fitting(known)
+    return *_intervals(known, fitting, horizon), fitting

@@ -19,6 +19,10 @@ _USES = {
     "for sums of waves, for trends, or for periods outside of the range{warned}.",
     "series": "The model continues series like those that it was trained on, with the same distance in time between "
     "values. It knows nothing of later events.",
+    "own": "The model continues series like those that it was fitted to, with the same distance in time between "
+    "values. Its forecast is the mean of that of the model `any` and that of members: an autoregression and smoothing "
+    "cells, which backtests on these series chose. A request with fewer values than the members begin with is "
+    "continued as `any` does.",
     "prior": "The model continues any series, and has learned from synthetic series alone. It mixes the forecasts of "
     "simple methods, as their errors on the values given suggest. The season of the series is part of a request.",
 }
@@ -27,6 +31,9 @@ _BASELINES = {
     "sine": "AR(2), fitted by least squares, is exact on a clean sine up to rounding: use a model of clean sines to "
     "learn from, and not to beat mathematics.",
     "series": "Seasonal naive and AR(2) were fitted to everything before the held-out part.",
+    "own": "`mae` and `next value` are relative to the errors of seasonal naive: geometric means over series. The "
+    "others are means over series. `rmse` is a fraction of the standard deviation. All were measured from rolling "
+    "origins in the held-out part, before the members were fitted to it.",
     "prior": "An error is the geometric mean, over series, of its ratio to that of seasonal naive. The mean of the "
     "anchors is what the network was before its training.",
 }
@@ -119,8 +126,10 @@ def _errors(about: Metadata) -> str:
         ]
         for name in names
     }
-    unit = _ERROR_UNITS[str(about.data.get("kind", "sine"))]
+    unit = _ERROR_UNITS.get(str(about.data.get("kind", "sine")))
     title = f"Errors on data that training never saw, as fractions of the {unit}:"
+    if about.data.get("kind") == "own":
+        title = "Errors on values that the members had not seen:"
     return str(Table(title, "", [column.replace("_", " ") for column in columns], rows))
 
 

@@ -29,8 +29,14 @@ from training.baselines import Predictor, baselines
 from training.breakdown import breakdown, error_by_step
 from training.checks import check_folder
 from training.data import Floats, Source, Waves
+from training.own.backtest import errors_of, forecasts, trials
+from training.own.data import FEWEST, held_out_from
+from training.own.forecasters import any_series, simple
+from training.own.forecasters import served as forecasts_of
+from training.own.verdict import MODEL, NAIVE, table
 from training.report import HORIZON, PORTRAIT, ROLLOUT, error_curve, phase_portrait, rollout_picture, save_figure, three
-from training.series import Series, fewest_points, read
+from training.series import Series, digest, fewest_points, read
+from training.tables import Table
 
 TABLES = "evaluation.md"
 
@@ -73,6 +79,9 @@ def run(options: Evaluate) -> None:
     artifact = read_artifact(options.artifact)
     directory = options.runs / artifact.metadata.name
     check_folder("runs", directory)
+    if artifact.metadata.data.get("kind") == "own":
+        (directory / TABLES).write_text(f"{evaluate_own(artifact, options)}\n", "utf-8")
+        return
     source = source_of(artifact, options)
     trained: dict[str, Any] = artifact.metadata.training
     context, season = int(trained["context_evaluated"]), trained.get("season")
@@ -91,6 +100,38 @@ def run(options: Evaluate) -> None:
     save_figure(rollout_picture(model, source, context), directory / ROLLOUT)
     save_figure(phase_portrait(state_paths(runtime, source, context), context), directory / PORTRAIT)
     print(f"\nwrote {TABLES}, {HORIZON}, {ROLLOUT} and {PORTRAIT} in {directory}/")
+
+
+def evaluate_own(artifact: Artifact, options: Evaluate) -> Table:
+    """Print and return the errors of a model of your own series on values that it has not seen.
+
+    Raises:
+        ValueError: there is no file, it is not the one that the model was fitted to, or it has no such values.
+    """
+    about, trained = artifact.metadata.data, artifact.metadata.training
+    if options.data is None:
+        raise ValueError("this model was fitted to series that it does not hold: give the file with --data")
+    every = read(options.data, options.column, options.time, options.id, options.fill, at_least=1)
+    values = {name: x_N for name, x_N in every.items() if len(x_N) >= FEWEST}
+    later = later_values(values, about, options.data)
+    horizon, season = int(str(trained["horizon"])), artifact.metadata.season or 1
+    if trained["fitted_to"] == "all values" and later < horizon:
+        raise ValueError(
+            f"this model was fitted to all values of the file, so none of them can measure it: {horizon} later values "
+            "are needed; python -m training card shows the errors that were measured before, and --no-refit keeps the "
+            "held-out part unseen"
+        )
+    known = {name: len(x_N) - later for name, x_N in values.items()}
+    if trained["fitted_to"] != "all values":
+        known = {name: held_out_from(length) for name, length in known.items()}
+    every_trial = trials(values, known, horizon, int(str(trained["origins"])))
+    model = {MODEL: forecasts_of(open_runtime(artifact, "cpu").runtime, season)}
+    forecasters = model | {"any": forecasts_of(any_series()[1], season)} | simple(season)
+    made = {name: forecasts(forecaster, every_trial, horizon) for name, forecaster in forecasters.items()}
+    errors = {name: errors_of(every_trial, each, made[NAIVE], season) for name, each in made.items()}
+    result = table(errors, f"{sum(len(one.origins) for one in every_trial)} forecasts of values it has not seen:")
+    print(result)
+    return result
 
 
 def source_of(artifact: Artifact, options: Evaluate) -> Source:
@@ -126,10 +167,14 @@ def known_series(values: Mapping[str, Floats], horizon: int, about: Mapping[str,
     Raises:
         ValueError: the model was trained on other data, so it cannot be told what it has seen.
     """
+    return Series(values, horizon, later_values(values, about, path))
+
+
+def later_values(values: Mapping[str, Floats], about: Mapping[str, Any], path: Path) -> int:
+    """Return the number of values of each series that came after the training. See `known_series`."""
     series, points = len(values), sum(map(len, values.values()))
     more = points - about["points"]
     later = more // series if series == about["series"] and more > 0 and more % series == 0 else 0
-    source = Series(values, horizon, later)
     if (series, points - later * series) != (about["series"], about["points"]):
         then, now = _counted(about["points"], about["series"]), _counted(points, series)
         raise ValueError(f"{path} is not what this model was trained on, which had {then}: the file has {now}")
@@ -139,14 +184,14 @@ def known_series(values: Mapping[str, Floats], horizon: int, about: Mapping[str,
             "so it may have seen rows that are reported as unseen",
             file=sys.stderr,
         )
-    elif source.digest != about["sha256"]:
+    elif digest({name: value_T[: len(value_T) - later] for name, value_T in values.items()}) != about["sha256"]:
         raise ValueError(
             f"{path} is not what this model was trained on: its size fits, but a value, the order or the name of a "
             "series differs"
         )
     if later:
         print(f"{_counted(later * series, series)} came after the training; they count as held out\n")
-    return source
+    return later
 
 
 def _counted(points: int, series: int) -> str:

@@ -23,6 +23,7 @@ from training.data import Source
 from training.export import check_overwrite, export
 from training.loop import make_deterministic, train
 from training.measures import evaluate, predictor_of
+from training.own.verdict import network_rank
 from training.progress import TrainingProgress
 from training.record import Diverged
 from training.report import write_report
@@ -83,6 +84,8 @@ def _run(config: Config, source: Source) -> int:
         console.print(f"errors on what training never saw, as fractions of the {source.unit}:", soft_wrap=True)
         for key, value in errors.items():
             console.print(f"  {key:32} {value:.2e}")
+        if config.data is not None:
+            console.print(network_rank(errors), soft_wrap=True)
         if is_article:
             print_largest_errors(config, console, trained.network)
             print_next_value(config, console, trained.best_epoch, trained.network)

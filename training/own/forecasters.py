@@ -1,0 +1,100 @@
+"""The forecasters that a model of your own series is compared with.
+
+Shape suffixes: N values of a series, S steps.
+"""
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from model.artifact import Artifact, read_artifact
+from model.runtime.base import Runtime
+from model.runtime.select import open_runtime
+from training.baselines import fit_autoregression
+from training.data import Floats
+from training.own.backtest import Forecaster
+
+ANY = Path(__file__).parents[2] / "model" / "artifacts" / "any.pt"
+LONGEST = 4096
+"""The service takes so many values by default. A model is given the last ones."""
+
+ORDERS = (1, 2, 4, 8, 16, 32)
+STATISTICAL = ("AutoETS", "AutoTheta", "AutoCES")
+LONGEST_STATISTICAL = 24
+"""Longer seasons are removed by MSTL before a statistical method forecasts the rest."""
+
+
+def any_series() -> tuple[Artifact, Runtime]:
+    """Return the artifact of the model `any`, and its runtime.
+
+    Raises:
+        ArtifactError: it cannot be served here.
+    """
+    artifact = read_artifact(ANY)
+    return artifact, open_runtime(artifact, "cpu").runtime
+
+
+def served(runtime: Runtime, season: int) -> Forecaster:
+    """Return the forecasts that the service would answer with."""
+    return lambda x_N, steps: runtime.forecast(x_N[-LONGEST:].tolist(), steps, season)[0]
+
+
+def simple(season: int) -> dict[str, Forecaster]:
+    """Return the forecasters that need neither a model nor another package, by name."""
+    return {"seasonal naive": seasonal_naive(season), "last value": seasonal_naive(1), "AR": autoregressive}
+
+
+def seasonal_naive(season: int) -> Forecaster:
+    """Return the forecast that repeats the last season, or the last value of a series that is shorter."""
+
+    def forecast(x_N: Floats, steps: int) -> Floats:
+        return np.resize(x_N[-season:] if len(x_N) >= season else x_N[-1:], steps)
+
+    return forecast
+
+
+def autoregressive(x_N: Floats, steps: int) -> Floats:
+    """Return the forecast of an autoregression with a constant. BIC chooses its order among `ORDERS`."""
+    if not np.ptp(x_N) > 0 or len(x_N) < 8:
+        return np.full(steps, x_N[-1])
+    most = max(order for order in ORDERS if order == 1 or order <= len(x_N) / 4)
+    best = math.inf
+    for order in (order for order in ORDERS if order <= most):
+        constant, lag_P, level = fit_autoregression([x_N], order)
+        window_BT = np.lib.stride_tricks.sliding_window_view(x_N - level, order + 1)[most - order :]
+        square = float(((window_BT[:, -1] - constant - window_BT[:, -2::-1] @ lag_P) ** 2).mean())
+        bic = len(window_BT) * math.log(max(square, 1e-300)) + (order + 1) * math.log(len(window_BT))
+        if bic < best:
+            best, chosen = bic, (constant, lag_P, level)
+    constant, lag_P, level = chosen
+    values = (x_N[-len(lag_P) :] - level).tolist()
+    largest = 100 * float(np.abs(x_N - level).max())
+    for _ in range(steps):
+        value = constant + float(np.dot(lag_P, values[: -len(lag_P) - 1 : -1]))
+        values.append(min(max(value, -largest), largest))  # a fitted autoregression may explode
+    return np.array(values[-steps:]) + level
+
+
+def statistical(season: int) -> dict[str, Forecaster]:
+    """Return methods of statsforecast by name; none if it is not installed."""
+    if find_spec("statsforecast") is None:
+        return {}
+    return {name: _statistical(name, season) for name in STATISTICAL}
+
+
+def _statistical(name: str, season: int) -> Forecaster:
+    from statsforecast import models
+
+    def forecast(x_N: Floats, steps: int) -> Floats:
+        inside = season if season <= LONGEST_STATISTICAL and len(x_N) > 2 * season else 1
+        method = getattr(models, name)(season_length=inside)
+        if season > LONGEST_STATISTICAL and len(x_N) > 2 * season:
+            method = models.MSTL(season_length=season, trend_forecaster=method)
+        try:
+            return np.asarray(method.forecast(np.ascontiguousarray(x_N), steps)["mean"], dtype=np.float64)
+        except Exception:  # it refuses some short or constant series; each of its methods raises other errors
+            return seasonal_naive(season)(x_N, steps)
+
+    return forecast

@@ -1,0 +1,221 @@
+"""`python -m training --data FILE`: choose members, measure them, fit them again to everything, write the artifact.
+
+What fails before the fit costs nothing. The artifact replaces an older one when it has been verified.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+from rich.console import Console
+from rich.progress import Progress
+
+from model.artifact import save_artifact
+from model.golden import make_golden
+from model.metadata import Metadata
+from training.checks import check_output, only_run_in
+from training.export import GOLDEN_STEPS, verify
+from training.own.backtest import Errors, Forecaster, Trial, errors_of, evenly, forecasts
+from training.own.choice import Choice, choose
+from training.own.data import OwnSeries, read_own
+from training.own.fitting import Model, calibrate, coverage_of, fitted_model
+from training.own.forecasters import any_series, served, simple
+from training.own.options import Own
+from training.own.picture import picture
+from training.own.verdict import (
+    MODEL,
+    NAIVE,
+    caution,
+    coverage_line,
+    horizon_line,
+    rank_line,
+    season_line,
+    sentence,
+    table,
+)
+from training.report import ERRORS, ROLLOUT, save_figure
+from training.series import HELD_OUT
+
+Item = TypeVar("Item")
+
+
+class Watch:
+    """Shows the stages of a run: a progress bar on a terminal, otherwise a line for each."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(console=console, disable=not console.is_terminal, transient=True)
+
+    def __enter__(self) -> "Watch":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, stage: str, items: Sequence[Item]) -> Iterable[Item]:
+        """Return the items, and show how many of them are done."""
+        if not self._console.is_terminal:
+            self._console.print(stage)
+        return self._bar.track(items, description=stage)
+
+
+def run(options: Own) -> int:
+    """Fit, measure, write and judge a model. Return the exit status.
+
+    Raises:
+        ArtifactError: the model `any` cannot be used, or the written artifact cannot be served.
+        ValueError: the file or an option is not usable.
+    """
+    console = Console(highlight=False)
+    own = read_own(
+        options.data, options.column, options.time, options.id, options.fill, options.season, options.horizon
+    )
+    with only_run_in(options.directory):
+        check_output(options.artifact, options.overwrite)
+        for note in own.notes:
+            console.print(note, soft_wrap=True)
+        with Watch(console) as watch:
+            errors, about = _made(options, own, watch, console)
+        total = sum(map(len, own.values.values()))
+        console.print()
+        trials = own.trials(options.origins)
+        count = sum(len(one.origins) for one in trials)
+        title = f"{count} forecasts of the last {HELD_OUT:.0%} of {len(trials)} series, {total:,} values:"
+        print(table(errors, title))
+        console.print()
+        for line in (
+            season_line(own.season, own.found),
+            horizon_line(own.horizon, own.season),
+            coverage_line(about.intervals),
+            rank_line(errors),
+            *filter(None, [caution(count)]),
+            sentence(errors, f"SINE_MODEL={options.artifact} make serve"),
+        ):
+            console.print(line, soft_wrap=True)
+    return 0
+
+
+def _made(options: Own, own: OwnSeries, watch: Watch, console: Console) -> tuple[dict[str, Errors], Metadata]:
+    """Fit and write the model. Return the errors by forecaster, and the metadata."""
+    artifact, runtime = any_series()
+    known, trials = own.known_values, own.trials(options.origins)
+    (choice,) = [
+        choose(known, own.season, own.horizon, served(runtime, own.season)) for _ in watch("choosing members", [0])
+    ]
+    if choice is None:
+        console.print("the model is any alone: no members lower its errors, or the series are too short for them")
+    measured = fitted_model(artifact, choice, watch("fitting to what is before the held-out part", known))
+    forecasters = {MODEL: served(measured.runtime, own.season), "any": served(runtime, own.season)}
+    errors = measure(forecasters | simple(own.season), trials, own, watch)
+    calibration = calibrate(
+        artifact,
+        choice,
+        evenly(known, 200),
+        own.season,
+        own.horizon,
+        lambda folds: watch("calibrating intervals", folds),
+    )
+    described = coverage_of(measured, calibration, trials, own.season, own.horizon) if calibration else None
+    last = measured
+    if options.refit:
+        last = fitted_model(artifact, choice, watch("fitting to everything", list(own.values.values())))
+    about = last.about.model_copy(
+        update={
+            "name": options.name,
+            "version": options.version,
+            "season": own.season,
+            "data": description(own),
+            "training": training(options, own, choice),
+            "errors": flat(errors),
+            "intervals": described,
+            "fit": calibration[2] if calibration else None,
+            "torch_version": torch.__version__,
+        }
+    )
+    write(options, own, last, about, calibration[0] if calibration else None)
+    (options.directory / ERRORS).write_text(json.dumps(flat(errors), indent=1) + "\n")
+    if trials:
+        save_figure(picture(trials[0], forecasters | simple(own.season), own.horizon), options.directory / ROLLOUT)
+    say = "fitted to everything" if options.refit else "not fitted to the held-out part"
+    console.print(f"wrote {options.artifact}, {say}, and the reports in {options.directory}/", soft_wrap=True)
+    return errors, about
+
+
+def measure(
+    forecasters: dict[str, Forecaster], trials: Sequence[Trial], own: OwnSeries, watch: Watch
+) -> dict[str, Errors]:
+    """Return the errors of all forecasters over the held-out part."""
+    made = {}
+    for name, forecaster in forecasters.items():
+        made[name] = forecasts(forecaster, watch(f"forecasting with {name}", trials), own.horizon)
+    return {name: errors_of(trials, each, made[NAIVE], own.season) for name, each in made.items()}
+
+
+def write(options: Own, own: OwnSeries, model: Model, about: Metadata, intervals: object) -> None:
+    """Write the artifact aside, verify it, and put it in its place."""
+    members = about.architecture.members
+    begins = members.values if members else 12
+    sequences = [golden_sequence(length, own.season) for length in (1, begins - 1, begins + 40, 2 * begins + 40)]
+    golden = make_golden(model.network, sequences, GOLDEN_STEPS, [own.season] * len(sequences))
+    check_output(options.artifact, options.overwrite)
+    save_artifact(model.network, about, golden, options.artifact, intervals, verify)  # type: ignore[arg-type]
+
+
+def golden_sequence(length: int, season: int) -> list[float]:
+    """Return a noisy, positive series of this season. The artifact holds it, and none of your values."""
+    time_T, noise_T = np.arange(length), np.random.default_rng(length).normal(size=length)
+    return [round(float(x), 3) for x in 40 + 10 * np.sin(math.tau * time_T / max(season, 7)) + 3 * noise_T]
+
+
+def description(own: OwnSeries) -> dict[str, JsonValue]:
+    """Describe the data. The description has no file name, because it could identify a person or a place."""
+    return {
+        "kind": "own",
+        "series": len(own.values),
+        "points": sum(map(len, own.values.values())),
+        "sha256": own.digest,
+        "held_out": f"the last {HELD_OUT:.0%} of each series, of which the errors are",
+    }
+
+
+def training(options: Own, own: OwnSeries, choice: Choice | None) -> dict[str, JsonValue]:
+    """Describe the fit: what was chosen, and what the written weights have seen."""
+    about: dict[str, JsonValue] = {
+        "command": "python -m training --data FILE",
+        "method": "members beside the model any, chosen by backtests",
+        "season": own.season,
+        "season_found": own.found,
+        "horizon": own.horizon,
+        "origins": options.origins,
+        "fitted_to": "all values" if options.refit else "all values but the held-out part",
+    }
+    if choice is None:
+        return about | {"members": "none: they did not lower the errors of any"}
+    return about | {
+        "logarithm": choice.logarithm,
+        "regressions": [
+            f"{len(one.lags)} lags to {max(one.lags)}, less the {one.level}, towards the {one.simple}, ridge {ridge:g}"
+            for one, ridge in choice.regressions
+        ],
+        "cells": [
+            "alpha {:.3g}, beta {:.3g}, phi {:.3g}, gamma {:.3g}, delta {:.3g}".format(*rates)
+            for rates, _ in choice.cells
+        ],
+        "backtests": {"with_members": choice.error, "any_alone": choice.error_alone},
+    }
+
+
+def flat(errors: dict[str, Errors]) -> dict[str, float]:
+    """Return the errors as the metadata have them: the model's first, and others behind their names."""
+    rows = {"" if name == MODEL else f"{name.replace(' ', '_')}/": each for name, each in errors.items()}
+    return {
+        f"{prefix}{measure}": value
+        for prefix, each in rows.items()
+        for measure, value in each._asdict().items()
+        if value == value  # NaN where all series repeat themselves
+    }

@@ -1,0 +1,107 @@
+"""The verdict on a model of your own series: its rank, and one sentence that says what to do."""
+
+from collections.abc import Mapping
+
+from model.metadata import Calibration
+from training.own.backtest import Errors
+from training.tables import Table
+
+MODEL, NAIVE = "this model", "seasonal naive"
+NOISE = 0.05
+"""Two errors that differ by a smaller fraction count as equal: on real series, fits to other origins differ as much."""
+
+FEW = 5
+"""Fewer forecasts than this say little about a model."""
+
+_NAMES = {4: "a year of quarters", 7: "a week of days", 12: "a year of months", 24: "a day of hours"}
+_NAMES |= {48: "a day of half-hours", 52: "a year of weeks", 168: "a week of hours", 336: "a week of half-hours"}
+_NAMES |= {96: "a day of quarters of an hour", 288: "a day of five minutes", 365: "a year of days"}
+
+
+def table(errors: Mapping[str, Errors], title: str) -> Table:
+    """Return the errors as a table, the best forecaster first."""
+    rows = {name: list(errors[name]) for name in ranked(errors)}
+    columns = ["MAE, seasonal naive = 1", "next value", "MASE", "RMSSE", "RMSE, deviations"]
+    return Table(title, "", columns, rows)
+
+
+def ranked(errors: Mapping[str, Errors]) -> list[str]:
+    """Return the names of the forecasters, the one with the smallest error first."""
+    return sorted(errors, key=lambda name: errors[name].mae)
+
+
+def rank_line(errors: Mapping[str, Errors]) -> str:
+    """Return the place of the model among all, and its distance to the next one or the best one."""
+    order = ranked(errors)
+    place, own = order.index(MODEL) + 1, errors[MODEL].mae
+    line = f"rank {place} of {len(order)}: its mean error is {own:.3f} of that of seasonal naive"
+    if place == 1:
+        other = next(name for name in order if name != MODEL)
+        return f"{line}; the next is {other} with {errors[other].mae:.3f}"
+    return f"{line}; the best is {order[0]} with {errors[order[0]].mae:.3f}"
+
+
+def network_rank(errors: Mapping[str, float]) -> str:
+    """Return the place of a network among its baselines, from `evaluate` in `training/measures.py`."""
+    measure = max((key for key in errors if key.startswith("rollout_")), key=lambda key: int(key.split("_")[1]))
+    rows = {name.partition("/")[0]: value for name, value in errors.items() if name.endswith(f"/{measure}")}
+    rows["this network"] = errors[measure]
+    order = sorted(rows, key=lambda name: rows[name])
+    others = ", ".join(f"{name.replace('_', ' ')} {rows[name]:.3g}" for name in order)
+    place = order.index("this network") + 1
+    return f"rank {place} of {len(order)} by the RMSE over the whole horizon: {others}"
+
+
+def season_line(season: int, found: bool) -> str:
+    """Return a sentence about the season."""
+    how = "found in the values" if found else "as you said"
+    if season == 1:
+        return f"season: none, {how}"
+    return f"season: {season} values{_named(season)}, {how}"
+
+
+def horizon_line(horizon: int, season: int) -> str:
+    """Return the horizon in words."""
+    values = f"{horizon} value" + "s" * (horizon != 1)
+    if season == 1:
+        return f"horizon: {values}"
+    if horizon % season == 0:
+        return f"horizon: {values}, which is {_counted(horizon // season, 'season')}"
+    return f"horizon: {values}, which is {horizon / season:.2g} of a season"
+
+
+def coverage_line(calibration: Calibration | None, level: int = 80) -> str:
+    """Return a sentence about the intervals."""
+    rows = [row for row in calibration.coverage if row.level == level] if calibration else []
+    if not rows:
+        return "intervals: none, because the series are too short to calibrate them"
+    return f"intervals: those of {level} % held {rows[0].mean:.0f} % of the values in the held-out part"
+
+
+def sentence(errors: Mapping[str, Errors], serve: str) -> str:
+    """Return what to do: serve the model with the command `serve`, or what to take instead."""
+    best = ranked(errors)[0]
+    if errors[MODEL].mae <= errors[best].mae * (1 + NOISE):
+        if errors[MODEL].mae >= 1 - NOISE:
+            return f"Nothing is better than repeating the last season, and this model is no worse. It serves: {serve}"
+        return f"Serve it: {serve}"
+    if best == "any":
+        return 'Do not serve it: the model "any", which is served without a training, is better on these series.'
+    if best in (NAIVE, "last value"):
+        return f"Do not serve it: repeating the {'last season' if best == NAIVE else 'last value'} is better."
+    return f"Do not serve it: {best} is better on these series."
+
+
+def caution(forecasts: int) -> str:
+    """Return a warning if the errors come from few forecasts, otherwise nothing."""
+    if forecasts >= FEW:
+        return ""
+    return f"caution: {_counted(forecasts, 'forecast')} of a held-out part this short say little"
+
+
+def _named(season: int) -> str:
+    return f" ({_NAMES[season]})" if season in _NAMES else ""
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
