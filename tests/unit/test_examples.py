@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import tyro
 
 from tests.server import ROOT
-from training.examples import EXAMPLES, autoreg, configured, sunspots
-from training.series import Series, fewest_points
+from training.examples import EXAMPLES, autoreg, sunspots
+from training.own.options import Own
+from training.series import Series
 
 
 def test_every_example_has_its_rows_in_the_documentation() -> None:
@@ -16,12 +18,11 @@ def test_every_example_has_its_rows_in_the_documentation() -> None:
         assert page.count(f"| {example.name}") == 2, "`python -m training.examples` writes the tables"
 
 
-def test_the_examples_can_be_trained_as_they_are_configured() -> None:
+def test_the_examples_can_be_trained_with_the_command_that_they_print() -> None:
     for example in EXAMPLES:
-        config = configured(example)
-        assert config.data == example.path
-        assert config.context_evaluated >= (config.season or 0)
-        assert fewest_points(config.context[1], config.horizon[1]) <= 4032
+        options = tyro.cli(Own, args=["--data", str(example.path), *example.options.split()])
+        assert (options.horizon, options.season) == (example.horizon, example.season)
+        assert example.context >= example.season
 
 
 def test_autoreg_forecasts_what_statsmodels_does() -> None:

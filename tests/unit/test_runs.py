@@ -22,7 +22,7 @@ from training import checkpoint, export
 from training.__main__ import main, parse
 from training.calibration import calibrate
 
-TINY = ("--epochs", "2", "--batches", "3", "--hidden", "4", "--interval-rollouts", "50")
+TINY = ("--cell", "rnn", "--epochs", "2", "--batches", "3", "--hidden", "4", "--interval-rollouts", "50")
 
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}

@@ -6,6 +6,7 @@ What fails before the fit costs nothing. The artifact replaces an older one when
 import json
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -186,7 +187,7 @@ def description(own: OwnSeries) -> dict[str, JsonValue]:
 def training(options: Own, own: OwnSeries, choice: Choice | None) -> dict[str, JsonValue]:
     """Describe the fit: what was chosen, and what the written weights have seen."""
     about: dict[str, JsonValue] = {
-        "command": "python -m training --data FILE",
+        "command": command(options),
         "method": "members beside the model any, chosen by backtests",
         "season": own.season,
         "season_found": own.found,
@@ -208,6 +209,14 @@ def training(options: Own, own: OwnSeries, choice: Choice | None) -> dict[str, J
         ],
         "backtests": {"with_members": choice.error, "any_alone": choice.error_alone},
     }
+
+
+def command(options: Own) -> str:
+    """Return the command that fits such a model again. It names no files."""
+    usual = Own(Path("FILE"))
+    changed = {name: getattr(options, name) for name in ("season", "horizon", "origins")}
+    told = [f" --{name} {value}" for name, value in changed.items() if value != getattr(usual, name)]
+    return f"python -m training --data FILE{''.join(told)}{'' if options.refit else ' --no-refit'}"
 
 
 def flat(errors: dict[str, Errors]) -> dict[str, float]:

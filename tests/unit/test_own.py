@@ -1,0 +1,360 @@
+"""Tests of models of your own series: what is chosen, fitted, measured and said."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.artifact import read_artifact
+from model.members.reference import ReferenceMembers
+from model.runtime.select import open_runtime
+from training.__main__ import is_fit, main
+from training.data import Floats
+from training.own import regressions, smoothing
+from training.own.backtest import Errors, Trial, errors_of, evenly, forecasts, trials
+from training.own.choice import Choice, Piece, choose, fit, member_rollouts, pieces_of
+from training.own.data import common_season, held_out_from, read_own, usual_horizon
+from training.own.forecasters import autoregressive, seasonal_naive
+from training.own.regressions import Candidate, candidates
+from training.own.verdict import FEW, caution, horizon_line, network_rank, ranked, sentence
+
+
+def sales(length: int = 120, seed: int = 0, level: float = 50.0) -> Floats:
+    """Return months of sales with a season and a trend."""
+    t, random = np.arange(length), np.random.default_rng(seed)
+    season_T = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8.0])[t % 12]
+    values_T: Floats = level * (1 + 0.004 * t) + season_T * level / 20 + random.normal(size=length) * level / 50
+    return values_T
+
+
+def write(path: Path, values: Floats) -> Path:
+    path.write_text("y\n" + "".join(f"{value:.6g}\n" for value in values))
+    return path
+
+
+def long_form(path: Path, series: dict[str, Floats]) -> Path:
+    rows = [f"{name},{t},{x:.6g}\n" for name, x_T in series.items() for t, x in enumerate(x_T)]
+    path.write_text("unique_id,ds,y\n" + "".join(rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a folder with months.csv and its model, and what the run has printed."""
+    folder = tmp_path_factory.mktemp("own")
+    write(folder / "months.csv", sales())
+    with pytest.MonkeyPatch.context() as patch:
+        said: list[str] = []
+        patch.setattr("rich.console.Console.print", lambda _, *parts, **__: said.append(" ".join(map(str, parts))))
+        assert main(["--data", str(folder / "months.csv"), "--runs", str(folder / "runs")]) == 0
+    return folder, "\n".join(said)
+
+
+def test_the_model_of_a_file_is_served_with_its_season_and_is_better_than_seasonal_naive(
+    made: tuple[Path, str],
+) -> None:
+    artifact = read_artifact(made[0] / "runs" / "series" / "series.pt")
+    about = artifact.metadata
+    assert about.architecture.members is not None
+    assert about.season == 12
+    assert about.errors["mae"] < 1
+    assert about.errors["mae"] <= 1.05 * about.errors["any/mae"]
+    assert about.errors["seasonal_naive/mae"] == 1
+    assert about.training["fitted_to"] == "all values"
+    assert about.intervals is not None
+    assert str(made[0]) not in about.model_dump_json(), "the metadata do not name the folder"
+    values_S, _ = open_runtime(artifact, "cpu").runtime.forecast(sales().tolist(), 12, 12)
+    assert np.abs(values_S / sales(132)[120:] - 1).mean() < 0.1
+
+
+def test_the_artifact_holds_no_value_of_the_file(made: tuple[Path, str]) -> None:
+    artifact = read_artifact(made[0] / "runs" / "series" / "series.pt")
+    own = {round(float(x), 3) for x in sales()}
+    assert not own & {round(x, 3) for case in artifact.golden.cases for x in case.sequence}
+
+
+def test_the_verdict_comes_last(made: tuple[Path, str]) -> None:
+    *_, season, horizon, intervals, rank, sentence_ = made[1].splitlines()
+    assert season == "season: 12 values (a year of months), found in the values"
+    assert horizon == "horizon: 12 values, which is 1 season"
+    assert intervals.startswith("intervals: those of 80 % held")
+    assert rank.startswith("rank ")
+    assert "series.pt make serve" in sentence_
+
+
+def test_the_reports_are_beside_the_artifact(made: tuple[Path, str]) -> None:
+    folder = made[0] / "runs" / "series"
+    assert {path.name for path in folder.iterdir()} >= {"series.pt", "series.pt.sha256", "errors.json", "rollout.png"}
+    assert json.loads((folder / "errors.json").read_text())["mae"] < 1
+
+
+def test_a_model_that_was_fitted_to_everything_is_measured_on_later_values_alone(
+    made: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", str(made[0] / "runs" / "series" / "series.pt"), "--runs", str(tmp_path), "--data"]
+    assert main([*command, str(made[0] / "months.csv")]) == 2
+    assert "12 later values are needed" in capsys.readouterr().err
+    longer = write(tmp_path / "longer.csv", np.concatenate([sales(), sales(140)[120:]]))
+    assert main([*command, str(longer)]) == 0
+    printed = capsys.readouterr().out
+    assert "20 values in 1 series came after the training" in printed
+    assert "forecasts of values it has not seen" in printed
+    assert "this model" in (tmp_path / "series" / "evaluation.md").read_text()
+
+
+def test_a_run_keeps_the_artifact_of_another_unless_it_is_told_to_replace_it(
+    made: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--data", str(made[0] / "months.csv"), "--runs", str(made[0] / "runs")]) == 2
+    assert "--overwrite replaces it" in capsys.readouterr().err
+
+
+def test_without_a_refit_the_model_has_not_seen_the_held_out_part_and_a_season_may_be_told(tmp_path: Path) -> None:
+    data = write(tmp_path / "months.csv", sales(72))
+    options = ["--no-refit", "--season", "6", "--horizon", "5", "--runs", str(tmp_path)]
+    assert main(["--data", str(data), *options]) == 0
+    about = read_artifact(tmp_path / "series" / "series.pt").metadata
+    assert (about.season, about.training["horizon"]) == (6, 5)
+    assert about.training["fitted_to"] == "all values but the held-out part"
+    assert about.training["command"] == "python -m training --data FILE --season 6 --horizon 5 --no-refit"
+
+
+def test_a_short_or_constant_series_never_stops_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    series = {str(number): sales(60, number, 10.0**number) for number in range(3)}
+    series |= {"short": sales(9), "shorter": sales(3), "constant": np.full(30, 5.0)}
+    data = long_form(tmp_path / "shops.csv", series)
+    assert main(["--data", str(data), "--runs", str(tmp_path)]) == 0
+    assert "left out 1 series of fewer than 8 values" in capsys.readouterr().out
+    about = read_artifact(tmp_path / "series" / "series.pt").metadata
+    assert about.data["series"] == 5
+    assert about.errors["mae"] < 1
+
+
+def test_eight_values_are_enough_and_seven_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", str(write(tmp_path / "eight.csv", sales(8))), "--runs", str(tmp_path)]) == 0
+    assert read_artifact(tmp_path / "series" / "series.pt").metadata.architecture.members is None
+    printed = capsys.readouterr().out
+    assert "the horizon is 1 instead of" in printed
+    assert "caution: 1 forecast" in printed
+    assert main(["--data", str(write(tmp_path / "seven.csv", sales(7))), "--runs", str(tmp_path)]) == 2
+    assert "no series has 8 values" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--season", "0"], "season must be 1 to 366"),
+        (["--origins", "0"], "origins must be 1 to 1,000"),
+        (["--horizon", "25"], "horizon must be at most 24"),
+        (["--name", "a/b"], "a name without slashes"),
+        (["--epochs", "5"], "--epochs: for networks alone; --cell rnn, gru or lstm"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_wrong_option_is_refused_with_what_is_allowed(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "months.csv", sales())
+    assert main(["--data", str(data), "--runs", str(tmp_path), *options]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "series").exists()
+
+
+def test_constant_series_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", str(write(tmp_path / "flat.csv", np.full(50, 2.0))), "--runs", str(tmp_path)]) == 2
+    assert "no series changes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--cell", "--preset", "--inputs"])
+def test_an_option_of_networks_trains_a_network(option: str) -> None:
+    assert is_fit(["--data", "x.csv"])
+    assert is_fit(["--data=x.csv"])
+    assert not is_fit(["--data", "x.csv", option, "gru"])
+    assert not is_fit(["--epochs", "3"])
+
+
+def test_help_shows_the_options_of_a_user_of_data_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    places = [printed.index(f"--{name}") for name in ("data", "season", "horizon", "origins", "no-refit", "epochs")]
+    assert places == sorted(places)
+
+
+def test_compare_ranks_methods_without_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write(tmp_path / "months.csv", sales())
+    assert main(["compare", str(data), "--runs", str(tmp_path), "--origins", "2"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("any", "seasonal naive", "last value", "AR"):
+        assert f"| {name}" in printed
+    assert "season: 12 values" in printed
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.glob("*.pt")) == []
+
+
+# The parts.
+
+
+@pytest.mark.parametrize("form", [("mean", "level"), ("last", "season"), ("season", "moved"), ("last", "moved")])
+def test_the_weights_of_a_regression_sum_to_one_and_fit_exact_recursions(
+    form: tuple[regressions.Level, regressions.Simple],
+) -> None:
+    candidate = Candidate(4, (1, 2, 3, 4, 5), *form)
+    u_N = np.random.default_rng(0).normal(size=200).cumsum()
+    weights_FW = regressions.solve(candidate, regressions.moments(u_N, 10))
+    np.testing.assert_allclose(weights_FW.sum(axis=1), 1, atol=1e-9)
+    wave_N = 5 + np.sin(0.7 * np.arange(100))
+    [weights_W] = regressions.solve(candidate, regressions.moments(wave_N, 10), [1e-12])
+    forecast_FOS = regressions.rollouts(wave_N, weights_W[None], [60], 20)
+    np.testing.assert_allclose(forecast_FOS[0, 0], wave_N[60:80], atol=0.05 if form == ("mean", "level") else 1e-3)
+
+
+def test_a_large_ridge_leaves_the_simple_forecast() -> None:
+    u_N = np.random.default_rng(0).normal(size=100)
+    [weights_W] = regressions.solve(Candidate(4, (1, 2), "last", "season"), regressions.moments(u_N, 6), [1e12])
+    np.testing.assert_allclose(weights_W, np.eye(7)[3], atol=1e-9)
+
+
+def test_moments_of_series_add_up_whatever_their_level() -> None:
+    one_N, other_N = sales(60, 0), sales(60, 1)
+    candidate = candidates(12, 60)[0]
+    both = regressions.moments(one_N, 30) + regressions.moments(other_N, 30)
+    moved = regressions.moments(one_N + 1e4, 30) + regressions.moments(other_N, 30)
+    np.testing.assert_allclose(regressions.solve(candidate, both), regressions.solve(candidate, moved), atol=1e-6)
+
+
+def test_candidates_fit_into_the_series() -> None:
+    for season in (1, 4, 7, 12, 24, 52, 168, 336):
+        for length in (30, 100, 400, 3000):
+            assert all(one.window + 20 <= length for one in candidates(season, length))
+            assert all(min(one.lags) >= 1 for one in candidates(season, length))
+
+
+def test_a_regression_that_amplifies_rounding_errors_is_known() -> None:
+    calm_W, wild_W = np.array([1.0, 0, 0]), np.array([3.0, -2.0, 0])
+    assert regressions.amplify(np.array([calm_W, wild_W])).tolist() == [False, True]
+
+
+def test_the_rollouts_of_candidates_are_those_of_the_reference() -> None:
+    x_N = sales(100)
+    piece = Piece(x_N / 10, 0.0, ((70, 80, 88),), 1.0)
+    candidate, rate_5 = candidates(12, 80)[4], (0.25, 0.01, 0.98, 0.0, 0.2)
+    choice = Choice(12, False, ((candidate, 0.1),), ((rate_5, 0.05),), 3, 36)
+    weights = fit(choice, [piece.z_N[:70]])
+    own_OS = member_rollouts(weights, piece, piece.folds[0], 12)
+    for origin, own_S in zip(piece.folds[0], own_OS, strict=True):
+        members = ReferenceMembers(weights)
+        for z in piece.z_N[:origin]:
+            members.observe(float(z))
+        for z in own_S:
+            expected = members.forecast()
+            assert expected is not None
+            assert z == pytest.approx(expected, abs=1e-9)
+            members.feed_back(expected)
+
+
+def test_the_rollouts_of_a_cell_and_its_errors_belong_together() -> None:
+    u_N, rate_5, theta_RP = sales(90), (0.3, 0.01, 0.95, 0.05, 0.1), np.array([[0.2, 0.1], [0.0, 0.0]])
+    error_N = smoothing.cell_errors(u_N, 36, rate_5, 4, 12)
+    origins = np.arange(40, 89)
+    forecast_ROS = smoothing.cell_rollouts(u_N, 36, rate_5, theta_RP, 4, 12, origins, 1)
+    np.testing.assert_allclose(u_N[40:89] - forecast_ROS[1, :, 0], error_N[40:89], atol=1e-9)
+    expected_O = forecast_ROS[1, :, 0] + 0.2 * error_N[39:88] + 0.1 * error_N[38:87]
+    np.testing.assert_allclose(forecast_ROS[0, :, 0], expected_O, atol=1e-9)
+
+
+def test_the_choice_sees_nothing_after_its_series_and_does_not_depend_on_their_units() -> None:
+    x_N = sales(100)
+    chosen = [choose([factor * x_N], 12, 6, seasonal_naive(12)) for factor in (1.0, 1000.0)]
+    assert chosen[0] is not None
+    assert chosen[1] is not None
+    assert (chosen[0].regressions, chosen[0].logarithm) == (chosen[1].regressions, chosen[1].logarithm)
+    assert chosen[0].error < chosen[0].error_alone
+    assert all(max(fold) + 6 <= len(x_N) for piece in pieces_of([x_N], 12, 6) for fold in piece.folds)
+
+
+def test_members_that_do_not_help_are_left_out() -> None:
+    x_N = sales(100)
+
+    def knows(past_N: Floats, steps: int) -> Floats:
+        """Return what comes, in the units of the values given."""
+        return x_N[len(past_N) : len(past_N) + steps] * past_N[0] / x_N[0]
+
+    assert choose([x_N], 12, 6, knows) is None
+
+
+def test_origins_and_series_are_evenly_spread() -> None:
+    assert evenly(range(100), 3) == [0, 50, 99]
+    [trial] = trials({"a": sales(50), "b": sales(9)}, {"a": 40, "b": 7}, 4, 3)
+    assert (trial.name, trial.origins) == ("a", (40, 43, 46))
+    assert forecasts(seasonal_naive(12), [trial], 4)[0].shape == (3, 4)
+
+
+def test_errors_follow_their_definitions() -> None:
+    x_N = np.array([1.0, 2, 1, 3, 1, 2, 2, 4])
+    trial = Trial("a", x_N, 6, (6,))
+    naive, made = [np.array([[1.0, 2.0]])], [np.array([[1.5, 4.0]])]
+    errors = errors_of([trial], made, naive, 2)
+    assert errors.mae == pytest.approx(0.5 / 3)
+    assert errors.next_value == pytest.approx(0.5)
+    assert errors.mase == pytest.approx(0.25 / (2 / 4))
+    assert errors.rmsse == pytest.approx(math.sqrt(0.125) / math.sqrt(2 / 4))
+    assert errors_of([trial], naive, naive, 2).mae == 1
+
+
+def test_an_autoregression_continues_a_wave_and_never_leaves_the_numbers() -> None:
+    wave_N = 7 + np.sin(0.5 * np.arange(80))
+    np.testing.assert_allclose(autoregressive(wave_N, 10), 7 + np.sin(0.5 * np.arange(80, 90)), atol=1e-4)
+    assert np.isfinite(autoregressive(np.exp(np.arange(30.0)), 500)).all()
+    np.testing.assert_array_equal(autoregressive(np.full(20, 3.0), 3), np.full(3, 3.0))
+
+
+def test_the_season_of_a_file_is_that_of_most_series(tmp_path: Path) -> None:
+    series = {str(number): sales(96, number) for number in range(3)} | {
+        "noise": np.random.default_rng(0).normal(size=96)
+    }
+    assert common_season(series) == 12
+    own = read_own(long_form(tmp_path / "a.csv", series), None, None, None, None, None, None)
+    assert (own.season, own.found, own.horizon) == (12, True, 12)
+    assert own.known["0"] == held_out_from(96) == 77
+
+
+@pytest.mark.parametrize(("season", "horizon"), [(1, 10), (4, 8), (7, 14), (12, 12), (24, 24), (168, 24), (336, 48)])
+def test_the_horizon_follows_from_the_season(season: int, horizon: int) -> None:
+    assert usual_horizon(season) == horizon
+
+
+def errors(**mae: float) -> dict[str, Errors]:
+    return {name.replace("_", " "): Errors(value, value, value, value, value) for name, value in mae.items()}
+
+
+def test_the_verdict_names_what_is_better() -> None:
+    assert sentence(errors(this_model=0.5, any=0.6, seasonal_naive=1), "serve").startswith("Serve it")
+    assert sentence(errors(this_model=0.61, any=0.6, seasonal_naive=1), "serve").startswith("Serve it")
+    assert '"any"' in sentence(errors(this_model=0.9, any=0.6, seasonal_naive=1), "serve")
+    assert "last season is better" in sentence(errors(this_model=1.4, any=1.5, seasonal_naive=1), "serve")
+    assert "AR is better" in sentence(errors(this_model=0.9, any=0.9, AR=0.5), "serve")
+    assert "no worse" in sentence(errors(this_model=1.0, any=1.2, seasonal_naive=1), "serve")
+    assert ranked(errors(a=2, b=1)) == ["b", "a"]
+
+
+def test_few_forecasts_are_said_to_say_little() -> None:
+    assert caution(FEW) == ""
+    assert "1 forecast of" in caution(1)
+
+
+def test_the_horizon_is_said_in_seasons() -> None:
+    assert horizon_line(24, 12) == "horizon: 24 values, which is 2 seasons"
+    assert horizon_line(24, 168) == "horizon: 24 values, which is 0.14 of a season"
+    assert horizon_line(1, 1) == "horizon: 1 value"
+
+
+def test_the_rank_of_a_network_is_by_its_longest_rollout() -> None:
+    measured = {"next_value_rmse": 0.1, "rollout_12_rmse": 0.5, "last_value/rollout_12_rmse": 0.4}
+    assert network_rank(measured) == (
+        "rank 2 of 2 by the RMSE over the whole horizon: last value 0.4, this network 0.5"
+    )
