@@ -11,6 +11,7 @@ import torch
 
 from app.client import Client
 from model.artifact import load_module, read_artifact
+from model.runtime.select import open_runtime
 from tests.artifacts import MakeArtifact
 from tests.server import ROOT, serve
 from training.__main__ import main
@@ -82,6 +83,39 @@ def test_a_finished_model_is_measured_by_one_command(folder: Path, capsys: pytes
     assert (folder / "series" / "evaluation.md").read_text() in printed
     for name in ("horizon.png", "rollout.png", "portrait.png", "loss.png"):
         assert (folder / "series" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fit a model to the series with the default options, and return its path."""
+    folder = tmp_path_factory.mktemp("members")
+    (folder / "own.csv").write_text("y\n" + "".join(f"{value:.3f}\n" for value in SERIES_T))
+    assert main(["--data", str(folder / "own.csv"), "--runs", str(folder)]) == 0
+    return folder / "series" / "series.pt"
+
+
+def test_a_model_with_members_is_served_like_any_other(members: Path, tmp_path: Path) -> None:
+    artifact = read_artifact(members)
+    sequence = SERIES_T[-100:].tolist()
+    expected_S, _ = open_runtime(artifact, "cpu", "torchscript").runtime.forecast(sequence, 12, 12)
+    with serve(tmp_path, model=members, workers=1) as server, Client(server.url) as client:
+        answer = client.generate(sequence, 12, level=[80], diagnostics=True)
+        np.testing.assert_allclose(answer.values, expected_S, rtol=0, atol=0.1)
+        assert answer.season == 12, "a request without a season has that of the file"
+        assert answer.intervals is not None
+        assert answer.intervals["lo-80"][0] < answer.values[0] < answer.intervals["hi-80"][0]
+        assert client.predict(sequence).prediction == answer.values[0]
+        with client.stream(sequence, 12) as rollout:
+            streamed = [value for part in rollout for value in part.values]
+        assert streamed == answer.values
+        first = client.generate(sequence, 5, return_state=True)
+        rest = client.generate([], 7, state=first.state)
+        np.testing.assert_allclose(first.values + rest.values, answer.values, rtol=1e-12)
+        begun = client.predict(sequence[:80], return_state=True)
+        went_on = client.generate(sequence[80:], 12, state=begun.state)
+        assert len(went_on.values) == 12
+        short = client.generate(sequence[-5:], 3)
+        assert len(short.values) == 3, "fewer values than the members begin with"
 
 
 def test_a_file_that_cannot_be_used_is_refused_before_the_training(

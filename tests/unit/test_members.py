@@ -58,8 +58,17 @@ def network(sizes: MemberSizes) -> EnsembleNetwork:
 
 def described(sizes: MemberSizes) -> Metadata:
     architecture = Architecture(inputs="anchors", cell="gru", hidden=8, members=sizes)
-    about = {"data": {}, "training": {}, "errors": {}, "torch_version": torch.__version__}
-    return Metadata(name="own", version="1", architecture=architecture, normalisation="range", season=12, **about)
+    return Metadata(
+        name="own",
+        version="1",
+        architecture=architecture,
+        normalisation="range",
+        season=12,
+        data={},
+        training={},
+        errors={},
+        torch_version=torch.__version__,
+    )
 
 
 def sales(length: int) -> Floats:

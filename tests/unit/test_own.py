@@ -282,7 +282,8 @@ def test_members_that_do_not_help_are_left_out() -> None:
 
     def knows(past_N: Floats, steps: int) -> Floats:
         """Return what comes, in the units of the values given."""
-        return x_N[len(past_N) : len(past_N) + steps] * past_N[0] / x_N[0]
+        next_S: Floats = x_N[len(past_N) : len(past_N) + steps] * past_N[0] / x_N[0]
+        return next_S
 
     assert choose([x_N], 12, 6, knows) is None
 

@@ -122,7 +122,8 @@ def amplify(weights_FW: Floats) -> npt.NDArray[np.bool_]:
     """
     lags = weights_FW.shape[1] - 1
     response_FS = rollouts(np.eye(lags)[-1], weights_FW, [lags], GAIN_STEPS)[:, 0]
-    return ~(np.abs(response_FS).max(axis=1) <= LARGEST_GAIN)
+    amplify_F: npt.NDArray[np.bool_] = ~(np.abs(response_FS).max(axis=1) <= LARGEST_GAIN)  # true for NaN
+    return amplify_F
 
 
 def rollouts(u_N: Floats, weights_FW: Floats, origin_O: Sequence[int], steps: int) -> Floats:
