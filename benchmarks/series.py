@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks import document
 from benchmarks.real.forecasts import Forecaster, Refused
+from benchmarks.real.members import WithMembers
 from benchmarks.real.naive import SEASONAL_NAIVE, baselines
 from benchmarks.real.neural import OPTIONS, option
 from benchmarks.real.packages import read
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module=r"statsforecast|statsmodels|sktime|numpy")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.series", description=__doc__)
     parser.add_argument("--artifact", type=Path, action="append", default=[], help="a model to measure; repeatable")
+    parser.add_argument("--members", action="store_true", help="the model that a training on each series makes, too")
     parser.add_argument("--series", nargs="+", metavar="NAME", help="only these series; no page is filled")
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="of the forecasters without options only these, and seasonal naive"
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     standard = [*baselines(), *statistical()]
     if unknown := set(given.only or ()) - {forecaster.name for forecaster in standard}:
         parser.error(f"no forecaster {', '.join(unknown)}; there are {', '.join(one.name for one in standard)}")
-    forecasters = list(chosen(standard, given.option, given.artifact, given.only))
+    forecasters = list(chosen(standard, given.option, given.artifact, given.only, given.members))
     results = run(forecasters, every, values, FOLDER)
     tables = tables_of(results, every)
     if given.series:
@@ -69,7 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def chosen(
-    standard: Sequence[Forecaster], options: Sequence[str], artifacts: Sequence[Path], only: Sequence[str] | None
+    standard: Sequence[Forecaster],
+    options: Sequence[str],
+    artifacts: Sequence[Path],
+    only: Sequence[str] | None,
+    members: bool = False,
 ) -> Iterator[Forecaster]:
     """Yield the forecasters to run. Those that cannot run here are named with the reason and left out."""
     for forecaster in standard:
@@ -80,6 +86,8 @@ def chosen(
             yield option(name)
         except Refused as refusal:
             print(f"{name}: left out: {refusal}", flush=True)
+    if members:
+        yield WithMembers()
     for path in artifacts:
         try:
             yield from served(path)
