@@ -20,7 +20,7 @@ _USES = {
     "series": "The model continues series like those that it was trained on, with the same distance in time between "
     "values. It knows nothing of later events.",
     "own": "The model continues series like those that it was fitted to, with the same distance in time between "
-    "values. Its forecast is the mean of that of the model `any` and that of members: an autoregression and smoothing "
+    "values. Its forecast is a mean of that of the model `any` and that of members: an autoregression and smoothing "
     "cells, which backtests on these series chose. A request with fewer values than the members begin with is "
     "continued as `any` does.",
     "prior": "The model continues any series, and has learned from synthetic series alone. It mixes the forecasts of "

@@ -14,7 +14,7 @@ from training.__main__ import is_fit, main
 from training.data import Floats
 from training.own import regressions, smoothing
 from training.own.backtest import Errors, Trial, errors_of, evenly, forecasts, trials
-from training.own.choice import Choice, Piece, choose, fit, member_rollouts, pieces_of
+from training.own.choice import TOO_FEW, Choice, Piece, choose, fit, member_rollouts, pieces_of
 from training.own.data import common_season, held_out_from, read_own, usual_horizon
 from training.own.forecasters import autoregressive, seasonal_naive
 from training.own.regressions import Candidate, candidates
@@ -73,6 +73,12 @@ def test_the_artifact_holds_no_value_of_the_file(made: tuple[Path, str]) -> None
     artifact = read_artifact(made[0] / "runs" / "series" / "series.pt")
     own = {round(float(x), 3) for x in sales()}
     assert not own & {round(x, 3) for case in artifact.golden.cases for x in case.sequence}
+
+
+def test_the_same_file_gives_the_same_artifact(made: tuple[Path, str], tmp_path: Path) -> None:
+    assert main(["--data", str(made[0] / "months.csv"), "--runs", str(tmp_path)]) == 0
+    first, again = (folder / "series" / "series.pt" for folder in (made[0] / "runs", tmp_path))
+    assert first.read_bytes() == again.read_bytes()
 
 
 def test_the_verdict_comes_last(made: tuple[Path, str]) -> None:
@@ -286,6 +292,18 @@ def test_members_that_do_not_help_are_left_out() -> None:
         return next_S
 
     assert choose([x_N], 12, 6, knows) is None
+
+
+def test_members_count_half_with_many_values_and_nothing_with_few() -> None:
+    assert choose([sales(TOO_FEW)], 1, 2, seasonal_naive(12)) is None
+    few, many = choose([sales(80)], 12, 6, seasonal_naive(12)), choose([sales(400)], 12, 6, seasonal_naive(12))
+    assert few is not None
+    assert many is not None
+    assert few.weight == fit(few, [sales(80)]).weight == 0.25
+    assert many.weight == 0.45
+    together = choose([sales(80, seed) for seed in range(5)], 12, 6, seasonal_naive(12))
+    assert together is not None
+    assert together.weight == 0.45, "series of a file count together"
 
 
 def test_origins_and_series_are_evenly_spread() -> None:
