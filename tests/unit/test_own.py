@@ -14,9 +14,11 @@ from training.__main__ import is_fit, main
 from training.data import Floats
 from training.own import regressions, smoothing
 from training.own.backtest import Errors, Trial, errors_of, evenly, forecasts, trials
-from training.own.choice import TOO_FEW, Choice, Piece, choose, fit, member_rollouts, pieces_of
+from training.own.choice import TOO_FEW, choose, member_rollouts
 from training.own.data import common_season, held_out_from, read_own, usual_horizon
 from training.own.forecasters import autoregressive, seasonal_naive
+from training.own.members import Choice, fit
+from training.own.pieces import Piece, pieces_of
 from training.own.regressions import Candidate, candidates
 from training.own.verdict import FEW, caution, horizon_line, network_rank, ranked, sentence
 

@@ -23,8 +23,8 @@ from training.calibration import calibrated, covered
 from training.data import Floats
 from training.forecasts import Forecasts
 from training.own.backtest import Trial, evenly, fold_begins
-from training.own.choice import Choice, fit
 from training.own.forecasters import LONGEST
+from training.own.members import Choice, fit
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
 """Lengths of context that intervals are calibrated for, as far as the series allow. The last holds for longer ones."""
