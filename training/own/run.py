@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from model.artifact import save_artifact
 from model.golden import make_golden
+from model.intervals import Intervals
 from model.metadata import Metadata
 from training.checks import check_output, only_run_in
 from training.export import GOLDEN_STEPS, verify
@@ -154,11 +155,11 @@ def measure(
     return {name: errors_of(trials, each, made[NAIVE], own.season) for name, each in made.items()}
 
 
-def write(options: Own, own: OwnSeries, model: Model, about: Metadata, intervals: object) -> None:
+def write(options: Own, own: OwnSeries, model: Model, about: Metadata, intervals: Intervals | None) -> None:
     """Write the artifact aside, verify it, and put it in its place."""
     members = about.architecture.members
     begins = members.values if members else 12
     sequences = [golden_sequence(length, own.season) for length in (1, begins - 1, begins + 40, 2 * begins + 40)]
     golden = make_golden(model.network, sequences, GOLDEN_STEPS, [own.season] * len(sequences))
     check_output(options.artifact, options.overwrite)
-    save_artifact(model.network, about, golden, options.artifact, intervals, verify)  # type: ignore[arg-type]
+    save_artifact(model.network, about, golden, options.artifact, intervals, verify)
