@@ -39,7 +39,7 @@ class Config:
     preset: Preset = "default"
     """The preset sets the defaults of all other options. `default` trains the model that ships.
     `article` repeats the article's experiment: one sine curve, windows of 50 points, Adam, and then least squares.
-    `series` is for your own series; `--data` selects it unless `--preset` is given.
+    `series` trains a network on your own series; `--data` with `--cell` selects it unless `--preset` is given.
     `any` trains a model for any series, on synthetic series alone.
     """
 

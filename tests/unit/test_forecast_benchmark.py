@@ -10,6 +10,7 @@ from benchmarks import series as benchmark
 from benchmarks.real import registry
 from benchmarks.real.forecasts import QUANTILES, Forecast, Forecaster, Refused
 from benchmarks.real.measures import scales
+from benchmarks.real.members import WithMembers
 from benchmarks.real.naive import SEASONAL_NAIVE, Baseline, baselines, drift, last_value, seasonal_naive
 from benchmarks.real.neural import OPTIONS
 from benchmarks.real.packages import READERS, read
@@ -167,6 +168,19 @@ def test_an_artifact_is_forecast_as_it_is_served(make_artifact: MakeArtifact) ->
     assert (np.diff(forecast.quantiles_SQ, axis=1) > 0).all()
     assert model.forecast(WAVE_T, 12, 7).quantiles_SQ is None, "intervals were calibrated for 6 steps"
     assert model.version != served(make_artifact(hidden=8, name="other.pt"))[0].version
+
+
+def test_the_model_of_a_series_is_fitted_before_its_first_origin_and_not_again() -> None:
+    x_T = 50 + 10 * np.sin(2 * np.pi * np.arange(140) / 12) + np.random.default_rng(0).normal(size=140)
+    forecaster = WithMembers()
+    assert forecaster.forecast(x_T[:110], 12, 6).values_S.shape == (6,)
+    fitted = forecaster._model
+    assert fitted is not None
+    forecaster.forecast(x_T[:120], 12, 6)
+    assert forecaster._model is fitted
+    forecaster.forecast(x_T[5:120], 12, 6)
+    assert forecaster._model is not fitted
+    assert forecaster.version == WithMembers().version
 
 
 def test_an_artifact_that_cannot_be_served_is_named_and_left_out(
