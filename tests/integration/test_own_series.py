@@ -50,6 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "as fractions of the standard deviation of the training part" in ran.stdout
+    assert "by the RMSE over the whole horizon: " in ran.stdout, "the rank is said"
     return folder
 
 
