@@ -58,7 +58,8 @@ def _description(
     yield "for", FOR.get(str(about.data.get("kind")), "series like those that it was trained on")
     layers = f" in {architecture.layers} layers" if architecture.layers > 1 else ""
     inputs = " over anchors" if architecture.inputs == "anchors" else ""
-    yield "network", f"{architecture.cell} of {architecture.hidden} units{layers}{inputs}"
+    members = ", beside members fitted to the series" if architecture.members else ""
+    yield "network", f"{architecture.cell} of {architecture.hidden} units{layers}{inputs}{members}"
     yield "weights", f"{architecture.parameters:,}"
     yield "digest", f"sha256 {artifact.digest[:12]}, as {path.name}.sha256 says"
     steps = max(len(case.values) for case in golden.cases)
