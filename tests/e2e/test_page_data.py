@@ -1,6 +1,7 @@
 """Tests of the page in a real Chromium with one's own data: from a file to a forecast, its backtest and its link."""
 
 import csv
+import gzip
 import io
 import json
 import math
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from model.series import read_series
 from tests.e2e.browser import chromium
 from tests.e2e.test_page import AXE, PHONE, WATCH, WIDE, column, needs_chromium, paste, run, shown
 from tests.metrics import metric
@@ -405,6 +407,45 @@ def test_a_warning_stands_before_the_number(open_page: Open, tmp_path: Path) -> 
     assert above is not None
     assert below is not None
     assert above["y"] + above["height"] <= below["y"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gzip.compress(SALES.encode()),
+        SALES.encode("utf-8-sig"),
+        SALES.encode("utf-16"),
+        SALES.replace("\n", "\r\n").encode(),
+    ],
+    ids=["gzip", "mark", "utf-16", "windows"],
+)
+def test_a_file_may_be_compressed_and_encoded_as_for_training(open_page: Open, tmp_path: Path, content: bytes) -> None:
+    page = open_page()
+    file = tmp_path / "sales.csv"
+    file.write_bytes(content)
+    assert read_series(file, "Sales", "Month").values["Sales"].tolist() == MONTHLY
+    page.get_by_role("radio", name="Your data").check()
+    page.locator("#file").set_input_files(file)
+    finished(page, "96 values given")
+    assert requested(page)["sequence"] == MONTHLY
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (SALES.replace("Sales", "Gr\u00f6\u00dfe").encode("latin-1"), "it is not text in UTF-8; save it as UTF-8."),
+        (gzip.compress(SALES.encode())[:-20], "its gzip compression is damaged."),
+        (b"Month,Sales\n2026-01,\x00\n", "it is not text; a CSV file is needed."),
+    ],
+    ids=["latin-1", "damaged", "binary"],
+)
+def test_a_file_that_is_no_text_is_refused(open_page: Open, tmp_path: Path, content: bytes, message: str) -> None:
+    page = open_page()
+    file = tmp_path / "sales.csv"
+    file.write_bytes(content)
+    page.get_by_role("radio", name="Your data").check()
+    page.locator("#file").set_input_files(file)
+    expect(page.locator("#numbers-wrong")).to_have_text(f"The file cannot be read: {message}")
 
 
 BROKEN = {
