@@ -5,10 +5,13 @@
 
 FROM python:3.11-slim-bookworm AS requirements
 
-# Take only the dependencies and the packages for traces, so other changes of pyproject.toml install nothing again.
+# Take only the dependencies and the packages for traces, so other changes of pyproject.toml install nothing again. The
+# client is copied below, because the service uses its messages. Its dependencies are among the others.
 COPY pyproject.toml .
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-               print(*p['dependencies'], *p['optional-dependencies']['telemetry'], sep='\n')" \
+COPY client/pyproject.toml client.toml
+RUN python -c "import tomllib; p, c = (tomllib.load(open(f, 'rb'))['project'] for f in ('pyproject.toml', 'client.toml')); \
+               every = {*p['dependencies'], *p['optional-dependencies']['telemetry'], *c['dependencies']}; \
+               print(*sorted(every - {c['name']}), sep='\n')" \
     > requirements.txt
 
 
@@ -33,6 +36,7 @@ FROM python:3.11-slim-bookworm AS code
 
 WORKDIR /srv
 COPY app app
+COPY client/sine_client sine_client
 COPY model model
 # Write the bytecode here, because the running service cannot write it. The files keep their modes from the checkout,
 # where they may be readable by one user only, so make them readable for all.

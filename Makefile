@@ -10,20 +10,22 @@ comma := ,
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-# Each set of packages has a stamp. Make installs a set again only after a change of pyproject.toml or constraints.txt.
+# Each set of packages has a stamp. Make installs a set again only after a change of one of these files.
+PACKAGES := pyproject.toml client/pyproject.toml constraints.txt
+
 # pip says what it downloads, and how large that is: without a word, minutes would look like a fault.
 define install
 	@echo "Installing $(1) into $(VENV), which takes minutes: pip downloads about 300 MB, or 3 GB if torch is built for CUDA"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '$(2)'
+	@$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e ./client -e '$(2)'
 	@echo "Installed $(1)"
 endef
 
-$(VENV)/serve.stamp: pyproject.toml constraints.txt
+$(VENV)/serve.stamp: $(PACKAGES)
 	$(call install,what the server needs,.)
 	@touch $@
 
-$(VENV)/dev.stamp: pyproject.toml constraints.txt
+$(VENV)/dev.stamp: $(PACKAGES)
 	$(call install,what the server$(comma) training and tests need,.[dev])
 	@touch $(VENV)/serve.stamp $@
 
@@ -39,7 +41,7 @@ test: $(VENV)/dev.stamp ## run the tests of functions, of real servers and of th
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-cuda: $(VENV)/dev.stamp ## run the CUDA kernel's tests without a card; installs Triton (1 GB)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cuda-tests]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[cuda-tests]'
 	$(BIN)/python -m pytest tests/unit/test_cuda_runtime.py --numprocesses 2
 
 test-kubernetes: $(VENV)/dev.stamp ## check the manifests of Kubernetes without a cluster; installs kubectl (170 MB)
@@ -63,7 +65,7 @@ lint: $(VENV)/dev.stamp ## check style, types, the direction of imports, and sec
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app model training
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app model training client
 	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/dev.stamp ## rewrite the code in the project's style

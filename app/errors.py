@@ -30,7 +30,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
-from app.schemas import FieldError
+from sine_client.messages import FieldError
 
 REASONS: list[str] = []
 """The reason of every kind of problem."""

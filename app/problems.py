@@ -2,7 +2,8 @@
 
 Refusals of FastAPI and Starlette (404, 405) take the same form.
 
-Below /v2, refusals take the form of the Open Inference Protocol, `{"error": detail}`. Its clients know the statuses of
+Below /v1/timeseries they take that of KServe's protocol for time series, `{"error": {"code", "message", …}}`. Below
+/v2, refusals take the form of the Open Inference Protocol, `{"error": detail}`. Its clients know the statuses of
 Triton: 400 stands for 422, and 503 for 504.
 """
 
@@ -16,21 +17,32 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.errors import Exhausted, Failed, InvalidRequest, Problem
-from app.schemas import FieldError, InferenceError, ProblemDetails
+from app.schemas import InferenceError, TimeSeriesError, TimeSeriesProblem
 from app.telemetry.context import note_refusal
+from sine_client.messages import FieldError, ProblemDetails
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
+OPEN_INFERENCE, TIME_SERIES = "/v2", "/v1/timeseries"
+
 _OPEN_INFERENCE_STATUS = {422: 400, 504: 503}
+_TIME_SERIES_STATUS = {422: 400}
 
 _SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
 
 
 def is_open_inference(path: str) -> bool:
     """Return whether a path belongs to the Open Inference Protocol."""
-    return path == "/v2" or path.startswith("/v2/")
+    return path == OPEN_INFERENCE or path.startswith(f"{OPEN_INFERENCE}/")
+
+
+def protocol_of(path: str) -> str:
+    """Return the first part of the paths of a protocol that has refusals of its own form, empty for all other paths."""
+    if is_open_inference(path):
+        return OPEN_INFERENCE
+    return TIME_SERIES if path == TIME_SERIES or path.startswith(f"{TIME_SERIES}/") else ""
 
 
 def problem_of(error: Exception, what: str) -> Problem:
@@ -91,6 +103,13 @@ def _response(problem: Problem, path: str) -> Response:
     if is_open_inference(path):
         content = InferenceError(error=detail).model_dump_json()
         return Response(content, _OPEN_INFERENCE_STATUS.get(status, status), problem.headers, "application/json")
+    if protocol_of(path) == TIME_SERIES:
+        status = _TIME_SERIES_STATUS.get(status, status)
+        place = problem.errors[0].pointer if problem.errors else ""
+        kind = f"{problem.title.replace(' ', '')}Error" if status != HTTPStatus.BAD_REQUEST else "BadRequestError"
+        error = TimeSeriesError(code=str(status), message=detail, param=place, type=kind)
+        content = TimeSeriesProblem(error=error).model_dump_json()
+        return Response(content, status, problem.headers, "application/json")
     errors = None if problem.errors is None else [*problem.errors]
     body = ProblemDetails(title=problem.title, status=status, detail=detail, errors=errors)
     return Response(body.model_dump_json(exclude_none=True), status, problem.headers, MEDIA_TYPE)

@@ -1,220 +1,17 @@
-"""The wire contract: the requests that clients send and the answers that they get.
+"""What the service adds to the wire contract, which is `sine_client/messages.py`: the limits of a server, the models in
+service, and the errors of another protocol."""
 
-It needs neither torch nor the service's state, so clients import it too.
-"""
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
-from model.intervals import LEVELS
-from model.limits import LARGEST_VALUE
 from model.metadata import Metadata
-from model.season import LONGEST_SEASON
+from sine_client import messages
+from sine_client.messages import ForecastRequest, GenerateRequest, PredictRequest, Series, Value
 
-Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
 
-Level = Annotated[int, Field(strict=True, ge=1, le=LEVELS)]
-
-Season = Annotated[int, Field(strict=True, ge=1, le=LONGEST_SEASON)]
-
-FinishReason = Literal["length", "diverged"]
-
-_SINE = [0.0, 0.3090, 0.5878, 0.8090, 0.9511, 1.0, 0.9511, 0.8090, 0.5878, 0.3090]
-_EXAMPLE = [*_SINE, *(0.0 - value for value in _SINE), *_SINE]
-"""One and a half periods of a sine, with 20 samples a period."""
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class PredictRequest(_Message):
-    """A sequence of observed values. Null stands for an optional field that is absent."""
-
-    sequence: Annotated[list[Value], FailFast()] = Field(min_length=1, examples=[_EXAMPLE])
-    """The values so far, oldest first, evenly spaced in time, in any unit. With `state`, only the values since then."""
-
-    state: str | None = Field(default=None, strict=True, examples=[None])
-    """A state token of an earlier answer. The sequence continues from there. After more than 64 values, its level and
-    scale stay as they are."""
-
-    return_state: bool | None = Field(default=False, strict=True, examples=[False])
-    """Also answer with a state token, from which a later request can continue."""
-
-    timeout_s: float | None = Field(default=None, strict=True, allow_inf_nan=False, gt=0, examples=[5])
-    """Cancel the request after this many seconds. The service's own limit may be shorter."""
-
-    level: list[Level] | None = Field(default=None, min_length=1, max_length=99, examples=[[80, 95]])
-    """Also answer with prediction intervals of these levels, in percent."""
-
-    season: Season | None = Field(default=None, examples=[None])
-    """The number of values after which the sequence repeats, such as 12 for months; 1 for none. Without it, the season
-    is found in the sequence. Only a model with anchors uses it."""
-
-    diagnostics: bool | None = Field(default=False, strict=True, examples=[False])
-    """Also answer with `fit`, the fit of the model to the sequence, and with `season`, if the model uses one."""
-
-    model: str | None = Field(default=None, strict=True, examples=[None])
-    """The name of a served model (`GET /models`). Without it, the default model answers."""
-
-
-class GenerateRequest(PredictRequest):
-    """A sequence of observed values, and the number of values to generate. Null stands for an optional field that is
-    absent."""
-
-    sequence: Annotated[list[Value], FailFast()] = Field(examples=[_EXAMPLE])
-    """The values so far, oldest first, evenly spaced in time, in any unit: at least one. With `state`, only the values
-    since then, if there are any."""
-
-    steps: int = Field(strict=True, ge=1, examples=[20])
-    """The number of values to generate."""
-
-
-class Fit(_Message):
-    """How well the model has predicted the last values of the sequence, each from those before it."""
-
-    residual: float = Field(examples=[0.00021])
-    """The root mean square of the errors, in the unit of the sequence."""
-
-    expected: float = Field(examples=[0.0011])
-    """The residual that the model reaches on held-out sequences with as much noise as these errors show."""
-
-    ratio: float = Field(examples=[0.19])
-    """`residual` divided by `expected`. Where the model fits, it is about 1 or less."""
-
-    values: int = Field(examples=[15])
-    """The number of values whose errors these are."""
-
-
-class _Judged(_Message):
-    fit: Fit | None = None
-    """Only with `diagnostics`. It is null after fewer than 8 values, and for a model without calibrated fit."""
-
-    season: int | None = Field(default=None, examples=[None])
-    """Only with `diagnostics`, and only from a model that uses it: the season that was told or found, 1 for none."""
-
-    warnings: list[str] | None = Field(default=None, examples=[None])
-    """Only if there are any: the reasons to mistrust the forecast, for people. A model without calibrated fit never
-    warns."""
-
-
-class _Response(_Judged):
-    intervals: dict[str, list[float]] | None = Field(
-        default=None, examples=[{"lo-95": [0.5861], "lo-80": [0.5870], "hi-80": [0.5886], "hi-95": [0.5895]}]
-    )
-    """Only with `level`: the lower and upper ends of each level's interval, one for each value, in the unit of the
-    sequence. On sequences like those that `GET /model` describes, an interval holds the true value as often as its
-    level says. Its width follows the residual in `fit`; for a model without calibrated fit, the scale of the
-    sequence."""
-
-    state: str | None = None
-    """Only with `return_state`: the sequence so far as an opaque token. It holds the values themselves while there are
-    at most 64, and the model's memory of them after that. From `/predict`, it covers the observed values; from
-    `/generate`, the rollout too. It is null if the memory is not finite."""
-
-
-class PredictResponse(_Response):
-    """The value that follows a sequence."""
-
-    prediction: float = Field(examples=[0.5878])
-    """The next value, in the unit of the sequence."""
-
-
-class GenerateResponse(_Response):
-    """The values that follow a sequence."""
-
-    values: list[float] = Field(examples=[[0.5878, 0.8090, 0.9511]])
-    """The next values, in the unit of the sequence. The first one equals the prediction of `/predict`."""
-
-    finish_reason: FinishReason
-    """`length`: the answer holds all steps. `diverged`: the rollout stopped being finite, and the answer ends before
-    that step."""
-
-
-class StreamedValues(_Message):
-    """The data of an event `values` of `/generate/stream`: the next part of the rollout."""
-
-    values: list[float]
-    intervals: dict[str, list[float]] | None = None
-    """Only with `level`: the ends of the intervals around these values."""
-
-
-class StreamEnd(_Judged):
-    """The data of the event `done`, which ends a stream. A failed stream ends with `error` and a problem instead."""
-
-    finish_reason: FinishReason
-    state: str | None = None
-    """Only with `return_state`: the sequence and its rollout as an opaque token. It is null if the memory is not
-    finite."""
-
-
-class Example(_Message):
-    """A sequence that the model fits. It comes with the artifact, as the beginning of a golden rollout."""
-
-    sequence: list[float] = Field(examples=[_EXAMPLE])
-    season: int = Field(examples=[1])
-    """The season of the sequence, 1 for none."""
-
-
-class ModelInfo(Metadata):
-    """A served model."""
-
-    digest: str
-    """sha256 of the artifact, hexadecimal."""
-
-    runtime: str
-    """The engine that executes the model."""
-
-    runtime_reason: str
-    """The reason for this runtime. If the fast one cannot be used, it says why."""
-
-    device: str
-    """The device that executes the model."""
-
-    example: Example
-    """A sequence to try the model with."""
-
-
-class ModelList(_Message):
-    """The served models."""
-
-    default: str
-    """The name of the model that answers requests without a model's name."""
-
-    models: list[ModelInfo]
-    """All models, the default first."""
-
-
-class Health(_Message):
-    """The health of the service, for people. Programs read the status code."""
-
-    status: str
-
-
-class FieldError(_Message):
-    """One error in a request."""
-
-    pointer: str = Field(examples=["/sequence/2"])
-    """The place in the body, as a JSON Pointer (RFC 6901). It is empty for the body as a whole."""
-
-    detail: str = Field(examples=["input should be a valid number"])
-    """A description of the allowed input."""
-
-
-class ProblemDetails(_Message):
-    """The reason why a request was refused, as problem details (RFC 9457)."""
-
-    type: str = "about:blank"
-    title: str = Field(examples=["Unprocessable Content"])
-    """The meaning of the status code."""
-
-    status: int = Field(examples=[422])
-    detail: str = Field(examples=["/sequence/2: input should be a valid number"])
-    """The error, and what is allowed instead. It never repeats the input."""
-
-    errors: list[FieldError] | None = None
-    """With status 422: each error in the request."""
+class ModelInfo(Metadata, messages.ModelInfo):
+    """A served model, with what can be computed from its metadata."""
 
 
 class InferenceError(BaseModel):
@@ -225,11 +22,57 @@ class InferenceError(BaseModel):
     error: str
 
 
+class TimeSeriesError(BaseModel):
+    """The reason why a request was refused, as KServe's protocol for time series has it."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    code: str
+    """The status, as text."""
+
+    message: str
+    param: str
+    """The place in the body, as a JSON Pointer. It is empty for the body as a whole."""
+
+    type: str
+
+
+class TimeSeriesProblem(BaseModel):
+    """The body of such a refusal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error: TimeSeriesError
+
+
 def limited(max_sequence: int, max_steps: int) -> tuple[type[PredictRequest], type[GenerateRequest]]:
     """Return the two requests with the limits of a server, for validation and for the OpenAPI document."""
     sequence: Any = Annotated[list[Value], FailFast(), Field(max_length=max_sequence)]
     steps: Any = Annotated[int, Field(le=max_steps)]
     return _narrowed(PredictRequest, sequence=sequence), _narrowed(GenerateRequest, sequence=sequence, steps=steps)
+
+
+def limited_forecast(max_series: int, max_sequence: int, max_steps: int) -> type[ForecastRequest]:
+    """Return the request for forecasts of many series, with the limits of a server."""
+    y: Any = Annotated[list[Value], FailFast(), Field(max_length=max_sequence)]
+    series: Any = Annotated[list[_narrowed(Series, y=y)], Field(max_length=max_series)]  # type: ignore[misc]
+    horizon: Any = Annotated[int, Field(le=max_steps)]
+    narrowed: type[ForecastRequest] = _narrowed(ForecastRequest, series=series, horizon=horizon)
+    return narrowed
+
+
+Request = TypeVar("Request", bound=BaseModel)
+
+
+def limited_time_series(request: type[Request], max_series: int, max_sequence: int, max_steps: int) -> type[Request]:
+    """Return the request of KServe's protocol for time series, with the limits of a server."""
+    of_input, of_options = (request.model_fields[name].annotation for name in ("inputs", "options"))
+    (each,) = get_args(of_input)
+    values: Any = Annotated[list[Value], FailFast(), Field(max_length=max_sequence)]
+    inputs: Any = Annotated[list[_narrowed(each, series=values)], Field(max_length=max_series)]  # type: ignore[misc]
+    options = _narrowed(of_options, horizon=Annotated[int, Field(le=max_steps)])  # type: ignore[arg-type]
+    narrowed: type[Request] = _narrowed(request, inputs=inputs, options=options)
+    return narrowed
 
 
 def _narrowed(model: type[BaseModel], **types: Any) -> Any:

@@ -71,6 +71,17 @@ class Fit(NamedTuple):
     """False if the ratio is beyond those of held-out sequences."""
 
 
+class FitsOfMany(NamedTuple):
+    """The fits of many sequences, [B] each. The numbers are those of `Fit`, and 0 where the fit is not known."""
+
+    residual_B: npt.NDArray[np.float64]
+    ratio_B: npt.NDArray[np.float64]
+    fits_B: npt.NDArray[np.bool_]
+    """True also where the fit is not known."""
+
+    known_B: npt.NDArray[np.bool_]
+
+
 def used(observed: int) -> int:
     """Return the number of errors that the fit of so many observed values is taken from, k."""
     return min(RECENT, observed // 2)
@@ -124,6 +135,26 @@ def fit_of(expectations: Sequence[Expectation], state: Observed) -> Fit | None:
             within = ratio <= expectation.largest_ratio
             return Fit(residual * state.scale, expected * state.scale, ratio, used(state.observed), within)
     return None
+
+
+def fits_of(
+    expectations: Sequence[Expectation],
+    observed_B: npt.NDArray[np.int64],
+    scale_B: npt.NDArray[np.float64],
+    residual_B: npt.NDArray[np.float64],
+    noise_B: npt.NDArray[np.float64],
+) -> FitsOfMany:
+    """Return the fits of many sequences, each as `fit_of` has it. The longest context comes first in `expectations`."""
+    residual_B = np.where(scale_B > 0, residual_B, 0.0)
+    ratio_B, largest_B = np.zeros(len(residual_B)), np.full(len(residual_B), np.inf)
+    known_B = np.zeros(len(residual_B), np.bool_)
+    for expectation in expectations:
+        new_B = ~known_B & (observed_B >= expectation.context)
+        noise_N, clean = noise_B[new_B], expectation.clean
+        expected_B = np.where(noise_N <= clean, clean, np.minimum(noise_N, expectation.noisiest))
+        ratio_B[new_B], largest_B[new_B] = residual_B[new_B] / expected_B, expectation.largest_ratio
+        known_B |= new_B
+    return FitsOfMany(residual_B * scale_B, ratio_B, ratio_B <= largest_B, known_B)
 
 
 def _expected(expectation: Expectation, noise: float) -> float:

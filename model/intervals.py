@@ -40,14 +40,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.fit import Fit
+from model.fit import Fit, FitsOfMany
 from model.metadata import Calibration
+from sine_client.limits import LEVELS as LEVELS
 
 LARGEST_RATIO = 4.0
 """A larger ratio widens an interval no more."""
-
-LEVELS = 99
-"""Levels are whole numbers of per cent, from 1 to this."""
 
 Float64 = npt.NDArray[np.float64]
 
@@ -120,21 +118,61 @@ class Intervals:
             levels: whole numbers of per cent that `check` accepts.
             first: the step of the rollout at which the forecast begins, from 0.
         """
-        longest = bisect_right(self.contexts, context) - 1
-        between = self.contexts[longest] < context and longest + 1 < len(self.contexts)
-        calibrated = (longest, longest + 1) if between else (longest,)
-        radius_VK = np.max([self._radius(number, residual, noise) for number in calibrated], axis=0)
+        bins = [(number, *self._bin(number, residual, noise)) for number in self._calibrated(context)]
+        radius_VK = np.max([self.radius_CNRVK[each] for each in bins], axis=0)
         step_S, rising = np.arange(first + 1, first + 1 + len(values_S)), sorted(set(levels))
         radius = {level: spread * np.interp(step_S, self.steps, radius_VK[level - 1]) for level in rising}
         below = {f"lo-{level}": values_S - radius[level] for level in reversed(rising)}
         return below | {f"hi-{level}": values_S + radius[level] for level in rising}
 
-    def _radius(self, number: int, residual: float, noise: float) -> npt.NDArray[np.float32]:
-        """Return the radius [V, K] for a length of context."""
+    def around_many(
+        self,
+        values_BS: Float64,
+        spread_B: Float64,
+        residual_B: Float64,
+        noise_B: Float64,
+        context_B: npt.NDArray[np.int64],
+        levels: Sequence[int],
+    ) -> dict[str, Float64]:
+        """Return the bounds [B, S] around many forecasts, each as `around` has them for one forecast to the last bit.
+
+        Sequences of the same bins have the same radii, so there are few to compute.
+        """
+        step_S, rising = np.arange(1, values_BS.shape[1] + 1), sorted(set(levels))
+        radius_VBS = np.empty((len(rising), *values_BS.shape))
+        for context in np.unique(context_B).tolist():
+            row_R = np.flatnonzero(context_B == context)
+            calibrated = self._calibrated(context)
+            bins_2CR = [self._bins(number, residual_B[row_R], noise_B[row_R]) for number in calibrated]
+            different, which_R = np.unique(np.concatenate(bins_2CR), axis=1, return_inverse=True)
+            radius_VDS = np.empty((len(rising), different.shape[1], len(step_S)))
+            for d, bins in enumerate(different.T.reshape(-1, len(calibrated), 2).tolist()):
+                each = [self.radius_CNRVK[number, *place] for number, place in zip(calibrated, bins, strict=True)]
+                radius_VK = np.max(each, axis=0)
+                radius_VDS[:, d] = [np.interp(step_S, self.steps, radius_VK[level - 1]) for level in rising]
+            radius_VBS[:, row_R] = spread_B[row_R, None] * radius_VDS[:, which_R.reshape(-1)]
+        below = {f"lo-{level}": values_BS - radius_VBS[v] for v, level in reversed(list(enumerate(rising)))}
+        return below | {f"hi-{level}": values_BS + radius_VBS[v] for v, level in enumerate(rising)}
+
+    def _calibrated(self, context: int) -> tuple[int, ...]:
+        """Return the numbers of the calibrated lengths whose intervals hold for a length of context."""
+        longest = bisect_right(self.contexts, context) - 1
+        between = self.contexts[longest] < context and longest + 1 < len(self.contexts)
+        return (longest, longest + 1) if between else (longest,)
+
+    def _bin(self, number: int, residual: float, noise: float) -> tuple[int, int]:
+        """Return the bins of noise and residual for a length of context."""
         row = bisect_right(self.noise_edges[number], noise)
-        column = bisect_right(self.residual_edges[number][row], residual)
-        radius_VK: npt.NDArray[np.float32] = self.radius_CNRVK[number, row, column]
-        return radius_VK
+        return row, bisect_right(self.residual_edges[number][row], residual)
+
+    def _bins(self, number: int, residual_B: Float64, noise_B: Float64) -> npt.NDArray[np.int64]:
+        """Return the bins of many sequences for a length of context, [2, B]."""
+        row_B = np.searchsorted(self.noise_edges[number], noise_B, side="right")
+        column_B = np.zeros_like(row_B)
+        for row in np.unique(row_B).tolist():
+            chosen_B = row_B == row
+            column_B[chosen_B] = np.searchsorted(self.residual_edges[number][row], residual_B[chosen_B], side="right")
+        return np.stack([row_B, column_B])
 
     def to_bytes(self) -> bytes:
         """Return the radii as an .npy file. Everything else is in the metadata."""
@@ -164,7 +202,17 @@ class Intervals:
 
 def spread_of(fit: Fit | None, scale: float) -> float:
     """Return the spread of a sequence: that of its fit, or else its scale."""
-    return scale if fit is None else fit.residual * min(LARGEST_RATIO, max(1.0, fit.ratio)) ** 2
+    if fit is None:
+        return scale
+    ratio = min(LARGEST_RATIO, max(1.0, fit.ratio))
+    return fit.residual * (ratio * ratio)
+
+
+def spreads_of(fits: FitsOfMany, scale_B: Float64) -> Float64:
+    """Return the spread of each of many sequences [B], as `spread_of` does."""
+    ratio_B = np.clip(fits.ratio_B, 1.0, LARGEST_RATIO)
+    spread_B: Float64 = np.where(fits.known_B, fits.residual_B * (ratio_B * ratio_B), scale_B)
+    return spread_B
 
 
 def conformal_radius(error_BS: Float64) -> npt.NDArray[np.float32]:

@@ -36,9 +36,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from sine_client.limits import LONGEST_SEASON as LONGEST_SEASON
 
-LONGEST_SEASON = 366
+Floats = npt.NDArray[np.float64]
 
 CALENDAR = (4, 7, 12, 24, 48, 52, 96, 168, 288, 336, 365)
 """Seasons of calendars and clocks: quarters, days of the week, months, hours, quarters of an hour, and their weeks.

@@ -16,9 +16,9 @@ sequence follows from its lowest and highest value so far, so a sequence that gr
     standard   two fixed numbers, the mean and the standard deviation of the training data; artifacts before 0.3.0
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Normalisation = Literal["range", "max_abs", "standard"]
+from sine_client.metadata import Normalisation as Normalisation
 
 
 class Units(NamedTuple):

@@ -7,7 +7,7 @@ from app.api.openapi import declared
 from app.api.service import model_list
 from app.engine.reload import tell_others
 from app.errors import NotReady, Overloaded, ReloadRefused
-from app.schemas import ModelList
+from sine_client.messages import ModelList
 
 routes = APIRouter(prefix="/admin", tags=["admin"], responses=declared(NotReady, Overloaded))
 

@@ -10,10 +10,10 @@ from app.api.endpoints import Endpoint
 from app.engine.reload import Serving
 from app.engine.repository import Repository
 from app.errors import NotReady
-from app.schemas import GenerateRequest, PredictRequest
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import Recorder
+from sine_client.messages import GenerateRequest, PredictRequest
 
 
 @dataclass(frozen=True)

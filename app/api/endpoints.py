@@ -22,12 +22,13 @@ from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
 from app.engine.forecaster import Forecast
 from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged, UnsupportedEncoding
-from app.schemas import GenerateRequest, PredictRequest, limited
+from app.schemas import limited
 from app.settings import Settings
 from model.fit import Fit
 from model.intervals import NoInterval, spread_of
 from model.runtime.base import State
-from model.season import find_season
+from model.runtime.seasons import season_of
+from sine_client.messages import GenerateRequest, PredictRequest
 
 SLICE = 1024
 """The number of values that are serialised at a time, which takes about 15 µs."""
@@ -215,7 +216,7 @@ def beginning(values: Sequence[float], told: int | None, served: ServedModel) ->
 
     Its season is the one told, or that of the series which the model was fitted to, or else found in the values.
     """
-    season = (told or served.info.season or find_season(values)) if served.is_seasonal else 1
+    season = (told or served.info.season or season_of(values)) if served.is_seasonal else 1
     return Origin(None, values, season, told)
 
 

@@ -25,7 +25,7 @@ from app.errors import (
     UnsupportedEncoding,
 )
 from app.problems import problem_of, problem_response
-from app.schemas import (
+from sine_client.messages import (
     GenerateRequest,
     GenerateResponse,
     PredictRequest,

@@ -22,8 +22,8 @@ from app.api.state_tokens import Origin
 from app.engine.repository import ServedModel
 from app.errors import Problem
 from app.problems import problem_of, problem_response
-from app.schemas import PredictRequest, Value
 from model.runtime.base import State
+from sine_client.messages import PredictRequest, Value
 
 _GOING_AWAY = 1001
 _SLACK = 0.05

@@ -15,9 +15,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.api.guard import OPEN, is_admin
 from app.errors import Problem, RateExceeded, Unauthorized, WorkTooLarge
-from app.problems import MEDIA_TYPE, problem_response
-from app.schemas import InferenceError, ProblemDetails, StreamedValues, StreamEnd
+from app.problems import MEDIA_TYPE, TIME_SERIES, problem_response, protocol_of
+from app.schemas import InferenceError, TimeSeriesProblem
 from app.settings import Settings
+from sine_client.messages import ProblemDetails, StreamedValues, StreamEnd
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -27,7 +28,7 @@ parameter in a path, which this service never answers."""
 
 _REFERENCE = "#/components/schemas/{model}"
 
-_NAMED = (ProblemDetails, InferenceError, StreamedValues, StreamEnd)
+_NAMED = (ProblemDetails, InferenceError, TimeSeriesProblem, StreamedValues, StreamEnd)
 """The models of answers that the document refers to by name."""
 
 _HEADERS = {
@@ -49,7 +50,8 @@ def declared(*refusals: Problem | type[Problem], path: str = "") -> Responses:
         answer = problem_response(problem, path)
         status, media_type = answer.status_code, str(answer.media_type)
         title = problem.title if status == problem.status else HTTPStatus(status).phrase
-        model = ProblemDetails if media_type == MEDIA_TYPE else InferenceError
+        model: type[BaseModel] = ProblemDetails if media_type == MEDIA_TYPE else InferenceError
+        model = TimeSeriesProblem if protocol_of(path) == TIME_SERIES else model
         content = {media_type: {"schema": reference(model), "examples": {}}}
         response = responses.setdefault(status, {"description": title, "content": content})
         response["content"][media_type]["examples"][problem.reason] = {"value": json.loads(bytes(answer.body))}

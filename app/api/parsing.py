@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from app.errors import ClientGone, InvalidRequest
-from app.schemas import FieldError
+from sine_client.messages import FieldError
 
 JSON = "application/json"
 

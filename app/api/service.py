@@ -6,8 +6,8 @@ from app.api.dependencies import NOT_DRAINING, CurrentRepository, CurrentService
 from app.api.openapi import declared
 from app.engine.repository import Repository
 from app.errors import Exhausted, NotReady
-from app.schemas import Health, ModelInfo, ModelList
 from app.telemetry.metrics import MEDIA_TYPE
+from sine_client.messages import Health, ModelInfo, ModelList
 
 routes = APIRouter(tags=["service"])
 

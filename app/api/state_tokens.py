@@ -37,10 +37,10 @@ import numpy as np
 
 from model.anchors.state import layout
 from model.fit import RECENT, residual_and_noise
-from model.limits import LARGEST_VALUE
 from model.metadata import Architecture
 from model.runtime.base import State
 from model.season import LONGEST_SEASON
+from sine_client.limits import LARGEST_VALUE
 
 KEPT = 64
 """A sequence of at most so many values is kept as it is."""

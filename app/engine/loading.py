@@ -11,7 +11,7 @@ from app.engine.forecaster import Forecaster
 from app.engine.quotas import quota
 from app.engine.repository import Repository, ServedModel
 from app.keys import file_version
-from app.schemas import Example, ModelInfo
+from app.schemas import ModelInfo
 from app.settings import Settings
 from app.shared_memory.numbering import TooManyNames
 from app.telemetry.metrics import Metrics
@@ -20,6 +20,7 @@ from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, ArtifactError, ArtifactMissing, read_artifact
 from model.digest import digest_path
 from model.runtime.select import DeviceUnavailable, open_runtime
+from sine_client.messages import Example
 
 log = logging.getLogger(__name__)
 

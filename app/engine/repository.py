@@ -71,16 +71,17 @@ class ServedModel:
         return self.info.architecture.inputs == "anchors"
 
     @cached_property
-    def _expectations(self) -> tuple[Expectation, ...]:
+    def expectations(self) -> tuple[Expectation, ...]:
+        """Return the residuals of held-out sequences, the longest context first."""
         return self.info.fit.expectations if self.info.fit else ()
 
     def fits(self, state: State) -> bool:
         """Return whether the model fits the sequence before a state, or whether that is not known."""
-        return fits(self._expectations, state)
+        return fits(self.expectations, state)
 
     def fit(self, state: State) -> Fit | None:
         """Return the fit of the model to the sequence before a state; None if it is not known."""
-        return fit_of(self._expectations, state)
+        return fit_of(self.expectations, state)
 
     def warning(self, fit: Fit) -> str:
         """Return the warning about a forecast for a sequence that does not fit, and count it."""

@@ -19,7 +19,7 @@ import orjson
 from app.api.parsing import invalid, parse
 from app.errors import Diverged
 from app.open_inference.schemas import OUTPUT, VERSION, Datatype, InferParameters, InferRequest
-from model.limits import LARGEST_VALUE
+from sine_client.limits import LARGEST_VALUE
 
 LENGTH_HEADER = "inference-header-content-length"
 

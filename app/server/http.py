@@ -18,7 +18,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import HeadTooLarge, Malformed, Overloaded, Problem, RequestTimeout
-from app.problems import is_open_inference
+from app.problems import protocol_of
 from app.server.coalescing import CoalescingTransport, coalescing
 from app.server.conformance import violation
 from app.server.edge import Edge
@@ -181,7 +181,7 @@ class HttpProtocol(HttpToolsProtocol):
         path = self.url.partition(b"?")[0].decode("latin-1")
         keep_alive = self._keeps_alive()
         self.transport.receiving = True
-        self.transport.write(_overloaded(is_open_inference(path), keep_alive))
+        self.transport.write(_overloaded(protocol_of(path), keep_alive))
         self._complete()
         if not keep_alive:
             self.transport.close()
@@ -296,5 +296,5 @@ _FIRST_REQUEST = object()
 
 
 @cache
-def _overloaded(open_inference: bool, keep_alive: bool) -> bytes:
-    return refusal(Overloaded(1), "/v2" if open_inference else "", keep_alive)
+def _overloaded(protocol: str, keep_alive: bool) -> bytes:
+    return refusal(Overloaded(1), protocol, keep_alive)

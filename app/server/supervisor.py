@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
+from app.cpus import usable_cpus
 from app.server.startup import CannotStart
 from app.server.workers import Worker, announce
 from app.settings import Settings
@@ -25,16 +26,6 @@ def worker_count(settings: Settings) -> int:
     if settings.workers is not None:
         return settings.workers
     return 1 if settings.device == "cuda" or (settings.device == "auto" and _cuda_is_available()) else usable_cpus()
-
-
-def usable_cpus(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return the CPUs that this process may use, at least 1: its affinity, or its container's quota if that is less."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        limit_us, period_us = quota.read_text().split()
-        return max(1, min(allowed, int(limit_us) // int(period_us)))
-    except (OSError, ValueError):  # no such file, or "max" for no quota
-        return allowed
 
 
 def _cuda_is_available() -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from model.anchors import INPUTS, lags, steps_ahead
@@ -14,8 +15,10 @@ from model.anchors.state import layout, start
 from model.metadata import Architecture, Metadata
 from model.runtime.anchored_kernel import COLUMNS, OUTPUTS, compile_anchored_kernel
 from model.runtime.base import State
-from model.runtime.fused import Float32, Float64, FusedRuntime, aligned_zeros, in_blocks, padded
+from model.runtime.fused import Float32, Float64, FusedRuntime, aligned_zeros, in_blocks, padded, ranges
 from model.runtime.kernel import Shape
+from model.runtime.loops import anchored_kernel_loop
+from model.runtime.seasons import compile_seasons
 from model.runtime.vectors import VECTOR
 
 
@@ -27,6 +30,7 @@ class AnchoredRuntime(FusedRuntime):
         self._weights = _laid_out(module, metadata.architecture)
         self._kernel = compile_anchored_kernel(metadata.architecture)
         self.cached = self._kernel.cached
+        compile_seasons()  # now, and not within the first request
         memory_LM = np.zeros((metadata.architecture.layers, metadata.architecture.memory), np.float32)
         self._zero = State(memory_LM, 0.0, 0.0)
 
@@ -35,6 +39,30 @@ class AnchoredRuntime(FusedRuntime):
         state, anchors_K = super().start(sequence), _before_any_value(season).copy()
         anchors_K[layout(season).offset] = state.level / state.scale if state.scale > 0 else 0.0
         return state._replace(season=season, anchors_K=anchors_K)
+
+    def forecast_many(
+        self, value_N: Float64, start_B1: npt.NDArray[np.int64], steps: int, season_B: npt.NDArray[np.int64]
+    ) -> tuple[Float64, Float64]:
+        """See `FusedRuntime.forecast_many`. The sequences of one season are one compiled call."""
+        count = len(start_B1) - 1
+        values_BS, known_B4 = np.empty((count, steps)), np.empty((count, 4))
+        x_N, memory_LM = np.require(value_N, np.float64, ["C", "W"]), self._zero.memory_LM.copy()
+        units = ranges(self._metadata, x_N, start_B1)
+        for season in np.unique(season_B).tolist():
+            anchors_K, offset = _before_any_value(season), layout(season).offset.start
+            arrays = (
+                x_N,
+                start_B1,
+                np.flatnonzero(season_B == season),
+                values_BS,
+                known_B4,
+                *units,
+                memory_LM,
+                anchors_K,
+            )
+            of_season = season, steps_ahead(season), np.array(lags(season))
+            anchored_kernel_loop()(self._kernel.run, *arrays, offset, *of_season, *self._weights)
+        return values_BS, known_B4
 
     def _before(self, sequence: Sequence[float], season: int = 1) -> State:
         """Return the state before a whole sequence. The anchors need its units, so Python finds them."""

@@ -31,7 +31,7 @@ OUTPUTS = len(ANCHORS) + 1
 
 _SOURCE = digest_of(anchors, equations, gates, kernel, vectors)
 
-_SIGNATURE = (
+SIGNATURE = (
     "UniTuple(float64, 4)(float32[:,::1], float64[::1], float32[::1], float64[::1], float64[::1], float64, float64,"
     " int64, int64, int64[::1], float32[:,:,::1], float32[:,:,:,::1], float32[:,:,:,::1], float32[:,::1],"
     " float32[:,::1], float32[::1])"
@@ -55,7 +55,7 @@ def compile_anchored_kernel(architecture: Architecture) -> Kernel:
     gru, lstm = architecture.cell == "gru", architecture.cell == "lstm"
     source, zero = _SOURCE, np.float32(0)
 
-    @compiled(_SIGNATURE)
+    @compiled(SIGNATURE)
     def run(
         memory_LM,
         state_K,

@@ -5,8 +5,10 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from model.anchors.state import layout
@@ -39,6 +41,16 @@ class EnsembleRuntime(AnchoredRuntime):
         state = super().start(sequence, season)
         members_K = first_state(self._sizes, float(state.anchors_K[layout(season).offset][0]))
         return state._replace(anchors_K=np.concatenate([state.anchors_K, members_K]))
+
+    def forecast_many(
+        self, value_N: Float64, start_B1: npt.NDArray[np.int64], steps: int, season_B: npt.NDArray[np.int64]
+    ) -> tuple[Float64, Float64]:
+        """See `FusedRuntime.forecast_many`. The sequences are forecast one after the other."""
+        values_BS, known_B4 = np.empty((len(season_B), steps)), np.empty((len(season_B), 4))
+        for b, (first, end) in enumerate(pairwise(start_B1.tolist())):
+            values_BS[b], state = self.forecast(value_N[first:end].tolist(), steps, int(season_B[b]))
+            known_B4[b] = state.level, state.scale, state.residual, state.noise
+        return values_BS, known_B4
 
     def _run(self, before: State, sequence: Sequence[float] | Float64, values_S: Float64) -> State:
         """See `AnchoredRuntime._run`."""

@@ -16,6 +16,7 @@ import torch
 from model.metadata import Architecture, Metadata
 from model.runtime.base import State
 from model.runtime.kernel import Shape, compile_kernel
+from model.runtime.loops import kernel_loop
 from model.runtime.vectors import VECTOR
 
 Float32 = npt.NDArray[np.float32]
@@ -65,6 +66,26 @@ class FusedRuntime:
         values_S = np.empty(steps)
         return values_S, self._run(self._before(sequence, season), sequence, values_S)
 
+    def forecast_many(
+        self, value_N: Float64, start_B1: npt.NDArray[np.int64], steps: int, season_B: npt.NDArray[np.int64]
+    ) -> tuple[Float64, Float64]:
+        """Return the forecasts [B, S] of sequences that stand one after the other, each equal to that of `forecast`.
+
+        Return also level, scale, residual and noise of each [B, 4]. `model/runtime/many.py` describes the arguments.
+        """
+        count = len(start_B1) - 1
+        values_BS, known_B4 = np.empty((count, steps)), np.empty((count, 4))
+        x_N, memory_LM = np.require(value_N, np.float64, ["C", "W"]), self._zero.memory_LM.copy()
+        level_B, scale_B = self._units(x_N, start_B1)
+        kernel_loop()(self._kernel.run, x_N, start_B1, values_BS, known_B4, level_B, scale_B, memory_LM, *self._weights)
+        return values_BS, known_B4
+
+    def _units(self, x_N: Float64, start_B1: npt.NDArray[np.int64]) -> tuple[Float64, Float64]:
+        """Return level and scale of each sequence [B]. The kernel finds the range by itself."""
+        if self._metadata.normalisation == "range":
+            return np.zeros(len(start_B1) - 1), np.full(len(start_B1) - 1, _OWN_RANGE)
+        return ranges(self._metadata, x_N, start_B1)
+
     def _before(self, sequence: Sequence[float], season: int = 1) -> State:
         """Return the state before a whole sequence. The kernel finds the range of one by itself, which is faster."""
         return self._zero if self._metadata.normalisation == "range" else self.start(sequence)
@@ -77,6 +98,15 @@ class FusedRuntime:
         )
         rolled_out = before.rolled_out or len(values_S) > 0
         return State(memory_LM, level, scale, before.observed + len(x_T), error_R, residual, noise, rolled_out)
+
+
+def ranges(metadata: Metadata, x_N: Float64, start_B1: npt.NDArray[np.int64]) -> tuple[Float64, Float64]:
+    """Return level and scale of sequences that stand one after the other, [B] each."""
+    if len(start_B1) == 1:  # `reduceat` needs a row
+        return np.zeros(0), np.zeros(0)
+    lowest_B, highest_B = (extreme.reduceat(x_N, start_B1[:-1]).tolist() for extreme in (np.minimum, np.maximum))
+    level_B, scale_B = np.array(list(map(metadata.units, lowest_B, highest_B))).T.copy()
+    return level_B, scale_B
 
 
 def _laid_out(module: torch.jit.ScriptModule, architecture: Architecture) -> tuple[Float32 | np.float32, ...]:

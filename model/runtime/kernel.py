@@ -53,7 +53,7 @@ SMALLEST = 1e-300
 The compiler divides by multiplying with 1 / scale, which has to be finite.
 """
 
-_SIGNATURE = (
+SIGNATURE = (
     "UniTuple(float64, 4)(float32[:,::1], float32[::1], int64, float64[::1], float64[::1], float64, float64,"
     " float32[::1], float32[:,:,:,::1], float32[:,:,:,:,::1], float32[:,:,::1], float32[::1], float32)"
 )
@@ -114,7 +114,7 @@ def compile_kernel(architecture: Architecture, errors: bool = True) -> Kernel:
     gru, lstm = architecture.cell == "gru", architecture.cell == "lstm"
     source = _SOURCE
 
-    @compiled(_SIGNATURE)
+    @compiled(SIGNATURE)
     def run(
         memory_LM,
         error_R,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from model.series.frequency import Grid, grid_of
 from model.series.table import SeriesError, Table
-from model.series.times import Times, is_date
+from model.series.times import is_date
 from model.series.values import TEXT
+from sine_client.frequency import Grid, Times, grid_of
 
 _TIMES = {
     "ds",

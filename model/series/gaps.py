@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from model.series.times import Integers
 from model.series.values import Floats
+from sine_client.frequency import Integers
 
 Fill = Literal["previous", "linear", "zero"]
 

@@ -12,8 +12,9 @@ from model.series.columns import Columns, choose
 from model.series.gaps import Fill
 from model.series.rows import Rows
 from model.series.table import SeriesError, Table, read_table
-from model.series.times import Integers, times
+from model.series.times import times
 from model.series.values import Floats, ids, numbers
+from sine_client.frequency import Integers
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def read_series(
             rows = rows.in_order(time_N)
         grid = rows.grid(time_N)
         values[name] = rows.values(value_N, grid, fill, at_least)
-        steps[name] = grid.step
+        steps[name] = grid.step if time_N is not None else ""
         filled[name] = len(values[name]) - int(np.count_nonzero(~np.isnan(value_N[row_T])))
     return Reading(values, [*_unused(columns), *_frequencies(steps), *_filled(filled, fill)])
 

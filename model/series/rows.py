@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.series.columns import Columns
-from model.series.frequency import Grid, Uneven, grid_of
 from model.series.gaps import MOST_FILLED, Fill, fill
 from model.series.table import SeriesError, Table
-from model.series.times import Integers, Times, form_of
+from model.series.times import form_of
 from model.series.values import ALLOWED, Floats
+from sine_client.frequency import Frequency, Grid, Integers, Times, Uneven, grid_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Rows:
             SeriesError: the times lie on no grid, or are dates that are written as numbers.
         """
         if time_N is None:
-            return Grid(np.arange(len(self.row_T)), "")
+            return Grid(np.arange(len(self.row_T)), Frequency(1, ""))
         time_T = time_N[self.row_T]
         grid = grid_of(time_T)
         first = grid.index if isinstance(grid, Uneven) else grid.first_gap

@@ -10,11 +10,15 @@ import io
 import operator
 import re
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import SupportsIndex
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PolarsError
 
@@ -61,13 +65,18 @@ class Table:
     lines: str | None = None
     """The text of a CSV file. None for Parquet."""
     header: bool = False
+    first: int = 0
+    """The number of rows of the file before these."""
 
     def row(self, index: SupportsIndex) -> int:
         """Return the number of a row for people; `index` counts from 0."""
-        if self.lines is None:
-            return operator.index(index) + 1
-        starts = _records(self.lines, strict=False)
-        return next(number for at, (number, _) in enumerate(starts) if at == operator.index(index) + self.header)
+        at = self.first + operator.index(index)
+        return at + 1 if self.lines is None else int(self._line_numbers[at + self.header])
+
+    @cached_property
+    def _line_numbers(self) -> npt.NDArray[np.int64]:
+        """The number of the line that each record of a CSV file begins on, its header included."""
+        return np.fromiter((number for number, _ in _records(self.lines or "", strict=False)), np.int64)
 
     def shown(self, column: str, index: int) -> str:
         """Return a cell for people; `index` counts from 0."""
@@ -86,29 +95,59 @@ def read_table(path: Path) -> Table:
     Raises:
         SeriesError: the file cannot be read, is neither CSV nor Parquet, or its lines do not fit its first.
     """
-    content = _content(path)
+    return table_of(path, read_content(path))
+
+
+def table_of(path: Path, content: bytes, only: str | None = None) -> Table:
+    """Return the table in the content of a file. With `only`, columns other than this one may be left out.
+
+    Raises:
+        SeriesError: see `read_table`.
+    """
+    if content.startswith(_GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise SeriesError(f"{path}: cannot be read: its gzip compression is damaged") from error
     if content.startswith(_PARQUET):
         try:
-            return Table(path, pl.read_parquet(io.BytesIO(content)))
+            chosen = [only] if only is not None and only in pl.read_parquet_schema(io.BytesIO(content)) else None
+            return Table(path, pl.read_parquet(io.BytesIO(content), columns=chosen))
         except PolarsError as error:
             raise SeriesError(f"{path}: cannot be read as Parquet: {_first_line(error)}") from error
     return _csv(path, _text(path, content))
 
 
-def _content(path: Path) -> bytes:
+def blocks(path: Path, content: bytes, starts: Sequence[int]) -> Iterator[Table]:
+    """Yield the rows from each of `starts` to the next one as a table. The last one is the number of all rows.
+
+    The whole of a Parquet file is never in memory at once.
+
+    Raises:
+        SeriesError: see `read_table`.
+    """
+    if content.startswith(_PARQUET):
+        for first, end in pairwise(starts):
+            try:
+                rows = pl.scan_parquet(io.BytesIO(content)).slice(first, end - first).collect()
+            except PolarsError as error:
+                raise SeriesError(f"{path}: cannot be read as Parquet: {_first_line(error)}") from error
+            yield Table(path, rows, first=first)
+    else:
+        table = table_of(path, content)
+        for first, end in pairwise(starts):
+            yield replace(table, frame=table.frame.slice(first, end - first), first=first)
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a file. Raises SeriesError if it cannot be read."""
     try:
         with path.open("rb") as file:  # polars would take a name with brackets or stars for a pattern
-            content = file.read()
+            return file.read()
     except IsADirectoryError as error:
         raise SeriesError(f"{path}: is a folder; a CSV or a Parquet file is needed") from error
     except OSError as error:
         raise SeriesError(f"{path}: cannot be read: {error.strerror}") from error
-    if content.startswith(_GZIP):
-        try:
-            return gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise SeriesError(f"{path}: cannot be read: its gzip compression is damaged") from error
-    return content
 
 
 def _text(path: Path, content: bytes) -> str:

@@ -3,17 +3,14 @@
 Whole numbers have exact differences. The same time in seconds, as a float, is rounded by up to 0.1 µs.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from model.series.table import MISSING, Table
-from model.series.values import Floats, text_of, wrong_type
-
-Integers = npt.NDArray[np.int64]
+from model.series.values import text_of, wrong_type
+from sine_client.frequency import Times
 
 _DATE = (
     r"^(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?)?"
@@ -21,24 +18,6 @@ _DATE = (
 )
 _DATE_ALLOWED = "a date or a date and time is needed, like 2026-01-31 or 2026-01-31 12:00"
 _NUMBER_ALLOWED = "a number is needed, like the other times"
-
-
-@dataclass(frozen=True)
-class Times:
-    """Times [N]: numbers, or dates on two clocks."""
-
-    at_N: Integers | Floats
-    """The numbers, or the dates in units of `unit` since 1970 in UTC. Dates without a time zone count as UTC."""
-
-    wall_N: Integers | None = None
-    """The dates as the clock on the wall shows them, in units of `unit` since 1970. None for numbers."""
-
-    unit: str = ""
-    """Unit of dates, as in `numpy.datetime64`: ms, us or ns."""
-
-    def __getitem__(self, index_T: Integers) -> "Times":
-        """Return the times of some rows."""
-        return Times(self.at_N[index_T], None if self.wall_N is None else self.wall_N[index_T], self.unit)
 
 
 def times(table: Table, name: str) -> Times:

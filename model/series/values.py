@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.limits import LARGEST_VALUE
 from model.series.table import MISSING, SeriesError, Table
+from sine_client.limits import LARGEST_VALUE
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,6 +21,20 @@ def numbers(table: Table, name: str) -> Floats:
     Raises:
         SeriesError: the column's type holds no numbers, or a value is text, infinite or larger than `LARGEST_VALUE`.
     """
+    value_N, bad_N = checked_numbers(table, name)
+    if bad_N.any():
+        raise bad_value(table, name, int(bad_N.argmax()))
+    return value_N
+
+
+def checked_numbers(table: Table, name: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return a column as numbers [N], and whether each cell is text, infinite or larger than `LARGEST_VALUE` [N].
+
+    Missing numbers are NaN, and so are those cells.
+
+    Raises:
+        SeriesError: the column's type holds no numbers.
+    """
     column = text_of(table.frame[name])
     if column.dtype != pl.String and not column.dtype.is_numeric():
         raise wrong_type(table, name, "numbers")
@@ -31,9 +45,13 @@ def numbers(table: Table, name: str) -> Floats:
     value = column.cast(pl.Float64, strict=False)
     bad = column.is_not_null() & ~(value.abs() <= LARGEST_VALUE).fill_null(False)
     if bad.any():
-        index = int(bad.arg_true()[0])
-        raise table.error(index, f"{name} is {table.shown(name, index)}; {ALLOWED}")
-    return value.fill_null(math.nan).to_numpy()
+        value = value.set(bad, None)
+    return value.fill_null(math.nan).to_numpy(), bad.to_numpy()
+
+
+def bad_value(table: Table, name: str, index: int) -> SeriesError:
+    """Return the error about a cell that is no usable number; `index` counts its row from 0."""
+    return table.error(index, f"{name} is {table.shown(name, index)}; {ALLOWED}")
 
 
 def ids(table: Table, name: str) -> pl.Series:
@@ -42,14 +60,34 @@ def ids(table: Table, name: str) -> pl.Series:
     Raises:
         SeriesError: the column's type holds neither text nor whole numbers, or a row has no name.
     """
+    column = check_ids(table, name)
+    if (empty := is_empty(column)).any():
+        raise no_id(table, name, int(empty.arg_true()[0]))
+    return column.cast(pl.String)
+
+
+def check_ids(table: Table, name: str) -> pl.Series:
+    """Return a column of names of series in its own type [N]. Texts may still be empty.
+
+    Raises:
+        SeriesError: the column's type holds neither text nor whole numbers, or a row has none.
+    """
     column = table.frame[name]
     if column.dtype not in TEXT and not column.dtype.is_integer():
         raise wrong_type(table, name, "text or whole numbers")
-    column = column.cast(pl.String)
-    missing = column.is_null() | (column.str.strip_chars() == "")
-    if missing.any():
-        raise table.error(int(missing.arg_true()[0]), f"{name} is empty; every row needs one")
+    if column.null_count():
+        raise no_id(table, name, int(column.is_null().arg_true()[0]))
     return column
+
+
+def is_empty(ids: pl.Series) -> pl.Series:
+    """Return whether each name of a series is missing, or has no letter."""
+    return ids.is_null() | (ids.cast(pl.String).str.strip_chars() == "")
+
+
+def no_id(table: Table, name: str, index: int) -> SeriesError:
+    """Return the error about a row without the name of its series; `index` counts from 0."""
+    return table.error(index, f"{name} is empty; every row needs one")
 
 
 def text_of(column: pl.Series) -> pl.Series:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from app.client import Client
+from sine_client import Client
 from tests.container.engine import Compose, Container, docker
 from tests.container.nginx_image import provide
 from tests.reliability.test_faults import Load, load_on

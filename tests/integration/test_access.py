@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.client import AsyncClient, Client, ServiceError
 from app.keys import line, new_key
+from sine_client import AsyncClient, Client, ServiceError
 from tests.artifacts import make_small_artifact
 from tests.integration.test_hotpath import assert_alike, bodies, content_types, inference, methods
 from tests.server import ROOT, Server, fails_to_start, serve, serve_both_ways
@@ -374,7 +374,7 @@ async def test_the_client_shows_its_key_and_waits_where_it_is_told_to(limited: S
 def test_the_command_line_takes_the_key_from_the_environment(keyed: Server) -> None:
     def run(**variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "app.client", "predict", "--url", keyed.url],
+            [sys.executable, "-m", "sine_client", "predict", "--url", keyed.url],
             input="0.5 1.0 0.25",
             env=os.environ | variables,
             cwd=ROOT,

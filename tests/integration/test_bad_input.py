@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.schemas import GenerateRequest
+from sine_client.messages import GenerateRequest
 from tests.integration.wire import connected
 from tests.server import Server
 

@@ -1,4 +1,4 @@
-"""The client of `app/client` against real servers, and its command line where a stream is left early."""
+"""The client of `client/sine_client` against real servers, and its command line where a stream is left early."""
 
 import asyncio
 import logging
@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.client import AsyncClient, Client, ServiceError
-from app.client.connection import MOST_STREAMS
 from app.main import create_app
-from app.schemas import GenerateResponse
 from app.settings import Settings
+from sine_client import AsyncClient, Client, ServiceError
+from sine_client.connection import MOST_STREAMS
+from sine_client.messages import GenerateResponse
 from tests.artifacts import MakeArtifact, make_small_artifact
 from tests.gate import Gate
 from tests.metrics import metric
@@ -165,7 +165,7 @@ def test_a_service_that_only_starts_is_waited_for(tmp_path: Path, make_artifact:
 async def test_a_service_that_is_not_ready_is_asked_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(Settings(model=make_small_artifact(tmp_path), workers=1))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in-process")
-    caplog.set_level(logging.WARNING, "app.client")
+    caplog.set_level(logging.WARNING, "sine_client")
     async with AsyncClient(http) as client:
         answer = asyncio.create_task(client.predict(WAVE))
         while "starting or stopping" not in caplog.text:
@@ -222,7 +222,7 @@ async def test_a_service_that_stays_silent_is_an_error_with_a_message() -> None:
 
 def test_head_ends_a_stream_quietly(slow_server: Server) -> None:
     command = (
-        f"echo 0 1 0 -1 | {sys.executable} -m app.client stream --steps {LONG} --url {slow_server.url} | head -n 1"
+        f"echo 0 1 0 -1 | {sys.executable} -m sine_client stream --steps {LONG} --url {slow_server.url} | head -n 1"
     )
     ran = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
@@ -233,7 +233,7 @@ def test_head_ends_a_stream_quietly(slow_server: Server) -> None:
 
 def test_ctrl_c_ends_a_stream_quietly(slow_server: Server, tmp_path: Path) -> None:
     (tmp_path / "wave.txt").write_text("0 1 0 -1")
-    command = [sys.executable, "-m", "app.client", "stream", tmp_path / "wave.txt"]
+    command = [sys.executable, "-m", "sine_client", "stream", tmp_path / "wave.txt"]
     command += ["--url", slow_server.url, "--steps", str(LONG)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]

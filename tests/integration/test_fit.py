@@ -11,9 +11,9 @@ import pytest
 from httpx_sse import connect_sse
 from websockets.sync.client import connect
 
-from app.client import AsyncClient, Client
 from model.intervals import LARGEST_RATIO
 from model.metadata import Fitting
+from sine_client import AsyncClient, Client
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.integration.test_client_command import ask as command
 from tests.integration.test_client_command import in_shell
@@ -146,7 +146,7 @@ VALUES = " ".join(map(str, SEQUENCE))
     "arguments", [["predict"], ["generate"], ["generate", "--plot"], ["stream"], ["predict", "--json"]]
 )
 def test_the_command_line_warns_on_standard_error(server: Server, arguments: list[str]) -> None:
-    said = f"python -m app.client: warning: {warning(ask(server))}\n"
+    said = f"sine: warning: {warning(ask(server))}\n"
     status, printed, errors = command(server, *arguments, text=VALUES)
     assert (status, errors) == (0, said)
     assert "warning: " not in printed
@@ -159,13 +159,13 @@ def test_the_command_line_prints_the_fit_where_it_is_asked_for(server: Server) -
     asked = ["--diagnostics", "--model", "always"]
     for name in ("predict", "generate", "stream"):
         plain = command(server, name, "--model", "always", text=VALUES)[1]
-        said = f"python -m app.client: fit: {numbers}\n"
+        said = f"sine: fit: {numbers}\n"
         assert command(server, name, *asked, text=VALUES) == (0, plain, said)
         status, printed, errors = command(server, name, *asked, "--json", text=VALUES)
         assert (status, json.loads(printed.splitlines()[-1])["fit"], errors) == (0, fit, "")
     status, _, errors = command(server, "predict", *asked, text="1 2 3")
     said = "fit: not known; it needs at least 8 values, and a model that was calibrated for it"
-    assert (status, errors) == (0, f"python -m app.client: {said}\n")
+    assert (status, errors) == (0, f"sine: {said}\n")
     assert json.loads(command(server, "predict", *asked, "--json", text="1 2 3")[1]) == ask(
         server, model="always", sequence=[1, 2, 3], diagnostics=True
     )
@@ -173,6 +173,6 @@ def test_the_command_line_prints_the_fit_where_it_is_asked_for(server: Server) -
 
 @pytest.mark.parametrize("closed", ["2>&-", "2> /dev/full"])
 def test_a_warning_that_cannot_be_written_costs_no_value(server: Server, closed: str) -> None:
-    program = f"{sys.executable} -m app.client predict"
+    program = f"{sys.executable} -m sine_client predict"
     ran: subprocess.CompletedProcess[str] = in_shell(f"echo {VALUES} | {program} {closed}", server)
     assert (ran.returncode, ran.stdout) == (0, f"{ask(server)['prediction']}\n")

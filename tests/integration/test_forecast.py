@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.client import AsyncClient
 from app.settings import Settings
 from model.artifact import read_artifact
 from model.runtime.select import open_runtime
+from sine_client import AsyncClient
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_sync
 
-from app.client import AsyncClient, ServiceError
 from model.artifact import digest_path, read_artifact
+from sine_client import AsyncClient, ServiceError
 from tests.artifacts import make_small_artifact
 from tests.metrics import total
 from tests.server import Server, fails_to_start, serve
@@ -149,7 +149,7 @@ async def test_the_client_asks_for_a_model(server: Server, folder: Path) -> None
 
 def test_the_command_line_asks_for_a_model(server: Server) -> None:
     def printed(*arguments: str) -> str:
-        command = [sys.executable, "-m", "app.client", *arguments, "--url", server.url]
+        command = [sys.executable, "-m", "sine_client", *arguments, "--url", server.url]
         return subprocess.run(command, input="0.1 0.25 0.2", capture_output=True, text=True, check=True).stdout
 
     assert printed("models").split() == NAMES

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from app.client import Client
 from model.artifact import load_module, read_artifact
 from model.runtime.select import open_runtime
+from sine_client import Client
 from tests.artifacts import MakeArtifact
 from tests.server import ROOT, serve
 from training.__main__ import main

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.client import Client, ServiceError
+from sine_client import Client, ServiceError
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.server import Server, serve, serve_together
 

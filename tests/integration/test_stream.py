@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pytest
 
 from app.api.dependencies import service_of
-from app.client import AsyncClient, Options, ServiceError
 from app.errors import DeadlineExceeded
 from app.main import create_app
-from app.schemas import StreamedValues, StreamEnd
 from app.settings import Settings
 from model.runtime.base import Runtime, State
+from sine_client import AsyncClient, Options, ServiceError
+from sine_client.messages import StreamedValues, StreamEnd
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.integration.wire import post
 from tests.metrics import metric, steps_after_they_stop_rising

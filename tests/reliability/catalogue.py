@@ -19,9 +19,9 @@ from app.engine.repository import Repository
 from app.errors import Problem
 from app.open_inference.inference import Inference
 from app.problems import problem_response
-from app.schemas import GenerateRequest, PredictRequest
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+from sine_client.messages import GenerateRequest, PredictRequest
 
 JSON = {"content-type": "application/json"}
 

@@ -15,9 +15,9 @@ from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
 from app.errors import BodyTooLarge, InvalidRequest
 from app.open_inference.compression import inflate
 from app.open_inference.tensors import Asked, TensorLimits, parse_request
-from model.limits import LARGEST_VALUE
 from model.metadata import Architecture
 from model.runtime.base import State
+from sine_client.limits import LARGEST_VALUE
 
 DIGEST = "ab" * 32
 ARCHITECTURE = Architecture(cell="lstm", layers=2, hidden=2)

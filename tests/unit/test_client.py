@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from app.client import Client, Rollout, ServiceError
-from app.client.messages import generation, service_error
-from app.client.plot import plot
-from app.client.retries import pause_s
-from app.client.values import read_values
-from app.schemas import ProblemDetails, StreamedValues, StreamEnd
-from model.limits import LARGEST_VALUE
+from sine_client import Client, Rollout, ServiceError
+from sine_client.exchange import generation, service_error
+from sine_client.limits import LARGEST_VALUE
+from sine_client.messages import ProblemDetails, StreamedValues, StreamEnd
+from sine_client.plot import plot
+from sine_client.retries import pause_s
+from sine_client.values import read_values
 from tests.server import ROOT
 
 values = st.lists(st.floats(-1e15, 1e15))
@@ -27,7 +27,7 @@ separators = st.sampled_from([" ", "\n", ",", ", ", "\t", "\r\n", "\n\n", " ,\n"
 
 def test_the_client_needs_no_more_than_httpx_and_the_contract() -> None:
     heavy = ("torch", "numba", "fastapi", "starlette", "uvicorn", "uniplot")
-    program = f"import sys, app.client; print([name for name in {heavy} if name in sys.modules])"
+    program = f"import sys, sine_client; print([name for name in {heavy} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
 

@@ -8,8 +8,8 @@ from functools import partial
 import httpx
 import pytest
 
-from app.client import AsyncClient, Client
-from app.client.address import clean_key, service_url
+from sine_client import AsyncClient, Client
+from sine_client.address import clean_key, service_url
 
 CLIENTS = [Client, AsyncClient]
 SECRET = "s3cret"  # noqa: S105 - no real one

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.client import AsyncClient, Client
-from app.client.environment import route
+from sine_client import AsyncClient, Client
+from sine_client.environment import route
 from tests.unit.test_client_address import SECRET, everything_in
 
 PROXIES = [name + end for name in ("HTTP", "HTTPS", "ALL", "NO") for end in ("_PROXY", "_proxy")]
@@ -96,7 +96,7 @@ def test_a_wrong_proxy_is_an_error_that_names_its_variable(
 
 def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
-    monkeypatch.setattr("app.client.environment.find_spec", lambda _: None)
+    monkeypatch.setattr("sine_client.environment.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"^ALL_PROXY names a SOCKS proxy, .* socksio is missing"):
         Client(FAR)
 

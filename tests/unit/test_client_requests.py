@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from app.client import AsyncClient, Client
-from app.client.connection import MOST_REQUESTS, MOST_STREAMS
-from app.client.messages import generation, prediction
-from app.schemas import PredictResponse
-from model.limits import LARGEST_VALUE
+from sine_client import AsyncClient, Client
+from sine_client.connection import MOST_REQUESTS, MOST_STREAMS
+from sine_client.exchange import generation, prediction
+from sine_client.limits import LARGEST_VALUE
+from sine_client.messages import PredictResponse
 
 NOBODY = "http://127.0.0.1:9"
 """An address at which nothing listens: a request that is sent to it ends with httpx.ConnectError."""

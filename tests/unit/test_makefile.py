@@ -13,9 +13,10 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is n
 
 def commands(folder: Path, target: str) -> str:
     """Return the commands that `make` would run for a target, in a copy of the project without packages."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "client/pyproject.toml", "constraints.txt"):
         if not (folder / name).exists():
-            shutil.copy2(ROOT / name, folder)
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
     arguments = ["make", "--dry-run", "--no-print-directory", target]
     return subprocess.run(arguments, cwd=folder, capture_output=True, check=True, text=True).stdout
 

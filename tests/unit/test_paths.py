@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.server import ROOT
 
 PACKAGES = ("app", "model", "training", "benchmarks", "tests")
-FOLDERS = (*PACKAGES, "docs", "deploy", ".ci", ".github")
+FOLDERS = (*PACKAGES, "client", "docs", "deploy", ".ci", ".github")
 SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".conf", ".js", ".html", ".css", ".c", ".txt"}
 NAMES = {"Dockerfile", "Makefile", ".dockerignore", ".gitattributes", ".editorconfig", "run"}
 

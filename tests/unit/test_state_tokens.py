@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
 from model.anchors.state import layout
 from model.fit import RECENT, residual_and_noise
-from model.limits import LARGEST_VALUE
 from model.metadata import Architecture, CellKind
 from model.runtime.base import State
 from model.season import LONGEST_SEASON
+from sine_client.limits import LARGEST_VALUE
 from tests.server import ROOT
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32

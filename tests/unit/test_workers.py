@@ -11,7 +11,8 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from app.server.supervisor import usable_cpus, worker_count
+from app.cpus import usable_cpus
+from app.server.supervisor import worker_count
 from app.server.workers import Server, listeners
 from app.settings import Settings
 

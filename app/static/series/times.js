@@ -1,4 +1,4 @@
-/** Times of a series, and the grid on which they lie: `model/series/times.py` and `model/series/frequency.py`.
+/** Times of a series, and the grid on which they lie: `model/series/times.py` and `client/sine_client/frequency.py`.
  *
  * Dates are whole microseconds since 1970: `at` in UTC, and `wall` as the clock on the wall shows them.
  */

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from app.client.address import parse
+from sine_client.address import parse
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 

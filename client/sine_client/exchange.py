@@ -8,8 +8,8 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 from pydantic import BaseModel, ValidationError
 
-from app.client.connection import explained
-from app.schemas import GenerateRequest, PredictRequest, ProblemDetails, StreamedValues, StreamEnd
+from sine_client.connection import explained
+from sine_client.messages import GenerateRequest, PredictRequest, ProblemDetails, StreamedValues, StreamEnd
 
 Answer = TypeVar("Answer", bound=BaseModel)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from app.client.address import service_url
-from app.client.environment import route
+from sine_client.address import service_url
+from sine_client.environment import route
 
 MOST_REQUESTS, MOST_STREAMS = 32, 100
 """A client has at most this many requests and streams under way. The others wait for their turn.

@@ -7,7 +7,7 @@ values. Here a number has digits of ASCII and a decimal point.
 import re
 from collections.abc import Iterable
 
-from model.limits import LARGEST_VALUE
+from sine_client.limits import LARGEST_VALUE
 
 _number = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _whole = re.compile(r"[+-]?[0-9]{1,18}").fullmatch

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from tenacity import AttemptManager, RetryCallState, stop_before_delay
 
-from app.client.messages import ServiceError
+from sine_client.exchange import ServiceError
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 """First and longest pause if the service does not say when to retry. Each pause is twice the previous one."""
@@ -20,7 +20,7 @@ _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 _JITTER_S = 0.25
 """The longest random extra pause. It keeps clients that were refused together from returning together."""
 
-log = logging.getLogger("app.client")
+log = logging.getLogger("sine_client")
 
 
 def pause_s(error: BaseException | None, attempts: int) -> float | None:

@@ -3,11 +3,14 @@
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TextIO
 
-from app.client.address import service_url
-from app.client.values import read_values
+from sine_client.address import service_url
+from sine_client.values import read_values
 
 
 def address(url: str | None) -> str:
@@ -36,16 +39,23 @@ def values(file: Path | None, needed: bool) -> list[float]:
     name = "input" if file is None else str(file)
     if file is None and not needed and (sys.stdin is None or sys.stdin.isatty()):
         return []
-    if file is None and sys.stdin is None:
-        raise ValueError("input is closed: give a file, or the values through a pipe")
-    try:
-        with open(sys.stdin.fileno() if file is None else file, encoding="utf-8", errors="replace") as text:
-            read = read_values(text, name)
-    except OSError as error:
-        raise ValueError(f"{name}: {error.strerror}") from None
+    with opened(file) as text:
+        read = read_values(text, name)
     if needed and not read:
         raise ValueError(f"{name}: there are no values in it")
     return read
+
+
+@contextmanager
+def opened(file: Path | None) -> Iterator[TextIO]:
+    """Open a file of text, or standard input without one."""
+    if file is None and sys.stdin is None:
+        raise ValueError("input is closed: give a file, or the values through a pipe")
+    try:
+        with open(sys.stdin.fileno() if file is None else file, encoding="utf-8-sig", errors="replace") as text:
+            yield text
+    except OSError as error:
+        raise ValueError(f"{'input' if file is None else file}: {error.strerror}") from None
 
 
 def state(file: Path | None) -> str | None:

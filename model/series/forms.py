@@ -1,0 +1,86 @@
+"""How a file writes times, so that forecasts are written in the same way."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from model.series.columns import Columns
+from model.series.table import MISSING, Table
+from model.series.values import text_of
+from sine_client.frequency import Floats, Integers, Times
+
+
+@dataclass(frozen=True)
+class TimeForm:
+    """The type of a column of times."""
+
+    kind: Literal["number", "date", "datetime", "offset"]
+    """`offset` stands for texts that end with an offset from UTC."""
+
+    dtype: pl.DataType
+    """The type of a column of times that are written."""
+
+    zone: ZoneInfo | None = None
+    """The time zone of the column, if its type names one."""
+
+    text: str = ""
+    """The form of dates and times that are texts, without an offset."""
+
+    def written(self, at_N: Integers | Floats, last: Times, each: int) -> pl.Series:
+        """Return a column of times [N]; `each` of them, one after the other, follow each of the times `last`."""
+        if self.kind == "number":
+            return pl.Series(at_N).cast(self.dtype)
+        if self.kind == "date":
+            return pl.Series(at_N).cast(pl.Datetime(_unit(last.unit))).cast(pl.Date).cast(self.dtype)
+        if self.kind == "datetime":
+            times = pl.Series(at_N).cast(pl.Datetime(_unit(last.unit)))
+            return times.dt.strftime(self.text) if self.text else times.cast(self.dtype)
+        assert last.wall_N is not None  # noqa: S101 - texts with an offset are dates
+        offset_N = np.repeat(last.wall_N - last.at_N, each)
+        wall = pl.Series(at_N + offset_N).cast(pl.Datetime(_unit(last.unit)))
+        minutes = pl.Series(offset_N).cast(pl.Duration(_unit(last.unit))).dt.total_minutes()
+        parts = pl.DataFrame({"wall": wall.dt.strftime(self.text), "minutes": minutes})
+        size = pl.col("minutes").abs()
+        return parts.select(
+            pl.format(
+                "{}{}{}:{}",
+                "wall",
+                pl.when(pl.col("minutes") < 0).then(pl.lit("-")).otherwise(pl.lit("+")),
+                (size // 60).cast(pl.String).str.zfill(2),
+                (size % 60).cast(pl.String).str.zfill(2),
+            )
+        ).to_series()
+
+
+def form_of_times(table: Table, columns: Columns) -> TimeForm:
+    """Return the form of a table's times. Without times, the values are counted."""
+    if columns.time is None:
+        return TimeForm("number", pl.Int64())
+    column = text_of(table.frame[columns.time])
+    dtype = column.dtype
+    if dtype == pl.Date:
+        return TimeForm("date", dtype)
+    if isinstance(dtype, pl.Datetime):
+        return TimeForm("datetime", dtype, ZoneInfo(dtype.time_zone) if dtype.time_zone else None)
+    if dtype != pl.String:
+        return TimeForm("number", dtype)
+    texts = column.filter(~column.is_in(MISSING))
+    if texts.cast(pl.Float64, strict=False).null_count() == 0:
+        whole = texts.cast(pl.Int64, strict=False).null_count() == 0
+        return TimeForm("number", pl.Int64() if whole else pl.Float64())
+    if not texts.str.contains(":", literal=True).any():
+        return TimeForm("date", pl.String())
+    timed = texts.filter(texts.str.contains(":", literal=True))[0]
+    fraction = "%.f" if texts.str.contains(r":\d{2}[.,]\d").any() else ""
+    text = f"%Y-%m-%d{'T' if 'T' in timed else ' '}%H:%M:%S{fraction}"
+    offset = re.search(r":.*(?:Z|UTC|[+-]\d{2}:?\d{2}|[+-]\d{2})$", timed)
+    return TimeForm("offset" if offset else "datetime", pl.String(), text=text)
+
+
+def _unit(unit: str) -> Literal["ms", "us", "ns"]:
+    """Return a unit of `Times` as polars has it."""
+    return "ms" if unit == "ms" else "ns" if unit == "ns" else "us"
