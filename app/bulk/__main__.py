@@ -1,0 +1,194 @@
+"""Forecast a file of series, or a folder of parts.
+
+    python -m app.bulk sales.csv forecasts.csv --horizon 24 --level 80 95
+    python -m app.bulk meters/ forecasts/ --horizon 24 --workers 8
+    python -m app.bulk sales.parquet - --horizon 24 | head
+    python -m app.bulk sales.csv errors.csv --horizon 24 --backtest 3
+
+The exit status is 0 after success, also where some series could not be forecast; 1 for a run that failed, 2 for options
+that cannot be used, and 130 after Ctrl-C.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+# A process for each core does the work, so a process needs no threads. Libraries read this when they are imported.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import tyro
+
+from app.cpus import usable_cpus
+from model.series.gaps import Fill
+
+if TYPE_CHECKING:
+    from app.bulk.run import Summary
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130  # shells report 128 + SIGINT for a program that Ctrl-C ended
+
+
+@dataclass(frozen=True)
+class Command:
+    """Forecast a file of series, or a folder of parts.
+
+    IN is a CSV or Parquet file in long form (unique_id, ds, y), one series with its times, or a column of numbers; or a
+    folder of such files. OUT gets unique_id, ds, the forecast under the model's name, and the ends of its intervals. A
+    run that was killed continues when it is started again with the same options.
+    """
+
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(name="IN")]
+    """The file or the folder to read."""
+
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(name="OUT")]
+    """The file or the folder to write; the name of a file says its type, .csv or .parquet. - is standard output."""
+
+    horizon: int
+    """The number of steps to forecast for each series."""
+
+    level: tuple[int, ...] = field(default=())
+    """Levels of prediction intervals in per cent, such as 80 95."""
+
+    model: str = "any"
+    """The model: the name of one that ships, or the path of an artifact (.pt)."""
+
+    column: str | None = None
+    """The column of values; by default y, or the only one."""
+
+    time: str | None = None
+    """The column of times; by default ds. Without times, values are evenly spaced."""
+
+    id: str | None = None
+    """The column that names the series of each row; by default unique_id. Without it, a file is one series."""
+
+    fill: Fill | None = None
+    """The values that close gaps. Without it, a series with a gap is refused."""
+
+    backtest: int = 0
+    """Forecast from so many rolling origins in the past instead, and measure the errors."""
+
+    workers: int = field(default_factory=usable_cpus)
+    """The number of processes. A process works on one part at a time."""
+
+    shard: str = "1/1"
+    """Work on a share of the parts alone: 2/3 is the second of three. Each share may run on another machine."""
+
+    strict: bool = False
+    """Stop at the first series that cannot be forecast."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    command = tyro.cli(Command, args=arguments, prog="python -m app.bulk")
+    from app.bulk.options import WrongOption
+    from app.bulk.processes import WorkerDied
+    from model.artifact import ArtifactError
+    from model.runtime.select import DeviceUnavailable
+    from model.series.table import SeriesError
+
+    try:
+        _run(command)
+    except KeyboardInterrupt:
+        _stop(INTERRUPTED, "interrupted; the same command continues")
+    except (WrongOption, ArtifactError) as error:
+        _stop(WRONG, str(error))
+    except (SeriesError, WorkerDied, DeviceUnavailable) as error:
+        _stop(FAILED, str(error))
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _stop(FAILED, f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+def _run(command: Command) -> None:
+    from app.bulk.options import Options, WrongOption, artifact_path
+    from app.bulk.run import run, run_to_output
+
+    options = Options(
+        horizon=command.horizon,
+        level=tuple(sorted(set(command.level))),
+        column=command.column,
+        time=command.time,
+        id=command.id,
+        fill=command.fill,
+        backtest=command.backtest,
+        strict=command.strict,
+    )
+    if command.workers < 1:
+        raise WrongOption("--workers: at least 1")
+    model, shard = artifact_path(command.model), _shard(command.shard)
+    if str(command.out) == "-":
+        done = run_to_output(command.source, model, options)
+        sys.stdout.flush()
+        for refused in done.refused:
+            print(f"refused {refused.id}: {refused.reason}", file=sys.stderr)
+        print(_line(done.series, done.misfits, len(done.refused), ""), file=sys.stderr)
+        return
+    with _bar() as progress:
+        summary = run(command.source, command.out, model, options, command.workers, shard, progress)
+    if summary.scores:
+        _print_scores(summary)
+    parts = f" of {summary.parts} parts" if summary.parts + summary.skipped > 1 else ""
+    there = f"; {summary.skipped} part{'s'[: summary.skipped != 1]} had been done before" if summary.skipped else ""
+    line = _line(summary.series, summary.misfits, summary.refused, f" (listed in {summary.refused_at})", parts)
+    print(line + there, file=sys.stderr)
+
+
+def _line(series: int, misfits: int, refused: int, listed: str, parts: str = "") -> str:
+    unfit = f" ({misfits:,} of a kind that the model was not trained for)" if misfits else ""
+    return f"forecast {series:,} series{parts}{unfit}; refused {refused:,}{listed if refused else ''}"
+
+
+def _shard(text: str) -> tuple[int, int]:
+    from app.bulk.options import WrongOption
+
+    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
+        raise WrongOption("--shard: i/n, such as 2/3, with i from 1 to n")
+    return int(numbers[1]), int(numbers[2])
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], object]]:
+    """Yield a function that shows progress on a terminal: series a second, and the time left."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} series"),
+        TextColumn("{task.fields[rate]}"),
+    )
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as shown:
+        task = shown.add_task("", total=None, rate="")
+
+        def progress(done: int, of: int) -> None:
+            speed = shown.tasks[0].speed
+            shown.update(task, completed=done, total=of, rate=f"{speed:,.0f} series/s" if speed else "")
+
+        yield progress
+
+
+def _print_scores(summary: "Summary") -> None:
+    """Print the mean of each score over all series."""
+    from app.bulk.backtest import read_summary
+
+    for name, value in read_summary(summary.scores).items():
+        print(f"{name:<24} {'none' if value is None else format(value, '.4f')}", file=sys.stderr)
+
+
+def _stop(status: int, message: str) -> NoReturn:
+    print(f"python -m app.bulk: error: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

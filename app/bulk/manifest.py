@@ -1,0 +1,110 @@
+"""The manifest of a run: what its output was made of. A run goes on only with what the manifest says.
+
+Before anything is written, every part of the input is surveyed: its digest, and the ids of its series. Each series must
+lie in one part. The ids are kept as numbers of 64 bits, so ten million of them take 80 MB.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from app.bulk.options import Options, WrongOption
+from app.bulk.places import published
+from model.series.panel import UNIQUE_ID, first_rows
+from model.series.table import Table, read_content, table_of
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A part of the input, as it was found."""
+
+    digest: str
+    """The sha256 of the file, hexadecimal."""
+
+    id_B: npt.NDArray[np.uint64]
+    """A hash of the id of each series. Empty if the part has no ids."""
+
+
+def survey(path: Path, id: str | None) -> Survey:
+    """Return the survey of a part whose column `id` names series; `unique_id` by default.
+
+    Raises:
+        SeriesError: the part cannot be read, or the rows of a series are not together.
+    """
+    content = read_content(path)
+    digest = hashlib.sha256(content).hexdigest()
+    table = table_of(path, content, only=id or UNIQUE_ID)
+    ids, _ = _series(table, id)
+    return Survey(digest, ids.hash(seed=0).to_numpy())
+
+
+def _series(table: Table, id: str | None) -> tuple[pl.Series, npt.NDArray[np.int64]]:
+    """Return the id of each series as text, and its first row. There are none without a column of ids."""
+    name = id or UNIQUE_ID
+    if name not in table.frame.columns:
+        return pl.Series([], dtype=pl.String), np.zeros(0, np.int64)
+    first_B = first_rows(table, name)[:-1]
+    return table.frame[name].gather(first_B).cast(pl.String), first_B
+
+
+def check_parts(paths: Sequence[Path], surveys: Sequence[Survey], id: str | None) -> None:
+    """Raise SeriesError if a series lies in two parts."""
+    id_N = np.concatenate([survey.id_B for survey in surveys])
+    part_N = np.repeat(np.arange(len(surveys)), [len(survey.id_B) for survey in surveys])
+    order_N = np.argsort(id_N, kind="stable")
+    twice_N = np.flatnonzero(np.diff(id_N[order_N]) == 0)
+    for first, second in {(int(part_N[order_N[n]]), int(part_N[order_N[n + 1]])) for n in twice_N.tolist()}:
+        _check_two(paths[first], paths[second], id)
+
+
+def _check_two(first: Path, second: Path, id: str | None) -> None:
+    """Raise SeriesError if two parts share a series. Two ids may have the same hash."""
+    tables = [table_of(path, read_content(path), only=id or UNIQUE_ID) for path in (first, second)]
+    (ids, row_B), (others, other_row_B) = (_series(table, id) for table in tables)
+    both = others.is_in(ids.implode())
+    if both.any():
+        at = int(both.arg_true()[0])
+        row = tables[0].row(row_B[int((ids == others[at]).arg_true()[0])])
+        why = f"series {others[at]!r} also lies in {first}, row {row}; a series has to lie in one part"
+        raise tables[1].error(other_row_B[at], why)
+
+
+def described(model: str, digest: str, options: Options, inputs: dict[str, str]) -> dict[str, object]:
+    """Return the manifest of a run. `inputs` has the digest of each part."""
+    return {"format": 1, "model": model, "model_sha256": digest, **options.described(), "inputs": inputs}
+
+
+def write_or_compare(path: Path, manifest: dict[str, object], targets: Sequence[Path]) -> None:
+    """Write the manifest of a new run, or compare it with that of the run that goes on.
+
+    Raises:
+        WrongOption: the run before asked for something else, or there is output without a manifest.
+    """
+    try:
+        before = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if there := next((target for target in targets if target.exists()), None):
+            raise WrongOption(f"{there}: exists, and {path} does not say what it was made of; remove it") from None
+        with published(path) as new:
+            new.write_text(json.dumps(manifest, indent=1) + "\n")
+        return
+    except ValueError:
+        raise WrongOption(f"{path}: is not a manifest; remove it and the output beside it") from None
+    other = [name for name in manifest if not isinstance(before, dict) or before.get(name) != manifest[name]]
+    if other:
+        changes = "; ".join(_change(name, before, manifest) for name in other)
+        why = f"the output was begun with something else: {changes}"
+        raise WrongOption(f"{path}: {why}. Choose another OUT, or remove the output and this file")
+
+
+def _change(name: str, before: object, manifest: dict[str, object]) -> str:
+    if name == "inputs":
+        return "the files in IN have changed"
+    was = before.get(name, "missing") if isinstance(before, dict) else "missing"
+    return f"{name} was {was} and is {manifest[name]}"

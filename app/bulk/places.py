@@ -1,0 +1,103 @@
+"""Where a run reads and writes: the parts of its input, and a place for what becomes of each.
+
+    IN          OUT             refused series              scores of a backtest      manifest
+    FILE        NAME.csv        NAME_refused.csv            NAME_scores.csv           NAME_manifest.json
+    folder      OUT/PART.csv    OUT/_refused/PART.csv       OUT/_scores/PART.csv      OUT/_manifest.json
+
+Programs that read folders of tables leave out names that begin with `_` or a dot.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.bulk.options import WrongOption
+
+PARQUET, CSV = (".parquet", ".pq"), (".csv",)
+STANDARD_OUTPUT = "-"
+
+_TYPES = "names of tables end in .csv or .parquet"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the input, and the files that it becomes."""
+
+    source: Path
+    target: Path
+    """The forecasts. It is written last, so a part whose target exists is done."""
+
+    refused: Path
+    scores: Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of a run."""
+
+    parts: list[Part]
+    manifest: Path
+
+
+def places(source: Path, out: Path) -> Places:
+    """Return the files of a run from a file to a file, or from a folder to a folder.
+
+    Raises:
+        WrongOption: a name does not say the type of its table, the folder has other files, or none.
+    """
+    if not source.is_dir():
+        if out.is_dir() or out.suffix not in (*PARQUET, *CSV):
+            raise WrongOption(f"{out}: {source} is a file, so OUT has to be a file too; {_TYPES}")
+        return Places([_of_file(source, out)], out.with_name(f"{out.stem}_manifest.json"))
+    if out.suffix in (*PARQUET, *CSV) or (out.exists() and not out.is_dir()):
+        raise WrongOption(f"{out}: {source} is a folder, so OUT has to be one too")
+    if out.exists() and out.samefile(source):
+        raise WrongOption(f"{out}: OUT has to be another folder than IN")
+    found = sorted(path for path in source.iterdir() if not path.name.startswith(("_", ".")))
+    names = {path: path.name.removesuffix(".gz") for path in found}
+    for path, name in names.items():
+        if path.is_dir() or Path(name).suffix not in (*PARQUET, *CSV):
+            raise WrongOption(f"{path}: a folder of parts has tables alone; {_TYPES} (.csv.gz too)")
+        if sum(name == other for other in names.values()) > 1:
+            raise WrongOption(f"{path}: two parts would be written to {out / name}")
+    if not names:
+        raise WrongOption(f"{source}: there is no part in this folder; {_TYPES}")
+    parts = [
+        Part(path, out / name, out / "_refused" / f"{Path(name).stem}.csv", out / "_scores" / name)
+        for path, name in names.items()
+    ]
+    return Places(parts, out / "_manifest.json")
+
+
+def _of_file(source: Path, out: Path) -> Part:
+    beside = {kind: out.with_name(f"{out.stem}_{kind}") for kind in ("refused", "scores")}
+    scores = beside["scores"].with_name(beside["scores"].name + out.suffix)
+    return Part(source, out, beside["refused"].with_name(beside["refused"].name + ".csv"), scores)
+
+
+@contextmanager
+def published(path: Path) -> Iterator[Path]:
+    """Yield the path of a new file, and rename it to `path` at the end.
+
+    A rename has no moment at which the file is half there. Files that an earlier run was killed over are removed. Two
+    runs may write the same file at once: both write the same bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{_escaped(path.name)}.*.new"):
+        left.unlink(missing_ok=True)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        yield new
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _escaped(name: str) -> str:
+    """Return a name as a pattern that matches it alone."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

@@ -1,0 +1,107 @@
+"""A run over all parts: survey, manifest, and a process for each core. The parts know nothing of each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from app.bulk.manifest import Survey, check_parts, described, survey, write_or_compare
+from app.bulk.options import Options, WrongOption, check
+from app.bulk.part import Done, Task, forecast_part
+from app.bulk.places import Part, places
+from app.bulk.processes import processes
+from model.artifact import read_artifact
+
+Progress = Callable[[int, int], object]
+"""Is told the number of series that are done and of those that there are."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a run."""
+
+    series: int
+    """The number of series that were forecast now."""
+
+    parts: int
+    skipped: int
+    """The number of parts that were there already."""
+
+    refused: int
+    """The number of series that could not be forecast, in all parts that are there."""
+
+    refused_at: Path
+    """The file or the folder that lists them."""
+
+    misfits: int
+    """The number of series forecast now that the model does not fit."""
+
+    scores: list[Path]
+    """The scores of a backtest, of all parts that are there."""
+
+
+def run(
+    source: Path,
+    out: Path,
+    model: Path,
+    options: Options,
+    workers: int,
+    shard: tuple[int, int] = (1, 1),
+    progress: Progress = lambda done, of: None,
+) -> Summary:
+    """Forecast all parts of `source`, or those of a shard: every n-th part from the i-th on, for `shard` (i, n).
+
+    Parts that are there already are skipped.
+
+    Raises:
+        WrongOption: the files or the options cannot be used, or the output was begun with others.
+        SeriesError: a part cannot be read, or a series lies in two parts.
+        ArtifactError: the model cannot be used.
+        WorkerDied: a worker process was killed.
+    """
+    artifact = read_artifact(model)
+    check(options, artifact.intervals)
+    found = places(source, out)
+    with processes(min(workers, len(found.parts))) as each:
+        surveyed = dict(each(partial(_survey, id=options.id), found.parts))
+        surveys = [surveyed[number] for number in range(len(found.parts))]
+        inputs = {part.source.name: survey.digest for part, survey in zip(found.parts, surveys, strict=True)}
+        check_parts([part.source for part in found.parts], surveys, options.id)
+        manifest = described(artifact.metadata.name, artifact.digest, options, inputs)
+        write_or_compare(found.manifest, manifest, [part.target for part in found.parts])
+        numbers = range(shard[0] - 1, len(found.parts), shard[1])
+        left = [number for number in numbers if not found.parts[number].target.exists()]
+        sizes = [max(1, len(surveys[number].id_B)) for number in left]
+        tasks = [Task(found.parts[number], model, artifact.digest, options) for number in left]
+        series = misfits = ready = 0
+        progress(0, sum(sizes))
+        for number, done in each(forecast_part, tasks):
+            series, misfits, ready = series + done.series, misfits + done.misfits, ready + sizes[number]
+            progress(ready, sum(sizes))
+    there = [part for part in found.parts if part.target.exists()]
+    refused = [part.refused for part in there if part.refused.exists()]
+    scores = [part.scores for part in there if options.backtest and part.scores.exists()]
+    return Summary(
+        series,
+        parts=len(tasks),
+        skipped=len(numbers) - len(tasks),
+        refused=sum(pl.scan_csv(path, glob=False).select(pl.len()).collect().item() for path in refused),
+        refused_at=found.parts[0].refused.parent if source.is_dir() else found.parts[0].refused,
+        misfits=misfits,
+        scores=scores,
+    )
+
+
+def run_to_output(source: Path, model: Path, options: Options) -> Done:
+    """Forecast the series of one file, and write them to standard output. `run` has the errors."""
+    artifact = read_artifact(model)
+    check(options, artifact.intervals)
+    if source.is_dir():
+        raise WrongOption(f"{source}: is a folder; standard output takes the forecasts of one file")
+    return forecast_part(Task(Part(source, source, source, source), model, artifact.digest, options, to_output=True))
+
+
+def _survey(part: Part, id: str | None) -> Survey:
+    return survey(part.source, id)

@@ -1,0 +1,253 @@
+"""Tests of `python -m app.bulk`: files of series in, forecasts out, each part exactly once."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model import DEFAULT_ARTIFACT
+from model.artifact import read_artifact
+from model.runtime.select import open_runtime
+from model.season import find_season
+from tests.bulk import begin, bulk, contents, parts_of, table, wait_for_parts, write_parts
+
+OPTIONS = ("--horizon", 5, "--level", 80, 95)
+
+
+def test_a_file_of_series_becomes_a_file_of_forecasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = table(["a", "b"])
+    given.write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS) == 0
+    found = pl.read_csv(tmp_path / "out.csv", try_parse_dates=True)
+    assert found.columns == ["unique_id", "ds", "any", "any-lo-95", "any-lo-80", "any-hi-80", "any-hi-95"]
+    assert found["unique_id"].to_list() == ["a"] * 5 + ["b"] * 5
+    assert found["ds"].to_list()[:5] == [
+        date(2023, 5, 31),
+        date(2023, 6, 30),
+        date(2023, 7, 31),
+        date(2023, 8, 31),
+        date(2023, 9, 30),
+    ]
+    assert capsys.readouterr().err == "forecast 2 series; refused 0\n"
+
+
+@pytest.mark.parametrize("name", ["sine", "any"])
+def test_the_numbers_are_those_of_the_runtime_to_the_last_bit(tmp_path: Path, name: str) -> None:
+    given = table(["a", "b", "c"], 70)
+    given.write_parquet(tmp_path / "in.parquet")
+    assert bulk(tmp_path / "in.parquet", tmp_path / "out.parquet", "--model", name, *OPTIONS) == 0
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    runtime = open_runtime(read_artifact(DEFAULT_ARTIFACT.with_stem(name)), "cpu").runtime
+    for series in "abc":
+        values = given.filter(pl.col("unique_id") == series)["y"].to_list()
+        expected, _ = runtime.forecast(values, 5, find_season(values))
+        assert found.filter(pl.col("unique_id") == series)[name].to_numpy().tobytes() == expected.tobytes()
+
+
+def test_a_bare_column_and_any_names_of_columns(tmp_path: Path) -> None:
+    (tmp_path / "load.csv").write_text("\n".join(str(value) for value in range(30)))
+    assert bulk(tmp_path / "load.csv", tmp_path / "out.csv", "--horizon", 3) == 0
+    found = pl.read_csv(tmp_path / "out.csv")
+    assert found["unique_id"].to_list() == ["load"] * 3
+    assert found["ds"].to_list() == [31, 32, 33]
+    np.testing.assert_allclose(found["any"], [30, 31, 32], atol=0.2)
+
+    given = table(["a"]).rename({"unique_id": "store", "ds": "month", "y": "sales"})
+    given.write_csv(tmp_path / "sales.csv")
+    names = ("--id", "store", "--time", "month", "--column", "sales")
+    assert bulk(tmp_path / "sales.csv", tmp_path / "sold.csv", "--horizon", 3, *names) == 0
+    assert pl.read_csv(tmp_path / "sold.csv").columns == ["store", "month", "any"]
+
+
+def test_series_that_cannot_be_forecast_are_listed_and_do_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pl.concat([table(["a"]), table(["short"], 5), table(["b"]).with_columns(y=float("nan")), table(["c"])])
+    rows.write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS) == 0
+    assert pl.read_csv(tmp_path / "out.csv")["unique_id"].unique(maintain_order=True).to_list() == ["a", "c"]
+    refused = pl.read_csv(tmp_path / "out_refused.csv")
+    assert refused["unique_id"].to_list() == ["short", "b"]
+    assert refused["reason"][0] == "in.csv, row 46: too few points of series 'short': 5, and at least 16 are needed"
+    assert refused["reason"][1].startswith("in.csv, row 47: y is 'NaN'; a finite number ")
+    listed = f"listed in {tmp_path / 'out_refused.csv'}"
+    assert capsys.readouterr().err == f"forecast 2 series; refused 2 ({listed})\n"
+    assert bulk(tmp_path / "in.csv", tmp_path / "strict.csv", "--strict", *OPTIONS) == 1
+    assert "row 46: too few points" in capsys.readouterr().err
+    assert not (tmp_path / "strict.csv").exists()
+
+
+def test_a_file_of_which_no_series_can_be_forecast_has_an_empty_table(tmp_path: Path) -> None:
+    table(["short"], 5).write_csv(tmp_path / "in.csv")
+    for backtest in ((), ("--backtest", 2)):
+        out = tmp_path / f"out{len(backtest)}.csv"
+        assert bulk(tmp_path / "in.csv", out, *OPTIONS, *backtest) == 0
+        assert out.read_text().count("\n") == 1
+
+
+def test_forecasts_go_to_standard_output(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    table(["a"]).write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS) == 0
+    assert bulk(tmp_path / "in.csv", "-", *OPTIONS) == 0
+    assert capfdbinary.readouterr().out == (tmp_path / "out.csv").read_bytes()
+
+
+def test_shards_processes_and_a_single_run_write_the_same_bytes(tmp_path: Path) -> None:
+    source = write_parts(tmp_path / "in", parts=5, series=4)
+    assert bulk(source, tmp_path / "whole", *OPTIONS, "--workers", 1) == 0
+    assert bulk(source, tmp_path / "both", *OPTIONS, "--workers", 2) == 0
+    for shard in ("2/3", "1/3", "3/3"):
+        assert bulk(source, tmp_path / "shards", *OPTIONS, "--workers", 1, "--shard", shard) == 0
+    whole = contents(tmp_path / "whole")
+    assert len(whole) == 6
+    assert contents(tmp_path / "both") == whole == contents(tmp_path / "shards")
+
+
+def test_parts_that_are_there_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_parts(tmp_path / "in", parts=3, series=2)
+    assert bulk(source, tmp_path / "out", *OPTIONS, "--workers", 1) == 0
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out" / "part-01.parquet").unlink()
+    before = (tmp_path / "out" / "part-00.parquet").stat().st_mtime_ns
+    capsys.readouterr()
+    assert bulk(source, tmp_path / "out", *OPTIONS, "--workers", 1) == 0
+    assert capsys.readouterr().err == "forecast 2 series of 1 parts; refused 0; 2 parts had been done before\n"
+    assert contents(tmp_path / "out") == whole
+    assert (tmp_path / "out" / "part-00.parquet").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (("--horizon", 6), "horizon was 5 and is 6"),
+        (("--level", 90), "level was [80, 95] and is [90]"),
+        (("--model", "sine"), "model was any and is sine; model_sha256 was "),
+        (("--backtest", 1), "backtest was 0 and is 1"),
+    ],
+    ids=["horizon", "level", "model", "backtest"],
+)
+def test_a_run_does_not_go_on_with_other_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: tuple[object, ...], why: str
+) -> None:
+    source = write_parts(tmp_path / "in", parts=1, series=1)
+    assert bulk(source, tmp_path / "out", *OPTIONS) == 0
+    assert bulk(source, tmp_path / "out", *OPTIONS, *changed) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_files_or_over_files_of_unknown_origin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_parts(tmp_path / "in", parts=1, series=1)
+    assert bulk(source, tmp_path / "out", *OPTIONS) == 0
+    table(["other"]).write_parquet(source / "part-00.parquet")
+    assert bulk(source, tmp_path / "out", *OPTIONS) == 2
+    assert "the files in IN have changed" in capsys.readouterr().err
+    (tmp_path / "out" / "_manifest.json").unlink()
+    assert bulk(source, tmp_path / "out", *OPTIONS) == 2
+    assert "does not say what it was made of" in capsys.readouterr().err
+
+
+def test_a_series_in_two_parts_is_refused_with_file_and_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_parts(tmp_path / "in", parts=2, series=3)
+    pl.concat([table(["mine"]), table(["part 0 series 1"])]).write_csv(source / "part-02.csv")
+    assert bulk(source, tmp_path / "out", *OPTIONS, "--workers", 1) == 1
+    error = capsys.readouterr().err
+    assert (
+        f"{source}/part-02.csv, row 42: series 'part 0 series 1' also lies in {source}/part-00.parquet, row 41;"
+        in error
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_of_a_series_that_are_not_together_are_refused_with_file_and_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pl.concat([table(["a"]), table(["b"]), table(["a"])]).write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS) == 1
+    assert "in.csv, row 82: series 'a' began in row 2, and other series are in between" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("in.csv", "out", "--horizon", 3), "names of tables end in .csv or .parquet"),
+        (("in.csv", "out.csv", "--horizon", 0), "--horizon: at least 1"),
+        (("in.csv", "out.csv", "--horizon", 3, "--level", 100), "--level: whole numbers of per cent, from 1 to 99"),
+        (("in.csv", "out.csv", "--horizon", 9999, "--level", 80), "--horizon: with level, at most"),
+        (("in.csv", "out.csv", "--horizon", 3, "--model", "none"), "'none' is neither any, sine nor the path of"),
+        (("in.csv", "out.csv", "--horizon", 3, "--shard", "4/3"), "--shard: i/n, such as 2/3"),
+        (("in.csv", "out.csv", "--horizon", 3, "--workers", 0), "--workers: at least 1"),
+        ((".", "out.csv", "--horizon", 3), "is a folder, so OUT has to be one too"),
+        ((".", ".", "--horizon", 3), "OUT has to be another folder than IN"),
+        ((".", "-", "--horizon", 3), "standard output takes the forecasts of one file"),
+        (("empty", "out", "--horizon", 3), "there is no part in this folder"),
+    ],
+    ids=lambda value: "" if isinstance(value, tuple) else None,
+)
+def test_options_that_cannot_be_used_are_explained(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[object, ...],
+    why: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    table(["a"]).write_csv("in.csv")
+    assert bulk(*arguments) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_backtest_has_forecasts_from_each_origin_and_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = table(["a", "b"], 60)
+    given.write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS, "--backtest", 3) == 0
+    found = pl.read_csv(tmp_path / "out.csv", try_parse_dates=True)
+    assert found.columns[:5] == ["unique_id", "ds", "cutoff", "y", "any"]
+    assert len(found) == 2 * 3 * 5
+    joined = found.join(given, on=["unique_id", "ds"], how="left")
+    assert joined["y"].to_list() == joined["y_right"].to_list()
+    for (series, cutoff), rows in found.group_by("unique_id", "cutoff", maintain_order=True):
+        past = given.filter((pl.col("unique_id") == series) & (pl.col("ds") <= cutoff))
+        past.write_csv(tmp_path / f"{series}{cutoff}.csv")
+        assert bulk(tmp_path / f"{series}{cutoff}.csv", tmp_path / f"out-{series}{cutoff}.csv", *OPTIONS) == 0
+        alone = pl.read_csv(tmp_path / f"out-{series}{cutoff}.csv", try_parse_dates=True)
+        assert rows.select(alone.columns).equals(alone)
+        break
+
+    scores = pl.read_csv(tmp_path / "out_scores.csv")
+    rows, values = found.filter(unique_id="a"), given.filter(unique_id="a")["y"].to_numpy()[: 60 - 15]
+    season = find_season(values)
+    apart = values[season:] - values[:-season]
+    error = (rows["any"] - rows["y"]).to_numpy()
+    assert scores["any-mase"][0] == pytest.approx(np.abs(error).mean() / np.abs(apart).mean())
+    assert scores["any-rmsse"][0] == pytest.approx(np.sqrt((error**2).mean() / (apart**2).mean()))
+    inside = (rows["any-lo-80"] <= rows["y"]) & (rows["y"] <= rows["any-hi-80"])
+    assert scores["coverage-80"][0] == pytest.approx(inside.mean())
+    printed = capsys.readouterr().err
+    mean = float(np.mean(scores["seasonal-naive-mase"].to_numpy()))
+    assert f"seasonal-naive-mase      {mean:.4f}\n" in printed
+
+
+def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    source = write_parts(tmp_path / "in", parts=12, series=60)
+    assert bulk(source, tmp_path / "whole", *OPTIONS, "--workers", 1) == 0
+    killed, moments, out = 0, np.random.default_rng(), tmp_path / "killed"
+    for _ in range(10):
+        if len(parts_of(out)) == 12:
+            shutil.rmtree(out)
+        before = len(parts_of(out))
+        process = begin(source, out, *OPTIONS, "--workers", 1)
+        wait_for_parts(out, before + int(moments.integers(12 - before)), process.is_alive)
+        killed += process.is_alive()
+        process.kill()
+        process.join()
+    assert killed
+    assert bulk(source, tmp_path / "killed", *OPTIONS, "--workers", 1) == 0
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
