@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import problems
-from app.api import admin, documentation, forecast, live, openapi, page, service
+from app.api import admin, documentation, forecast, live, openapi, page, series, service
 from app.api.body_limit import BodyLimitMiddleware
 from app.api.dependencies import Service, service_of
 from app.api.endpoints import endpoints
@@ -43,6 +43,7 @@ from app.telemetry.logs import access_log
 from app.telemetry.metrics import Metrics
 from app.telemetry.middleware import Recorder, RecordingMiddleware
 from app.telemetry.tracing import start_tracing, telemetry
+from app.time_series import routes as time_series
 
 
 def start_service() -> ASGIApp:
@@ -100,6 +101,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     predict, generate = endpoints(settings)
     app.include_router(forecast.router(predict, generate))
+    app.include_router(series.router(settings))
+    app.include_router(time_series.router(settings))
     app.include_router(live.routes)
     app.include_router(service.routes)
     if settings.admin_keys is not None:

@@ -88,8 +88,9 @@ class Settings(BaseSettings):
     """`SINE_MAX_STEPS` limits the length of a rollout, in values, 1 to 10,000,000."""
 
     max_batch: int = Field(default=64, ge=1, le=10_000)
-    """`SINE_MAX_BATCH` limits the number of sequences in one request of the Open Inference Protocol, 1 to 10,000. On
-    CUDA, it also limits the number of requests that the card computes together."""
+    """`SINE_MAX_BATCH` limits the number of sequences in one request of the Open Inference Protocol, of /forecast and
+    of KServe's protocol for time series, 1 to 10,000. On CUDA, it also limits the number of requests that the card
+    computes together."""
 
     timeout_s: float = Field(default=30, gt=0)
     """`SINE_TIMEOUT_S` is the deadline of a request in seconds, above 0. A request can ask for less."""

@@ -45,10 +45,21 @@ FORECASTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "/predict": lambda length: {"sequence": [0.5] * length},
     "/generate": lambda length: {"sequence": [0.5] * length, "steps": 1},
     "/generate/stream": lambda length: {"sequence": [0.5] * length, "steps": 1},
+    "/forecast": lambda length: of_series([0.5] * length),
+    "/v1/timeseries/forecast": lambda length: of_kserve([0.5] * length),
     "/v2/models/{model}/infer": lambda length: {"inputs": [tensor([0.5] * length)]},
     "/v2/models/{model}/versions/{version}/infer": lambda length: {"inputs": [tensor([0.5] * length)]},
 }
 """The bodies for the paths that forecast, by the length of the sequence."""
+
+
+def of_series(values: list[Any]) -> dict[str, Any]:
+    return {"series": [{"unique_id": "a", "y": values}], "horizon": 1}
+
+
+def of_kserve(values: list[Any], model: str = "small") -> dict[str, Any]:
+    series = {"type": "univariate_time_series", "name": "a", "series": values, "frequency": "D"}
+    return {"model": model, "inputs": [series], "options": {"horizon": 1}}
 
 
 def tensor(values: list[float]) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def test_every_refusal_has_an_example_with_its_status(document: dict[str, Any]) 
                 assert content["examples"]
                 for example in content["examples"].values():
                     if media_type == "application/json":
-                        assert path.startswith("/v2")
+                        assert path.startswith(("/v2", "/v1/timeseries"))
                         assert example["value"].keys() == {"error"}
                     else:
                         assert example["value"]["status"] == int(status)
@@ -164,12 +175,19 @@ Provoke = Callable[[Place, Operation], Answer]
 def invalid_request(place: Place, operation: Operation) -> Answer:
     if operation[1].startswith("/v2"):
         return place.ask(operation, {"inputs": [{"name": "sequence", "datatype": "FP64", "data": [1]}]})
+    of_path = {"/forecast": of_series, "/v1/timeseries/forecast": of_kserve}.get(operation[1])
+    if of_path:
+        return place.ask(operation, of_path([0, 1, "2"]))
     return place.ask(operation, FORECASTS[operation[1]](1) | {"sequence": [0, 1, "2"]})  # as in the example
 
 
 def diverged(place: Place, operation: Operation) -> Answer:
     sequence = [1.0, -1.0]
-    body = {"inputs": [tensor(sequence)]} if operation[1].startswith("/v2") else {"sequence": sequence}
+    body: dict[str, Any] = {"inputs": [tensor(sequence)]} if operation[1].startswith("/v2") else {"sequence": sequence}
+    if operation[1] == "/forecast":
+        body = of_series(sequence)
+    elif operation[1] == "/v1/timeseries/forecast":
+        body = of_kserve(sequence, httpx.get(f"{place.explosive.url}/model").json()["name"])
     return send(place.explosive, operation[0], filled(operation[1]), body)
 
 
@@ -284,6 +302,8 @@ NEVER = {
     **{("exhausted", path): NO_RESOURCES for path in (*FORECASTS, "/metrics", "/v2", "/v2/health/live")},
     **{("rate_exceeded", path): NO_STEPS for path in ("/model", "/models", "/v2", "/v2/models/stats")},
     ("rate_exceeded", "/v2/repository/index"): NO_STEPS,
+    ("rate_exceeded", "/v1/timeseries/models"): NO_STEPS,
+    ("deadline_exceeded", "/v1/timeseries/forecast"): "a request of this protocol has no deadline of its own",
     **{
         ("rate_exceeded", f"/v2/models/{{model}}{version}{what}"): NO_STEPS
         for version in ("", "/versions/{version}")

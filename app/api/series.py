@@ -1,0 +1,173 @@
+"""POST /forecast: many series at once, with the dates of their forecasts.
+
+The series are admitted together, and done as a whole or refused, like a batch of the Open Inference Protocol.
+"""
+
+import asyncio
+from functools import cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import Headers
+
+from app.api.dependencies import CurrentRepository
+from app.api.endpoints import ClientGone, array
+from app.api.openapi import declared
+from app.api.parsing import JSON, content_coding, disconnected, documented_body, invalid, parse, read_body
+from app.engine.forecaster import Forecast
+from app.engine.repository import Repository, ServedModel
+from app.errors import (
+    DeadlineExceeded,
+    Diverged,
+    Exhausted,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    UnknownModel,
+    UnsupportedEncoding,
+)
+from app.schemas import limited_forecast
+from app.settings import Settings
+from model.fit import fits_of
+from model.intervals import NoInterval, spreads_of
+from model.runtime.seasons import find_seasons
+from sine_client.messages import FieldError, ForecastRequest, ForecastResponse
+from sine_client.starts import WrongStart, times_after
+
+_AT_ONCE = 4096
+"""The seasons of so many values are found on the event loop, in about 0.2 ms. More of them go to another thread."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@cache
+def forecast_model(settings: Settings) -> type[ForecastRequest]:
+    """Return the request with the limits of `settings`."""
+    return limited_forecast(settings.max_batch, settings.max_sequence, settings.max_steps)
+
+
+async def respond(
+    headers: Headers, body: bytes, model: type[ForecastRequest], repository: Repository, client_gone: ClientGone
+) -> Response:
+    """Return the response to `body`. Raises Problem if the request is refused."""
+    if content_coding(headers):
+        raise UnsupportedEncoding([])
+    request = parse(model, body, headers.get("content-type", ""))
+    served = repository.named(request.model)
+    times = _checked(request, served)
+    rows = [series.y for series in request.series]
+    seasons = await seasons_of(rows, served)
+    forecasts = await served.forecaster.forecast_batch(rows, request.horizon, request.timeout_s, client_gone, seasons)
+    for row, forecast in enumerate(forecasts):
+        if forecast.diverged:
+            raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
+    values_BS = np.stack([np.concatenate(forecast.chunks) for forecast in forecasts])
+    ends, warnings = judged(forecasts, values_BS, request.level, served)
+    answers = []
+    for row, series in enumerate(request.series):
+        answer: dict[str, Any] = {"unique_id": series.unique_id, "ds": times[row]}
+        answer["values"] = await array([values_BS[row]])
+        if ends:
+            answer["intervals"] = {end: await array([end_BS[row]]) for end, end_BS in ends.items()}
+        if row in warnings:
+            answer["warnings"] = [warnings[row]]
+        answers.append(answer)
+    response = Response(orjson.dumps({"model": served.info.name, "forecasts": answers}), media_type=JSON)
+    response.raw_headers.insert(0, served.version)
+    return response
+
+
+async def seasons_of(rows: list[list[float]], served: ServedModel) -> list[int]:
+    """Return the season of each sequence, 1 for a model that uses none."""
+    if not served.is_seasonal or served.info.season is not None:
+        return [served.info.season or 1] * len(rows)
+    joined_N, start_B1 = np.fromiter(chain.from_iterable(rows), np.float64), np.cumsum([0, *map(len, rows)])
+    if len(joined_N) <= _AT_ONCE:
+        season_B = find_seasons(joined_N, start_B1)
+    else:
+        season_B = await asyncio.to_thread(find_seasons, joined_N, start_B1)
+    seasons: list[int] = season_B.tolist()
+    return seasons
+
+
+def judged(
+    forecasts: list[Forecast], values_BS: Floats, levels: list[int] | None, served: ServedModel
+) -> tuple[dict[str, Floats], dict[int, str]]:
+    """Return the ends of the intervals around forecasts [B, S], and the warning of each row that has one."""
+    states = [forecast.reached for forecast in forecasts]
+    observed_B = np.array([state.observed for state in states])
+    scale_B, residual_B, noise_B = np.array([[state.scale, state.residual, state.noise] for state in states]).T
+    ends: dict[str, Floats] = {}
+    if levels and served.intervals is not None:
+        fits = fits_of(served.expectations, observed_B, scale_B, residual_B, noise_B)
+        spread_B = spreads_of(fits, scale_B)
+        ends = served.intervals.around_many(values_BS, spread_B, residual_B, noise_B, observed_B, levels)
+    warnings = {
+        row: served.warning(fit)
+        for row, state in enumerate(states)
+        if not served.fits(state) and (fit := served.fit(state)) is not None
+    }
+    return ends, warnings
+
+
+def _checked(request: ForecastRequest, served: ServedModel) -> list[Any]:
+    """Return the times of each forecast. Raises InvalidRequest with the errors of all series."""
+    errors, times = [], []
+    for row, series in enumerate(request.series):
+        try:
+            times.append(times_after(series.start, series.freq, len(series.y), request.horizon))
+        except WrongStart as error:
+            errors.append(FieldError(pointer=f"/series/{row}/{error.field}", detail=str(error)))
+    if request.level:
+        errors += _without_interval(request, request.level, served)
+    if errors:
+        raise InvalidRequest(errors)
+    return times
+
+
+def _without_interval(request: ForecastRequest, levels: list[int], served: ServedModel) -> list[FieldError]:
+    """Return an error for each series that the model has no intervals for."""
+    if served.intervals is None:
+        return [FieldError(pointer="/level", detail="not for this model: it has no intervals")]
+    errors = []
+    for row, series in enumerate(request.series):
+        try:
+            served.intervals.check(len(series.y), request.horizon, levels)
+        except NoInterval as error:
+            pointer = {"sequence": f"/series/{row}/y", "steps": "/horizon", "level": "/level"}[error.field]
+            errors.append(FieldError(pointer=pointer, detail=str(error)))
+    return list({error.pointer: error for error in errors}.values())
+
+
+def router(settings: Settings) -> APIRouter:
+    """POST /forecast."""
+    model = forecast_model(settings)
+    routes = APIRouter(tags=["forecast"])
+
+    @routes.post(
+        "/forecast",
+        operation_id="forecast",
+        summary="Forecast many series, with dates.",
+        response_model=ForecastResponse,
+        responses=declared(
+            invalid("/series/0/y/2", "input should be a valid number"),
+            Diverged.in_row(0, steps=1),
+            UnknownModel,
+            UnsupportedEncoding,
+            NotReady,
+            Exhausted,
+            Overloaded,
+            DeadlineExceeded,
+        ),
+        openapi_extra=documented_body(model),
+    )
+    async def forecast(request: Request, repository: CurrentRepository) -> Response:
+        """The answer holds the next values of each series and their times. All series are admitted, or none."""
+        body = await read_body(request.receive)
+        return await respond(request.headers, body, model, repository, lambda: disconnected(request.receive))
+
+    return routes

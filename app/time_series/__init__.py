@@ -1,0 +1,1 @@
+"""KServe's protocol for time series: series in, forecasts and quantiles out."""

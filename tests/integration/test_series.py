@@ -1,0 +1,184 @@
+"""Tests of POST /forecast: many series at once, with dates, all or none."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import polars as pl
+import pytest
+
+from sine_client.messages import ForecastResponse
+from tests.bulk import bulk, table
+from tests.server import Server
+
+WAVE = np.sin(2 * np.pi * np.arange(40) / 12).tolist()
+
+
+def ask(server: Server, **fields: Any) -> httpx.Response:
+    return httpx.post(f"{server.url}/forecast", json={"horizon": 3} | fields, timeout=60)
+
+
+def series(**fields: Any) -> dict[str, Any]:
+    return {"unique_id": "a", "y": WAVE} | fields
+
+
+def dates(server: Server, start: str | float | None, freq: str | float | None, given: int = 4) -> list[Any]:
+    """Return the times of a forecast after so many values."""
+    answer = ask(server, series=[series(start=start, freq=freq, y=WAVE[:given])])
+    assert answer.status_code == 200, answer.text
+    found = ForecastResponse.model_validate_json(answer.content).forecasts[0].ds
+    return list(found)
+
+
+@pytest.mark.parametrize(
+    ("start", "freq", "expected"),
+    [
+        ("2024-11-30", "ME", ["2025-03-31", "2025-04-30", "2025-05-31"]),
+        ("2023-11-30", "M", ["2024-03-31", "2024-04-30", "2024-05-31"]),
+        ("2023-11-29", "M", ["2024-03-29", "2024-04-29", "2024-05-29"]),
+        ("2023-10-30", "M-30", ["2024-02-29", "2024-03-30", "2024-04-30"]),
+        ("2025-01-01", "QS", ["2026-01-01", "2026-04-01", "2026-07-01"]),
+        ("2023-03-31", "QE", ["2024-03-31", "2024-06-30", "2024-09-30"]),
+        ("2020-02-29", "YE", ["2024-02-29", "2025-02-28", "2026-02-28"]),
+        ("2026-01-01", "SMS", ["2026-03-01", "2026-03-15", "2026-04-01"]),
+        ("2026-01-15", "SME", ["2026-03-15", "2026-03-31", "2026-04-15"]),
+        ("2026-01-06", "B", ["2026-01-12", "2026-01-13", "2026-01-14"]),
+        ("2024-02-25", "D", ["2024-02-29", "2024-03-01", "2024-03-02"]),
+        ("2026-01-01", "2W", ["2026-02-26", "2026-03-12", "2026-03-26"]),
+        ("2026-01-01", "h", ["2026-01-01T04:00:00", "2026-01-01T05:00:00", "2026-01-01T06:00:00"]),
+        ("2026-01-01T00:00", "15min", ["2026-01-01T01:00:00", "2026-01-01T01:15:00", "2026-01-01T01:30:00"]),
+        ("2026-01-01T00:00+02:00", "D", [f"2026-01-0{day}T00:00:00+02:00" for day in (5, 6, 7)]),
+        (
+            "2026-03-25T00:00[Europe/Berlin]",
+            "D",
+            ["2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00", "2026-03-31T00:00:00+02:00"],
+        ),
+        (
+            "2026-03-28T22:00+01:00[Europe/Berlin]",
+            "h",
+            ["2026-03-29T03:00:00+02:00", "2026-03-29T04:00:00+02:00", "2026-03-29T05:00:00+02:00"],
+        ),
+        (
+            "2026-03-25T02:30[Europe/Berlin]",
+            "D",
+            ["2026-03-29T03:30:00+02:00", "2026-03-30T02:30:00+02:00", "2026-03-31T02:30:00+02:00"],
+        ),
+        (5, 2, [13, 15, 17]),
+        (0.5, 0.25, [1.5, 1.75, 2.0]),
+        (None, None, [5, 6, 7]),
+    ],
+)
+def test_the_times_follow_those_of_the_series(
+    server: Server, start: str | float | None, freq: str | float | None, expected: list[Any]
+) -> None:
+    assert dates(server, start, freq) == expected
+
+
+@pytest.mark.parametrize("name", ["sine", "any"])
+def test_the_numbers_are_those_of_bulk_and_of_generate_to_the_last_bit(
+    server: Server, tmp_path: Path, name: str
+) -> None:
+    given = table(["a", "b", "c"], 70)
+    given.write_parquet(tmp_path / "in.parquet")
+    options = ("--horizon", 12, "--level", 80, 95, "--model", name)
+    assert bulk(tmp_path / "in.parquet", tmp_path / "out.parquet", *options) == 0
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    rows = {name: given.filter(unique_id=name)["y"].to_list() for name in "abc"}
+    asked = [series(unique_id=name, y=row, start="2020-01-31", freq="ME") for name, row in rows.items()]
+    answer = ask(server, series=asked, horizon=12, level=[95, 80], model=name)
+    for forecast in ForecastResponse.model_validate_json(answer.content).forecasts:
+        same = found.filter(unique_id=forecast.unique_id)
+        assert same["ds"].cast(pl.String).to_list() == forecast.ds
+        assert same[name].to_list() == forecast.values
+        assert forecast.intervals is not None
+        assert list(forecast.intervals) == ["lo-95", "lo-80", "hi-80", "hi-95"]
+        for end, values in forecast.intervals.items():
+            assert same[f"{name}-{end}"].to_list() == values
+        body = {"sequence": rows[str(forecast.unique_id)], "steps": 12, "level": [80, 95], "model": name}
+        alone = httpx.post(f"{server.url}/generate", json=body).json()
+        assert (alone["values"], alone["intervals"]) == (forecast.values, forecast.intervals)
+
+
+def test_every_error_has_a_pointer_and_nothing_is_done(server: Server) -> None:
+    asked = [
+        series(start="2026-01-30", freq="ME"),
+        series(start="tomorrow", freq="D"),
+        series(start="2026-02-30", freq="D"),
+        series(start="2026-01-01T00:00[Mars/Base]", freq="D"),
+        series(start="2026-01-01", freq="fortnight"),
+        series(start="2026-01-01"),
+        series(freq="D"),
+        series(start=1, freq="D"),
+        series(start="2026-01-01", freq=1),
+        series(start="2026-01-03", freq="B"),
+        series(start="9999-12-01", freq="YE-DEC"),
+        series(start="2026-01-01", freq="999999999Y"),
+        series(start="9985-01-01[Europe/Berlin]", freq="D"),
+        series(y=WAVE[:5]),
+    ]
+    answer = ask(server, series=asked, level=[80])
+    assert answer.status_code == 422
+    fields = [
+        "freq",
+        "start",
+        "start",
+        "start",
+        "freq",
+        "freq",
+        "start",
+        "freq",
+        "freq",
+        "freq",
+        "freq",
+        "freq",
+        "start",
+        "y",
+    ]
+    expected = [f"/series/{row}/{field}" for row, field in enumerate(fields)]
+    assert [error["pointer"] for error in answer.json()["errors"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"series": []}, "/series"),
+        ({"series": [series()] * 65}, "/series"),
+        ({"series": [series(y=[])]}, "/series/0/y"),
+        ({"series": [series(y=["1"])]}, "/series/0/y/0"),
+        ({"series": [series(unique_id=None)]}, "/series/0/unique_id"),
+        ({"series": [series(unique_id=True)]}, "/series/0/unique_id"),
+        ({"series": [series(start=True, freq=1)]}, "/series/0/start"),
+        ({"series": [series()], "horizon": 0}, "/horizon"),
+        ({"series": [series()], "horizon": 10_001}, "/horizon"),
+        ({"series": [series()], "horizon": 1000, "level": [80]}, "/horizon"),
+        ({"series": [series()], "level": [100]}, "/level/0"),
+        ({"series": [series()], "unknown": 1}, ""),
+    ],
+)
+def test_bad_input_is_refused_with_a_pointer(server: Server, fields: dict[str, Any], pointer: str) -> None:
+    answer = ask(server, **fields)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_an_unknown_model_a_compressed_body_and_another_type_are_refused(server: Server) -> None:
+    assert ask(server, series=[series()], model="none").status_code == 404
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert httpx.post(f"{server.url}/forecast", content=b"{}", headers=headers).status_code == 415
+    assert httpx.post(f"{server.url}/forecast", content=b"{}").status_code == 422
+
+
+def test_series_that_a_model_does_not_fit_have_a_warning(server: Server) -> None:
+    walk = np.random.default_rng(0).standard_normal(100).cumsum().tolist()
+    answer = ask(server, series=[series(), series(y=walk)], model="sine")
+    first, second = answer.json()["forecasts"]
+    assert "warnings" not in first
+    assert second["warnings"][0].startswith("the sequence is not of the kind that sine was trained for")
+    assert answer.headers["x-model-version"]
+
+
+def test_long_series_are_forecast_too(server: Server) -> None:
+    long = np.resize(WAVE, 4096).tolist()
+    answer = ask(server, series=[series(y=long)] * 2, horizon=300, model="any")
+    assert [len(forecast["values"]) for forecast in answer.json()["forecasts"]] == [300, 300]
