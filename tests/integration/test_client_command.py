@@ -1,4 +1,4 @@
-"""The command line of the client, `python -m app.client`, against real servers."""
+"""The command line of the client, `sine`, against real servers."""
 
 import json
 import os
@@ -6,18 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from app.client import Client
+from sine_client import Client
+from tests.bulk import bulk, table
 from tests.server import ROOT, Server
 
 WAVE = [0.0, 0.7071, 1.0, 0.7071, 0.0, -0.7071, -1.0, -0.7071] * 8
 
 
 def ask(server: Server, *arguments: object, text: str | None = None, **environment: str) -> tuple[int, str, str]:
-    """The status and what was written by `python -m app.client`."""
+    """The status and what was written by `sine`."""
     ran = subprocess.run(
-        [sys.executable, "-m", "app.client", *map(str, arguments)],
+        [sys.executable, "-m", "sine_client", *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | {"SINE_URL": server.url} | environment,
         input=text if text is not None else "\n".join(map(str, WAVE)),
@@ -127,7 +129,7 @@ def test_what_goes_wrong_is_one_clear_line(
 ) -> None:
     ended, printed, errors = ask(server, *arguments, text=text)
     assert (ended, printed) == (status, "")
-    assert errors.startswith("python -m app.client: error: ")
+    assert errors.startswith("sine: error: ")
     assert said in errors
     assert errors.count("\n") == 1
 
@@ -154,7 +156,7 @@ def test_the_address_in_the_environment_is_not_shown_either(server: Server) -> N
     url = "http://alice:s3cret@127.0.0.1:9"
     status, printed, errors = ask(server, "predict", SINE_URL=url)
     assert (status, printed) == (2, "")
-    assert errors.startswith("python -m app.client: error: SINE_URL contains a user name or a password")
+    assert errors.startswith("sine: error: SINE_URL contains a user name or a password")
     assert "s3cret" not in errors + ask(server, "predict", "--help", SINE_URL=url)[1]
 
 
@@ -212,7 +214,7 @@ def test_variables_that_do_not_concern_the_service_do_not_stop_it(server: Server
 def test_a_variable_that_cannot_be_used_is_named(server: Server, url: str, variable: str, value: str) -> None:
     status, printed, errors = ask(server, "predict", "--url", url, **{variable: value})
     assert (status, printed, errors.count("\n")) == (2, "", 1)
-    assert errors.startswith(f"python -m app.client: error: {variable} ")
+    assert errors.startswith(f"sine: error: {variable} ")
     assert "s3cret" not in errors
 
 
@@ -240,7 +242,7 @@ def test_byte_order_marks_are_taken(server: Server, tmp_path: Path) -> None:
 def test_closed_and_full_files_are_one_clear_line(server: Server, command: str, status: int, said: str) -> None:
     ran = in_shell(f"echo 1 2 3 | {{ {PROGRAM} {command}; }}", server)
     assert (ran.returncode, ran.stdout) == (status, "")
-    assert ran.stderr == f"python -m app.client: {said}\n"
+    assert ran.stderr == f"sine: {said}\n"
 
 
 @pytest.mark.parametrize("command", ["--help", "generate", "generate --json", "generate --plot", "models"])
@@ -254,7 +256,7 @@ def test_errors_do_not_go_into_the_output(server: Server) -> None:
     assert (ran.returncode, ran.stdout) == (2, "")
 
 
-PROGRAM = f"{sys.executable} -m app.client"
+PROGRAM = f"{sys.executable} -m sine_client"
 
 
 def in_shell(command: str, server: Server) -> subprocess.CompletedProcess[str]:
@@ -263,3 +265,41 @@ def in_shell(command: str, server: Server) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_a_table_of_series_becomes_a_table_of_forecasts(server: Server, tmp_path: Path) -> None:
+    table(["a", "b"]).write_csv(tmp_path / "in.csv")
+    options = ("--horizon", 3, "--level", 80, 95, "--model", "any")
+    status, output, errors = ask(server, "forecast", tmp_path / "in.csv", *options, text="not read")
+    assert (status, errors) == (0, "")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *options) == 0
+    found = pl.read_csv(output.encode())
+    assert found.equals(pl.read_csv(tmp_path / "out.csv"))
+    piped = ask(server, "forecast", *options, text=(tmp_path / "in.csv").read_text())
+    assert piped == (0, output, "")
+    status, plot, errors = ask(server, "forecast", tmp_path / "in.csv", *options, "--plot")
+    assert (status, errors) == (0, "")
+    assert plot.startswith("a\n")
+    assert "forecast" in plot
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("ds,x\n1,2\n", (), "input, row 1: there is no column 'y', only 'ds', 'x'; --column names another one"),
+        ("ds,y\n1,two\n", (), "input, row 2: y: this is not a number such as 0.5 or 1e-3"),
+        ("ds,y\n1,2\n2\n", (), "input, row 3: y: this is not a number such as 0.5 or 1e-3"),
+        ("ds,y\n", (), "input: there are no rows in it"),
+        ("ds,y\n1,2\n2,3\n4,5\n", (), "input: series 'y': 4 comes after 2, and the usual step is 1; times have to be"),
+        ("ds,y\nsoon,2\n", (), "input: the time 'soon' cannot be read: a date like 2026-01-31"),
+        ("ds,y\n2026-01-01,2\n", (), "input: series 'y': a single time has no frequency; freq has to be given"),
+        ("unique_id,y\n" + "".join(f"{n},1\n" for n in range(5)), ("--plot",), "--plot draws at most 4 series"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_explained(
+    server: Server, text: str, options: tuple[str, ...], said: str
+) -> None:
+    status, output, errors = ask(server, "forecast", "--horizon", 3, *options, text=text)
+    assert (status, output) == (2, "")
+    assert errors.startswith(f"sine: error: {said}")
+    assert errors.count("\n") == 1

@@ -1,0 +1,161 @@
+"""Tests of `Client.forecast`: DataFrames of pandas and polars, with the numbers and dates of bulk forecasts."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from sine_client import AsyncClient, Client
+from tests.bulk import bulk, table
+from tests.server import Server
+
+WAVE = np.sin(2 * np.pi * np.arange(40) / 12)
+BERLIN = "Europe/Berlin"
+HORIZON = 5
+
+
+def one_series(times: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame({"unique_id": ["a"] * len(times), "ds": times, "y": WAVE[: len(times)]})
+
+
+def steps(start: datetime, step: str, count: int = 20) -> pl.Series:
+    return pl.datetime_range(start, start.replace(year=start.year + 10), step, eager=True).head(count)
+
+
+def in_berlin(times: pl.Series) -> pl.Series:
+    return times.dt.replace_time_zone("UTC").dt.convert_time_zone(BERLIN)
+
+
+EVEN = {
+    "month ends": steps(datetime(2023, 1, 1), "1mo").dt.offset_by("-1d").cast(pl.Date),
+    "quarter ends": steps(datetime(2020, 4, 1), "1q").dt.offset_by("-1d").cast(pl.Date),
+    "28th of months": steps(datetime(2023, 1, 28), "1mo").cast(pl.Date),
+    "days to a leap day": steps(datetime(2024, 2, 8), "1d").cast(pl.Date),
+    "hours": steps(datetime(2026, 1, 1), "1h"),
+    "days of a zone to DST": steps(datetime(2026, 3, 8), "1d").dt.replace_time_zone(BERLIN),
+    "hours of a zone to DST": in_berlin(steps(datetime(2026, 3, 28, 5), "1h")),
+    "quarters of an hour of a zone from DST": in_berlin(steps(datetime(2026, 10, 24, 20), "15m")),
+    "business days": (days := steps(datetime(2026, 1, 5), "1d", 30)).filter(days.dt.weekday() < 6),
+    "whole numbers": pl.Series(range(3, 43, 2)),
+    "fractions": pl.Series([0.25 * number for number in range(20)]),
+    "texts": pl.Series([f"2026-01-{day:02}" for day in range(1, 21)]),
+    "texts with offsets": pl.Series([f"2026-01-{day:02} 00:00:00+01:00" for day in range(1, 21)]),
+}
+
+
+@pytest.mark.parametrize("kind", ["polars", "pandas"])
+@pytest.mark.parametrize("name", EVEN)
+def test_a_frame_gets_the_numbers_and_dates_of_bulk_forecasts(
+    server: Server, tmp_path: Path, name: str, kind: str
+) -> None:
+    given = one_series(EVEN[name])
+    given.write_parquet(tmp_path / "in.parquet")
+    assert bulk(tmp_path / "in.parquet", tmp_path / "out.parquet", "--horizon", HORIZON, "--level", 80, 95) == 0
+    expected = pl.read_parquet(tmp_path / "out.parquet")
+    frame: Any = given if kind == "polars" else as_pandas(given)
+    with Client(server.url) as client:
+        found = client.forecast(frame, HORIZON, level=[80, 95], model="any")
+    if kind == "polars":
+        assert found.columns == expected.columns
+        assert found.equals(expected)
+    else:
+        assert isinstance(found, pd.DataFrame)
+        pd.testing.assert_frame_equal(found, as_pandas(expected), check_exact=True)
+        assert found["ds"].dtype == frame["ds"].dtype
+
+
+def as_pandas(frame: pl.DataFrame) -> pd.DataFrame:
+    """Return a frame of pandas. polars itself would need another package for it."""
+    columns: dict[str, Any] = {}
+    for column in frame.get_columns():
+        columns[column.name] = column.to_list()
+        if column.dtype.is_temporal():
+            columns[column.name] = pd.to_datetime(column.dt.epoch("us").to_numpy(), unit="us")
+        if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone:
+            columns[column.name] = columns[column.name].tz_localize("UTC").tz_convert(column.dtype.time_zone)
+    return pd.DataFrame(columns)
+
+
+def test_ten_thousand_series_are_forecast_in_one_call(server: Server) -> None:
+    count, length = 10_000, 30
+    ids = np.repeat(np.arange(count), length)
+    rows_BT = np.arange(count)[:, None] + np.resize(WAVE, length)
+    times = steps(datetime(2026, 1, 1), "1h", length)
+    given = pl.DataFrame({"unique_id": ids, "ds": pl.concat([times] * count), "y": rows_BT.ravel()})
+    with Client(server.url, patience_s=300) as client:
+        found = client.forecast(given, 3)
+    assert found["unique_id"].to_list() == np.repeat(np.arange(count), 3).tolist()
+    np.testing.assert_allclose(found["sine"].to_numpy()[::3], np.arange(count), atol=0.5)
+
+
+def test_both_clients_and_any_names_of_columns_give_the_same(server: Server) -> None:
+    given = table(["a", "b"]).rename({"unique_id": "store", "ds": "month", "y": "sales"})
+    names: dict[str, Any] = {"id_col": "store", "time_col": "month", "target_col": "sales"}
+
+    async def ask() -> Any:
+        async with AsyncClient(server.url) as client:
+            return await client.forecast(given, 3, model="any", **names)
+
+    with Client(server.url) as client:
+        found = client.forecast(given, 3, model="any", **names)
+        assert found.columns == ["store", "month", "any"]
+        assert found.equals(asyncio.run(ask()))
+        shuffled = given.sample(fraction=1, shuffle=True, seed=0)
+        assert client.forecast(shuffled, 3, model="any", **names).sort("store", "month").equals(found)
+
+
+def test_a_frame_without_ids_or_times_is_one_series(server: Server) -> None:
+    with Client(server.url) as client:
+        found = client.forecast(pl.DataFrame({"y": WAVE}), 2)
+        assert found["unique_id"].to_list() == ["y", "y"]
+        assert found["ds"].to_list() == [41, 42]
+
+
+def test_a_frequency_may_be_given(server: Server) -> None:
+    day = pl.DataFrame({"unique_id": ["a"], "ds": [date(2026, 1, 31)], "y": [1.0]})
+    with Client(server.url) as client:
+        assert client.forecast(day, 2, freq="ME")["ds"].to_list() == [date(2026, 2, 28), date(2026, 3, 31)]
+        with pytest.raises(ValueError, match="series 'a': a single time has no frequency; freq has to be given"):
+            client.forecast(day, 2)
+        with pytest.raises(ValueError, match="with the frequency h, 2023-01-31T01:00:00 is expected, not 2023-02-28"):
+            client.forecast(one_series(EVEN["month ends"]).slice(1), 2, freq="h")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda frame: frame.drop("y"), "there is no column 'y', only 'unique_id', 'ds'"),
+        (lambda frame: frame.head(0), "the table has no rows"),
+        (lambda frame: frame.with_columns(y=pl.lit("1")), "the column 'y' has the type String; numbers are needed"),
+        (lambda frame: frame.with_columns(unique_id=pl.lit(0.5)), "the column 'unique_id' needs a text or a whole"),
+        (lambda frame: frame.with_columns(ds=pl.lit("soon")), "the time 'soon' cannot be read: a date like"),
+        (lambda frame: frame.with_columns(ds=pl.lit(None, pl.Date)), "the column 'ds' has a row without a time"),
+        (lambda frame: frame.with_columns(y=pl.lit(None, pl.Float64)), "series 'a': a value at .* is missing"),
+        (lambda frame: pl.concat([frame, frame]), "series 'a': two rows have the time 2022-12-31"),
+        (
+            lambda frame: frame.filter(pl.col("ds") != date(2023, 3, 31)),
+            "series 'a': 2023-04-30 comes after 2023-02-28",
+        ),
+        (lambda frame: frame.with_columns(y=pl.col("y") * 1e20), "series 'a': /y/1: Input should be less than"),
+    ],
+)
+def test_a_frame_that_cannot_be_used_is_explained_and_nothing_is_sent(
+    change: Callable[[pl.DataFrame], pl.DataFrame], why: str
+) -> None:
+    with Client("http://localhost:1") as client, pytest.raises(ValueError, match=why):
+        client.forecast(change(one_series(EVEN["month ends"])), 3)
+
+
+def test_the_options_of_a_forecast_are_checked_before_anything_is_sent() -> None:
+    with Client("http://localhost:1") as client:
+        for options in ({"horizon": 0}, {"horizon": 1, "level": [100]}):
+            with pytest.raises(ValueError, match="validation error"):
+                client.forecast(one_series(EVEN["hours"]), **options)
+        with pytest.raises(TypeError):
+            client.forecast([1, 2, 3], 3)
