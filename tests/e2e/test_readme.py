@@ -13,7 +13,7 @@ import pytest
 from tests.server import ROOT, Server
 
 README = (ROOT / "README.md").read_text()
-EXECUTED = ("README.md", "docs/states.md")
+EXECUTED = ("README.md", "docs/states.md", "docs/bulk.md")
 """The pages whose examples are run."""
 
 
@@ -41,7 +41,8 @@ def test_console_examples_print_what_the_page_shows(server: Server, tmp_path: Pa
             ran = subprocess.run(
                 ["bash", "-c", at(server, command).replace(".venv/bin/python", sys.executable)],
                 cwd=tmp_path,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "SINE_URL": server.url},
+                env=os.environ
+                | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "client")]), "SINE_URL": server.url},
                 capture_output=True,
                 text=True,
                 check=True,
