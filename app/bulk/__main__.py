@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 # A process for each core does the work, so a process needs no threads. Libraries read this when they are imported.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -75,6 +75,9 @@ class Command:
     workers: int = field(default_factory=usable_cpus)
     """The number of processes. A process works on one part at a time."""
 
+    engine: Literal["processes", "ray"] = "processes"
+    """What the work is done by: processes of this machine, or tasks of the Ray cluster at RAY_ADDRESS."""
+
     shard: str = "1/1"
     """Work on a share of the parts alone: 2/3 is the second of three. Each share may run on another machine."""
 
@@ -130,7 +133,8 @@ def _run(command: Command) -> None:
         print(_line(done.series, done.misfits, len(done.refused), ""), file=sys.stderr)
         return
     with _bar() as progress:
-        summary = run(command.source, command.out, model, options, command.workers, shard, progress)
+        workers = None if command.engine == "ray" else command.workers
+        summary = run(command.source, command.out, model, options, workers, shard, progress)
     if summary.scores:
         _print_scores(summary)
     parts = f" of {summary.parts} parts" if summary.parts + summary.skipped > 1 else ""

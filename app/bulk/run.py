@@ -1,17 +1,19 @@
 """A run over all parts: survey, manifest, and a process for each core. The parts know nothing of each other."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 
+from app.bulk.cluster import ray_tasks
 from app.bulk.manifest import Survey, check_parts, described, survey, write_or_compare
 from app.bulk.options import Options, WrongOption, check
 from app.bulk.part import Done, Task, forecast_part
 from app.bulk.places import Part, places
-from app.bulk.processes import processes
+from app.bulk.processes import Each, processes
 from model.artifact import read_artifact
 
 Progress = Callable[[int, int], object]
@@ -47,13 +49,14 @@ def run(
     out: Path,
     model: Path,
     options: Options,
-    workers: int,
+    workers: int | None,
     shard: tuple[int, int] = (1, 1),
     progress: Progress = lambda done, of: None,
 ) -> Summary:
     """Forecast all parts of `source`, or those of a shard: every n-th part from the i-th on, for `shard` (i, n).
 
-    Parts that are there already are skipped.
+    So many `workers` are processes of this machine. None stands for the tasks of a Ray cluster. Parts that are there
+    already are skipped.
 
     Raises:
         WrongOption: the files or the options cannot be used, or the output was begun with others.
@@ -64,7 +67,8 @@ def run(
     artifact = read_artifact(model)
     check(options, artifact.intervals)
     found = places(source, out)
-    with processes(min(workers, len(found.parts))) as each:
+    engine: AbstractContextManager[Each] = ray_tasks() if workers is None else processes(min(workers, len(found.parts)))
+    with engine as each:
         surveyed = dict(each(partial(_survey, id=options.id), found.parts))
         surveys = [surveyed[number] for number in range(len(found.parts))]
         inputs = {part.source.name: survey.digest for part, survey in zip(found.parts, surveys, strict=True)}
