@@ -30,6 +30,9 @@ from model.series.gaps import Fill
 if TYPE_CHECKING:
     from app.bulk.run import Summary
 
+INDEX = "JOB_COMPLETION_INDEX"
+"""Kubernetes gives each pod of an Indexed Job this variable, with the number of the pod from 0 on."""
+
 FAILED, WRONG, INTERRUPTED = 1, 2, 130  # shells report 128 + SIGINT for a program that Ctrl-C ended
 
 
@@ -79,7 +82,8 @@ class Command:
     """What the work is done by: processes of this machine, or tasks of the Ray cluster at RAY_ADDRESS."""
 
     shard: str = "1/1"
-    """Work on a share of the parts alone: 2/3 is the second of three. Each share may run on another machine."""
+    """Work on a share of the parts alone: 2/3 is the second of three. Each share may run on another machine. With a
+    number alone, such as 3, JOB_COMPLETION_INDEX says which share it is, from 0 on: in an Indexed Job of Kubernetes."""
 
     strict: bool = False
     """Stop at the first series that cannot be forecast."""
@@ -151,6 +155,11 @@ def _line(series: int, misfits: int, refused: int, listed: str, parts: str = "")
 def _shard(text: str) -> tuple[int, int]:
     from app.bulk.options import WrongOption
 
+    if re.fullmatch(r"\d{1,9}", text):
+        index = os.environ.get(INDEX, "")
+        if not re.fullmatch(r"\d{1,9}", index) or int(index) >= int(text):
+            raise WrongOption(f"--shard: a number alone needs {INDEX}, a number from 0 to {text} less 1")
+        return int(index) + 1, int(text)
     numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
         raise WrongOption("--shard: i/n, such as 2/3, with i from 1 to n")

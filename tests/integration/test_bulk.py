@@ -95,6 +95,29 @@ def test_forecasts_go_to_standard_output(tmp_path: Path, capfdbinary: pytest.Cap
     assert capfdbinary.readouterr().out == (tmp_path / "out.csv").read_bytes()
 
 
+def test_a_pod_of_an_indexed_job_does_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in "abc":
+        (source / f"{name}.csv").write_text(f"unique_id,ds,y\n{name},1,1\n{name},2,2\n")
+    for index in (2, 0):
+        monkeypatch.setenv("JOB_COMPLETION_INDEX", str(index))
+        assert bulk(source, tmp_path / "out", "--horizon", 2, "--model", "sine", "--workers", 1, "--shard", 3) == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.csv")) == ["a.csv", "c.csv"]
+
+
+@pytest.mark.parametrize("index", [None, "", "3", "-1", "x"])
+def test_a_share_without_a_number_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], index: str | None
+) -> None:
+    monkeypatch.delenv("JOB_COMPLETION_INDEX", raising=False)
+    if index is not None:
+        monkeypatch.setenv("JOB_COMPLETION_INDEX", index)
+    (tmp_path / "in.csv").write_text("y\n1\n2\n")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", "--horizon", 2, "--model", "sine", "--shard", 3) == 2
+    assert "--shard: a number alone needs JOB_COMPLETION_INDEX" in capsys.readouterr().err
+
+
 def test_shards_processes_and_a_single_run_write_the_same_bytes(tmp_path: Path) -> None:
     source = write_parts(tmp_path / "in", parts=5, series=4)
     assert bulk(source, tmp_path / "whole", *OPTIONS, "--workers", 1) == 0

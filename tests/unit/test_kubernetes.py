@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tyro
 import yaml
 from fastapi.routing import iter_route_contexts
 from pydantic_settings import CliApp
 
 from app.api.guard import OPEN, is_admin
+from app.bulk.__main__ import INDEX, WRONG, Command
 from app.main import create_app
 from app.settings import PREFIX, Settings
 from app.variables import check_variables
@@ -39,6 +41,9 @@ KUBECTL = shutil.which("kubectl", path=Path(sys.executable).parent) or shutil.wh
 
 needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed: make test-kubernetes")
 pytestmark = needs_kubectl
+
+NATIVE = {"v1", "apps", "autoscaling", "batch", "policy", "networking.k8s.io"}
+"""The groups of Kubernetes itself. All others come with an operator, and have no schema here."""
 
 INTERNAL = {"/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/static-offline-docs"}
 """Routes that are for people and machines inside of a cluster."""
@@ -97,6 +102,11 @@ def kserve() -> list[Document]:
     return render(FOLDER / "kserve")
 
 
+@pytest.fixture(scope="module")
+def bulk() -> list[Document]:
+    return render(FOLDER / "bulk")
+
+
 def one(documents: Iterable[Document], kind: str) -> Document:
     """Return the spec of the only document of a kind."""
     (found,) = (document for document in documents if document["kind"] == kind)
@@ -105,15 +115,16 @@ def one(documents: Iterable[Document], kind: str) -> Document:
 
 
 def pod(documents: Iterable[Document]) -> Document:
-    """Return the spec of the Deployment's pods."""
-    spec: Document = one(documents, "Deployment")["template"]["spec"]
+    """Return the spec of the pods of the Deployment or of the Job."""
+    (owner,) = (document for document in documents if document["kind"] in ("Deployment", "Job"))
+    spec: Document = owner["spec"]["template"]["spec"]
     return spec
 
 
 def container(documents: Iterable[Document]) -> Document:
-    """Return the only container of the Deployment, or of the ServingRuntime."""
+    """Return the only container of the Deployment, of the Job, or of the ServingRuntime."""
     kinds = {document["kind"] for document in documents}
-    (only,) = (pod(documents) if "Deployment" in kinds else one(documents, "ServingRuntime"))["containers"]
+    (only,) = (one(documents, "ServingRuntime") if "ServingRuntime" in kinds else pod(documents))["containers"]
     found: Document = only
     return found
 
@@ -149,31 +160,37 @@ def test_every_combination_of_components_renders_and_every_component_is_tried(
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_document_is_valid_and_has_no_unknown_field(
-    combinations: dict[frozenset[str], list[Document]], version: str
+    combinations: dict[frozenset[str], list[Document]], bulk: list[Document], version: str
 ) -> None:
     validate = pytest.importorskip("kubernetes_validate", reason="not installed: make test-kubernetes").validate
     own = [
         document
-        for document in distinct(itertools.chain.from_iterable(combinations.values()))
-        if document["apiVersion"].partition("/")[0] in ("v1", "apps", "autoscaling", "policy", "networking.k8s.io")
+        for document in distinct(itertools.chain(bulk, *combinations.values()))
+        if document["apiVersion"].partition("/")[0] in NATIVE
     ]
-    assert {document["kind"] for document in own} >= {"Deployment", "Service", "NetworkPolicy"}
+    assert {document["kind"] for document in own} >= {"Deployment", "Service", "NetworkPolicy", "Job"}
     for document in own:
         validate(document, version, strict=True)
 
 
-def test_the_pods_run_the_image_of_this_version_as_its_user(full: list[Document], kserve: list[Document]) -> None:
+def test_the_pods_run_the_image_of_this_version_as_its_user(
+    full: list[Document], kserve: list[Document], bulk: list[Document]
+) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert container(full)["image"] == f"sine-rnn-server:{version}-cuda"
-    assert container(kserve)["image"] == f"sine-rnn-server:{version}"
+    assert container(kserve)["image"] == container(bulk)["image"] == f"sine-rnn-server:{version}"
     user = [int(number) for number in dockerfile(r"^USER (.+)$").split(":")]
-    for context in (pod(full)["securityContext"], container(kserve)["securityContext"]):
+    for context in (
+        pod(full)["securityContext"],
+        pod(bulk)["securityContext"],
+        container(kserve)["securityContext"],
+    ):
         assert [context["runAsUser"], context["runAsGroup"]] == user
         assert context["runAsNonRoot"]
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
-@pytest.mark.parametrize("name", ["base", "full", "kserve"])
+@pytest.mark.parametrize("name", ["base", "full", "kserve", "bulk"])
 def test_the_pods_can_do_nothing_that_the_service_does_not_need(name: str, request: pytest.FixtureRequest) -> None:
     documents: list[Document] = request.getfixturevalue(name)
     spec = one(documents, "InferenceService")["predictor"] if name == "kserve" else pod(documents)
@@ -184,7 +201,8 @@ def test_the_pods_can_do_nothing_that_the_service_does_not_need(name: str, reque
     assert context["capabilities"] == {"drop": ["ALL"]}
     mounts = container(documents)["volumeMounts"]
     writable = {mount["mountPath"] for mount in mounts if not mount.get("readOnly")}
-    assert writable == {dockerfile(r"HOME=(\S+)"), dockerfile(r"NUMBA_CACHE_DIR=(\S+)")}
+    data = {"/data"} if name == "bulk" else set()
+    assert writable == {dockerfile(r"HOME=(\S+)"), dockerfile(r"NUMBA_CACHE_DIR=(\S+)")} | data
 
 
 @pytest.mark.parametrize("name", ["base", "full", "kserve"])
@@ -355,6 +373,23 @@ def test_prometheus_shows_a_key_where_the_service_asks_for_one(
         if "monitoring" in components:
             (endpoint,) = one(documents, "PodMonitor")["podMetricsEndpoints"]
             assert ("authorization" in endpoint) == ("keys" in components)
+
+
+def test_each_pod_of_the_job_does_one_share_of_the_parts(bulk: list[Document]) -> None:
+    job, runs = one(bulk, "Job"), container(bulk)
+    assert runs["command"] == ["python", "-m", "app.bulk"]
+    command = tyro.cli(Command, args=runs["args"])
+    assert int(command.shard) == job["completions"]
+    assert job["completionMode"] == "Indexed"
+    assert INDEX == "JOB_COMPLETION_INDEX"
+    assert command.workers == int(runs["resources"]["requests"]["cpu"])
+    for path in (command.source, command.out):
+        assert path.is_relative_to(runs["volumeMounts"][0]["mountPath"])
+    fails, ignored = job["podFailurePolicy"]["rules"]
+    assert fails["onExitCodes"]["values"] == [WRONG]
+    assert fails["onExitCodes"]["containerName"] == runs["name"]
+    assert ignored == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert pod(bulk)["restartPolicy"] == "Never"  # a failure policy needs it
 
 
 def test_kserve_starts_the_service_with_its_own_name_and_folder(
