@@ -6,6 +6,7 @@ node, because the same task writes the same bytes and renames them into their pl
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -38,11 +39,12 @@ def ray_tasks() -> Iterator[Each]:
         from ray.exceptions import RayError, RayTaskError
     except ImportError:
         raise WrongOption("--engine ray: Ray is not installed: pip install '.[ray]'") from None
+    _check_address(os.environ.get(ADDRESS, ""))
     variables = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}  # as in app/bulk/__main__.py
     try:
         ray.init(log_to_driver=False, logging_level="error", runtime_env={"env_vars": variables})
     except (ConnectionError, RayError) as error:
-        where = os.environ.get(ADDRESS, "this machine")
+        where = os.environ.get(ADDRESS) or "this machine"
         raise WrongOption(f"--engine ray: no cluster answers at {where} ({ADDRESS})") from error
 
     def each(function: Callable[[Given], Result], things: Sequence[Given]) -> Iterator[tuple[int, Result]]:
@@ -63,6 +65,16 @@ def ray_tasks() -> Iterator[Each]:
         yield each
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise WrongOption if nobody listens at an address HOST:PORT. Ray would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in address and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise WrongOption(f"--engine ray: no cluster answers at {address} ({ADDRESS}): {error}") from error
 
 
 def _call(function: Callable[[Given], Result], thing: Given) -> Result:

@@ -1,6 +1,6 @@
 """Tests of bulk forecasts on a Ray cluster: the bytes are those of one process, and a lost node changes nothing.
 
-`make test-ray` installs Ray. The cluster is two nodes on this machine, with processes of their own.
+`make test-cluster` installs Ray. The cluster is two nodes on this machine, with processes of their own.
 """
 
 import os
@@ -10,22 +10,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 
 from app.bulk.cluster import ADDRESS, ray_tasks
 from app.bulk.options import WrongOption
-from tests.server import ROOT
+from tests.bulk import contents, parts_of, write_parts
+from tests.server import ROOT, free_port
 from tests.waiting import wait_for
 
-PARTS, SERIES, LENGTH, HORIZON = 24, 1500, 48, 8
+PARTS, SERIES, HORIZON = 24, 1000, 8
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Run a head that does no work, and two nodes of one core each."""
-    pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
+    pytest.importorskip("ray", reason="Ray is not installed: make test-cluster")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -39,15 +38,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a folder of parts, each with series of its own."""
-    folder = tmp_path_factory.mktemp("source")
-    step_N = np.tile(np.arange(LENGTH), SERIES)
-    for part in range(PARTS):
-        series_N = np.repeat(np.arange(SERIES), LENGTH)
-        ids = pl.Series(series_N).cast(pl.String).str.zfill(5)
-        columns = {"unique_id": f"{part:02}-" + ids, "ds": step_N, "y": np.sin(step_N / (3 + series_N % 7)) + part}
-        pl.DataFrame(columns).write_parquet(folder / f"{part:02}.parquet")
-    return folder
+    return write_parts(tmp_path_factory.mktemp("series") / "source", PARTS, SERIES)
 
 
 def command(source: Path, out: Path, *options: str) -> list[str]:
@@ -65,22 +56,15 @@ def start(command: list[str], variables: Mapping[str, str]) -> "subprocess.Popen
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
 def test_a_node_that_is_killed_in_the_middle_changes_no_byte(cluster: Any, source: Path, tmp_path: Path) -> None:
     alone, spread = tmp_path / "alone", tmp_path / "spread"
     assert ended(start(command(source, alone, "--workers", "1"), {}))[0] == 0
     running = start(command(source, spread, "--engine", "ray"), {ADDRESS: cluster.address})
 
-    def finished() -> list[Path]:
-        return list(spread.glob("*.parquet"))
-
-    wait_for("the first parts", finished, 240)
+    wait_for("the first parts", lambda: parts_of(spread), 240)
     _, victim = sorted(cluster.worker_nodes, key=lambda node: str(node.unique_id))
     cluster.remove_node(victim, allow_graceful=False)
-    assert len(finished()) < PARTS, "the node was killed before the end"
+    assert len(parts_of(spread)) < PARTS, "the node was killed before the end"
     status, said = ended(running)
     assert status == 0, said
     assert f"forecast {PARTS * SERIES:,} series of {PARTS} parts; refused 0" in said
@@ -98,6 +82,13 @@ def test_an_error_of_a_part_is_that_of_one_process(cluster: Any, tmp_path: Path)
     assert spread == alone
     assert spread[0] == 1
     assert "a series has to lie in one part" in spread[1]
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: make test-cluster")
+    monkeypatch.setenv(ADDRESS, f"127.0.0.1:{free_port()}")
+    with pytest.raises(WrongOption, match="no cluster answers at 127"), ray_tasks():
+        pass
 
 
 def test_without_ray_the_option_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
