@@ -46,7 +46,7 @@ class Command:
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(name="IN")]
-    """The file or the folder to read."""
+    """The file or the folder to read. s3://BUCKET/FOLDER and gs://BUCKET/FOLDER need the extra `remote`."""
 
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(name="OUT")]
     """The file or the folder to write; the name of a file says its type, .csv or .parquet. - is standard output."""
@@ -114,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: Command) -> None:
     from app.bulk.options import Options, WrongOption, artifact_path
+    from app.bulk.remote import located
     from app.bulk.run import run, run_to_output
 
     options = Options(
@@ -129,8 +130,9 @@ def _run(command: Command) -> None:
     if command.workers < 1:
         raise WrongOption("--workers: at least 1")
     model, shard = artifact_path(command.model), _shard(command.shard)
+    source, out = located(command.source), located(command.out)
     if str(command.out) == "-":
-        done = run_to_output(command.source, model, options)
+        done = run_to_output(source, model, options)
         sys.stdout.flush()
         for refused in done.refused:
             print(f"refused {refused.id}: {refused.reason}", file=sys.stderr)
@@ -138,7 +140,7 @@ def _run(command: Command) -> None:
         return
     with _bar() as progress:
         workers = None if command.engine == "ray" else command.workers
-        summary = run(command.source, command.out, model, options, workers, shard, progress)
+        summary = run(source, out, model, options, workers, shard, progress)
     if summary.scores:
         _print_scores(summary)
     parts = f" of {summary.parts} parts" if summary.parts + summary.skipped > 1 else ""

@@ -9,12 +9,14 @@ Programs that read folders of tables leave out names that begin with `_` or a do
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.bulk.options import WrongOption
+from app.bulk.remote import RemotePath
 
 PARQUET, CSV = (".parquet", ".pq"), (".csv",)
 STANDARD_OUTPUT = "-"
@@ -80,11 +82,16 @@ def _of_file(source: Path, out: Path) -> Part:
 
 @contextmanager
 def published(path: Path) -> Iterator[Path]:
-    """Yield the path of a new file, and rename it to `path` at the end.
+    """Yield the path of a new file, and rename it to `path` at the end. A remote file is sent as a whole instead.
 
     A rename has no moment at which the file is half there. Files that an earlier run was killed over are removed. Two
     runs may write the same file at once: both write the same bytes.
     """
+    if isinstance(path, RemotePath):
+        with tempfile.TemporaryDirectory() as folder:
+            yield (new := Path(folder) / path.name)
+            path.write_bytes(new.read_bytes())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{_escaped(path.name)}.*.new"):
         left.unlink(missing_ok=True)

@@ -64,6 +64,8 @@ def run(
         ArtifactError: the model cannot be used.
         WorkerDied: a worker process was killed.
     """
+    if workers is None:  # the tasks of a cluster have another working directory
+        source, out, model = (path.absolute() for path in (source, out, model))
     artifact = read_artifact(model)
     check(options, artifact.intervals)
     found = places(source, out)
@@ -91,7 +93,7 @@ def run(
         series,
         parts=len(tasks),
         skipped=len(numbers) - len(tasks),
-        refused=sum(pl.scan_csv(path, glob=False).select(pl.len()).collect().item() for path in refused),
+        refused=sum(pl.read_csv(path.read_bytes(), columns=[0]).height for path in refused),
         refused_at=found.parts[0].refused.parent if source.is_dir() else found.parts[0].refused,
         misfits=misfits,
         scores=scores,
