@@ -113,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(command: Command) -> None:
+    from app.bulk.cluster import ray_tasks
     from app.bulk.options import Options, WrongOption, artifact_path
     from app.bulk.remote import located
     from app.bulk.run import run, run_to_output
@@ -139,8 +140,8 @@ def _run(command: Command) -> None:
         print(_line(done.series, done.misfits, len(done.refused), ""), file=sys.stderr)
         return
     with _bar() as progress:
-        workers = None if command.engine == "ray" else command.workers
-        summary = run(source, out, model, options, workers, shard, progress)
+        engine = ray_tasks() if command.engine == "ray" else None
+        summary = run(source, out, model, options, command.workers, shard, progress, engine)
     if summary.scores:
         _print_scores(summary)
     parts = f" of {summary.parts} parts" if summary.parts + summary.skipped > 1 else ""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 
-from app.bulk.cluster import ray_tasks
 from app.bulk.manifest import Survey, check_parts, described, survey, write_or_compare
 from app.bulk.options import Options, WrongOption, check
 from app.bulk.part import Done, Task, forecast_part
@@ -49,14 +48,15 @@ def run(
     out: Path,
     model: Path,
     options: Options,
-    workers: int | None,
+    workers: int,
     shard: tuple[int, int] = (1, 1),
     progress: Progress = lambda done, of: None,
+    engine: AbstractContextManager[Each] | None = None,
 ) -> Summary:
     """Forecast all parts of `source`, or those of a shard: every n-th part from the i-th on, for `shard` (i, n).
 
-    So many `workers` are processes of this machine. None stands for the tasks of a Ray cluster. Parts that are there
-    already are skipped.
+    Parts that are there already are skipped. The work is done by so many `workers`, processes of this machine, or by an
+    `engine`: whatever calls a function for each of several things, on any machine that finds the files.
 
     Raises:
         WrongOption: the files or the options cannot be used, or the output was begun with others.
@@ -64,13 +64,12 @@ def run(
         ArtifactError: the model cannot be used.
         WorkerDied: a worker process was killed.
     """
-    if workers is None:  # the tasks of a cluster have another working directory
+    if engine is not None:  # another machine has another working directory
         source, out, model = (path.absolute() for path in (source, out, model))
     artifact = read_artifact(model)
     check(options, artifact.intervals)
     found = places(source, out)
-    engine: AbstractContextManager[Each] = ray_tasks() if workers is None else processes(min(workers, len(found.parts)))
-    with engine as each:
+    with engine or processes(min(workers, len(found.parts))) as each:
         surveyed = dict(each(partial(_survey, id=options.id), found.parts))
         surveys = [surveyed[number] for number in range(len(found.parts))]
         inputs = {part.source.name: survey.digest for part, survey in zip(found.parts, surveys, strict=True)}
