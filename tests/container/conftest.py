@@ -23,7 +23,7 @@ def compose() -> Iterator[Compose]:
     own |= {"SINE_PROXY_PORT": str(free_port())}
     project = f"sine-test-{uuid.uuid4().hex[:8]}"
     # With the profiles named, `down` finds their containers too.
-    profiles = ["--profile", "gpu", "--profile", "scale"]
+    profiles = ["--profile", "gpu", "--profile", "scale", "--profile", "bulk"]
     compose = Compose([*commands[0], "--file", "docker-compose.yml", "--project-name", project, *profiles], own)
     try:
         yield compose
