@@ -23,7 +23,7 @@ LINE_S = 0.12
 READ_S = 1.2
 """Seconds before a command, in which one reads the output of the one before."""
 
-PLOT = "tail -n +2 sales.csv | cut -d, -f2 | .venv/bin/python -m app.client generate --model any --steps 24 --plot"
+PLOT = "tail -n +2 sales.csv | cut -d, -f2 | .venv/bin/python -m sine_client generate --model any --steps 24 --plot"
 """The last command, which the README only names: not every font has its characters."""
 
 
