@@ -160,7 +160,7 @@ def test_the_document_says_where_a_key_is_wanted(keyed: Server, server: Server) 
 
 
 def test_the_page_and_all_of_its_files_are_open(keyed: Server) -> None:
-    assert "Draw a wave" in httpx.get(keyed.url).text
+    assert "draw a wave" in httpx.get(keyed.url).text
     static = ROOT / "app" / "static"
     files = [*static.rglob("*.*")]
     assert len(files) > 5

@@ -167,7 +167,7 @@ UNUSABLE_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "has another digest": (lambda path: digest_path(path).write_text("0" * 64), "sha256 was recorded"),
     "has an empty digest": (lambda path: digest_path(path).write_text(""), "there is no digest in it"),
     "is text": (lambda path: path.write_text("no artifact"), "not a TorchScript file"),
-    "is a folder": (lambda path: replaced(path, Path.mkdir), "an artifact is a file"),
+    "is an empty folder": (lambda path: replaced(path, Path.mkdir), "it holds none; SINE_MODELS"),
     "is a pipe": (lambda path: replaced(path, os.mkfifo), "an artifact is a file"),
     "has a name that is too long": (lambda path: path.rename(path.with_name("x")), "File name too long"),
 }
