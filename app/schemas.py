@@ -1,4 +1,4 @@
-"""What the service adds to the wire contract, which is `sine_client/messages.py`: the limits of a server, the models in
+"""The additions of the service to the wire contract (`sine_client/messages.py`): the limits of a server, the models in
 service, and the errors of another protocol."""
 
 from typing import Annotated, Any, TypeVar, get_args

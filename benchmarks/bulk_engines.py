@@ -1,4 +1,4 @@
-"""What each engine of bulk forecasts costs: processes of this machine, and Ray where it is installed.
+"""Measures the cost of each engine of bulk forecasts: processes of this machine, and Ray where it is installed.
 
 Each engine forecasts the same parts with the same model, and has to write the same bytes. A run of two series in all
 shows what an engine costs before it does anything. Processor time is that of all processes of a run, also of those that
@@ -33,7 +33,7 @@ _LENGTH, _HORIZON = 64, 24
 
 @dataclass(frozen=True)
 class Run:
-    """What a run took."""
+    """The cost of a run."""
 
     cpu_s: float
     wall_s: float

@@ -40,14 +40,14 @@ CONNECTIONS = 32
 
 @dataclass(frozen=True)
 class RequestCost:
-    """What one request costs."""
+    """The cost of one request."""
 
     name: str
     worker_us: float
     """Processor time of the worker in microseconds."""
 
     proxy_us: dict[str, float]
-    """That of each proxy."""
+    """The processor time of each proxy."""
 
     bytes_in: int
     bytes_out: int
@@ -56,7 +56,7 @@ class RequestCost:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a rate of requests takes."""
+    """The resources that a rate of requests takes."""
 
     cores: float
     proxy_cores: dict[str, float]

@@ -46,7 +46,7 @@ class Expectation(NamedTuple):
 
 
 class Observed(Protocol):
-    """What a state (`model/runtime/base.py`) knows of the sequence before it."""
+    """The knowledge of a state (`model/runtime/base.py`) of the sequence before it."""
 
     @property
     def scale(self) -> float: ...

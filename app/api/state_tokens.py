@@ -60,7 +60,7 @@ class BadToken(ValueError):
 
 
 class Origin(NamedTuple):
-    """Where a forecast begins."""
+    """The beginning of a forecast."""
 
     state: State | None = None
     """The state to continue; None at the start of a sequence."""

@@ -79,7 +79,7 @@ class Command:
     """The number of processes. A process works on one part at a time."""
 
     engine: Literal["processes", "ray"] = "processes"
-    """What the work is done by: processes of this machine, or tasks of the Ray cluster at RAY_ADDRESS."""
+    """The workers: processes of this machine, or tasks of the Ray cluster at RAY_ADDRESS."""
 
     shard: str = "1/1"
     """Work on a share of the parts alone: 2/3 is the second of three. Each share may run on another machine. With a

@@ -1,4 +1,4 @@
-"""What a run of bulk forecasts asks for, apart from its files."""
+"""The options of a run of bulk forecasts, apart from its files."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from model.series.gaps import Fill
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the bytes that a part is written with."""
+    """The options that decide the bytes of a part."""
 
     horizon: int
     level: tuple[int, ...] = ()

@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a part."""
+    """The result of a part."""
 
     series: int
     """The number of series that were forecast."""
@@ -93,7 +93,7 @@ def forecast_part(task: Task) -> Done:
 
 
 class _Block(NamedTuple):
-    """What became of some of the series of a part."""
+    """The result of some of the series of a part."""
 
     frame: pl.DataFrame
     scores: pl.DataFrame | None

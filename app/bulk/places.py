@@ -1,4 +1,4 @@
-"""Where a run reads and writes: the parts of its input, and a place for what becomes of each.
+"""The files of a run: the parts of its input, and the files that are made of each.
 
     IN          OUT             refused series              scores of a backtest      manifest
     FILE        NAME.csv        NAME_refused.csv            NAME_scores.csv           NAME_manifest.json

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a run."""
+    """The result of a run."""
 
     series: int
     """The number of series that were forecast now."""

@@ -68,7 +68,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to read of a file. The fields are the arguments of `read_series`."""
+    """The columns to read of a file. The fields are the arguments of `read_series`."""
 
     column: str | None = None
     time: str | None = None

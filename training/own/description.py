@@ -1,4 +1,4 @@
-"""What the metadata of a model of your own series say of its data, its fit and its errors."""
+"""The metadata of a model of your own series: its data, its fit and its errors."""
 
 import math
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ class Choice:
     """Mean absolute error of its backtests, in units of the mean absolute change over a season."""
 
     error_alone: float = np.inf
-    """That of the anchored network alone."""
+    """The same error of the anchored network alone."""
 
     @property
     def sizes(self) -> MemberSizes:
