@@ -1,15 +1,19 @@
 """Tests of networks on a user's own series, from the file to the service: the commands train, measure and serve one."""
 
+import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
+from websockets.sync.client import connect
 
 from model.artifact import load_module, read_artifact
+from model.forecast import Model
 from model.runtime.select import open_runtime
 from sine_client import Client
 from tests.artifacts import MakeArtifact
@@ -115,8 +119,27 @@ def test_a_model_with_members_is_served_like_any_other(members: Path, tmp_path: 
         begun = client.predict(sequence[:80], return_state=True)
         went_on = client.generate(sequence[80:], 12, state=begun.state)
         assert len(went_on.values) == 12
+        tensor = {"name": "sequence", "shape": [1, 100], "datatype": "FP64", "data": sequence}
+        infer = {"inputs": [tensor], "parameters": {"steps": 12}}
+        outputs = httpx.post(f"{server.url}/v2/models/series/infer", json=infer).json()["outputs"]
+        assert outputs[0]["data"] == answer.values
+        with connect(f"{server.url.replace('http', 'ws')}/live") as live:
+            for message in (json.dumps({"sequence": sequence[:99]}), json.dumps(sequence[99])):
+                live.send(message)
+                last = json.loads(live.recv())
+        assert last["prediction"] == pytest.approx(answer.values[0], rel=1e-9)
         short = client.generate(sequence[-5:], 3)
         assert len(short.values) == 3, "fewer values than the members begin with"
+
+
+def test_files_of_series_are_forecast_with_members(members: Path) -> None:
+    artifact = read_artifact(members)
+    runtime = open_runtime(artifact, "cpu").runtime
+    rows = [SERIES_T[-100:], SERIES_T[:150]]
+    forecasts = Model(artifact, runtime).forecast(np.concatenate(rows), np.array([0, 100, 250]), 12, [80])
+    for row, values_S in zip(rows, forecasts.values_BS, strict=True):
+        np.testing.assert_array_equal(values_S, runtime.forecast(row.tolist(), 12, 12)[0])
+    assert (forecasts.ends["lo-80"] < forecasts.values_BS).all()
 
 
 def test_a_file_that_cannot_be_used_is_refused_before_the_training(
