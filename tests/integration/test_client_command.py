@@ -120,7 +120,7 @@ def test_a_state_goes_from_file_to_file(server: Server, tmp_path: Path) -> None:
         (["predict", "--save-state", "no/such/folder"], "1", 2, "this file cannot be written"),
         (["predict", "--save-state", "."], "1", 2, "this file cannot be written"),
         (["predict", "one", "two"], "1", 2, "error: there are too many arguments"),
-        (["forecast"], "1", 2, "error: argument COMMAND: invalid choice: 'forecast'"),
+        (["foresee"], "1", 2, "error: argument COMMAND: invalid choice: 'foresee'"),
         ([], "1", 2, "error: the following arguments are required: COMMAND"),
     ],
 )
