@@ -144,6 +144,12 @@ WORK: dict[str, dict[str, object]] = {
     "/generate/stream": {"sequence": [1], "steps": 5_000},
     "/v2/models/small/infer": {"inputs": [TENSOR]},
     "/v2/models/small/versions/1/infer": {"inputs": [TENSOR]},
+    "/forecast": {"series": [{"unique_id": "a", "y": LONG}], "horizon": 1},
+    "/v1/timeseries/forecast": {
+        "model": "small",
+        "inputs": [{"type": "univariate_time_series", "name": "a", "series": LONG, "frequency": "day"}],
+        "options": {"horizon": 1},
+    },
 }
 """For all routes that forecast: more than is done at once, on the event loop."""
 
@@ -151,7 +157,7 @@ OTHER_POSTS = ["/v2/repository/index", "/admin/reload"]
 READINESS = ["/readyz", "/v2/health/ready", "/v2/models/small/ready", "/v2/models/small/versions/1/ready"]
 
 OF_MODEL = [f"/v2/models/{{model}}{version}" for version in ("", "/versions/{version}")]
-NEVER_SEEN = ["/model", "/models", "/metrics", "/v2", "/v2/health/live", "/v2/models/stats"]
+NEVER_SEEN = ["/model", "/models", "/metrics", "/v2", "/v2/health/live", "/v2/models/stats", "/v1/timeseries/models"]
 NEVER_SEEN += [f"{path}{what}" for path in OF_MODEL for what in ("", "/config", "/stats")]
 """Where a worker has no model, it has no socket either. `test_scarcity.py` has what lacks memory or a descriptor."""
 
