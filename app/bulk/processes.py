@@ -44,10 +44,14 @@ def processes(count: int) -> Iterator[Each]:
     context = multiprocessing.get_context(_METHOD)
     if _METHOD == "forkserver":
         context.set_forkserver_preload(["app.bulk.part"])
+    before = multiprocessing.active_children()
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
 
     def each(function: Callable[[Given], Result], things: Sequence[Given]) -> Iterator[tuple[int, Result]]:
-        numbers = {pool.submit(function, thing): number for number, thing in enumerate(things)}
+        try:
+            numbers = {pool.submit(function, thing): number for number, thing in enumerate(things)}
+        except (OSError, EOFError) as error:  # the process that makes the workers has ended
+            raise BrokenProcessPool from error
         for future in as_completed(numbers):
             yield numbers[future], future.result()
 
@@ -58,6 +62,9 @@ def processes(count: int) -> Iterator[Each]:
         raise WorkerDied(f"{why}. Run the same command again, and it goes on where this one ended") from None
     finally:
         pool.shutdown(cancel_futures=True)
+        for process in multiprocessing.active_children():
+            if process not in before:  # a worker that is left, which this process would wait for at its end
+                process.terminate()
 
 
 def _in_turn(function: Callable[[Given], Result], things: Sequence[Given]) -> Iterator[tuple[int, Result]]:

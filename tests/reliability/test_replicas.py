@@ -19,6 +19,7 @@ from tests.reliability.conftest import SETTINGS
 from tests.reliability.results import Result, Results
 from tests.reliability.test_faults import Load, load_on
 from tests.server import Server, free_port, serve
+from tests.waiting import wait_for_async
 
 pytestmark = pytest.mark.anyio
 
@@ -131,8 +132,7 @@ async def test_killing_a_replica_behind_a_proxy_loses_nothing(
             await asyncio.to_thread(replica.replace)
             # nginx tries a request once on each replica. Those that began before have to end before the next kill.
             enough = running.answers.total() + 50
-            while running.answers.total() < enough:
-                await asyncio.sleep(0.01)
+            await wait_for_async("their answers", lambda: running.answers.total() >= enough)  # noqa: B023
     got = assert_nothing_was_lost(running)
     assert _CUT.search((tmp_path / "nginx" / "nginx.log").read_text()), "a killed replica had a request inside it"
     check, held = "kill -9 of one of two replicas behind a proxy", got / (time.monotonic() - began)
