@@ -61,9 +61,10 @@ def processes(count: int) -> Iterator[Each]:
         why = "a worker process has ended before its part was done: it was killed, or there was too little memory"
         raise WorkerDied(f"{why}. Run the same command again, and it goes on where this one ended") from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        # A worker that was killed may have held the lock that the others need to end. So nobody waits for them.
+        pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            if process not in before:  # a worker that is left, which this process would wait for at its end
+            if process not in before:
                 process.terminate()
 
 

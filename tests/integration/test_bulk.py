@@ -1,6 +1,9 @@
 """Tests of `python -m app.bulk`: files of series in, forecasts out, each part exactly once."""
 
+import multiprocessing
+import os
 import shutil
+import signal
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from app.bulk.processes import processes
 from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
 from model.runtime.select import open_runtime
@@ -274,3 +278,15 @@ def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_bytes(tmp_pat
     assert killed
     assert bulk(source, tmp_path / "killed", *OPTIONS, "--workers", 1) == 0
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_is_killed_after_its_work_holds_nobody_up(victim: int) -> None:
+    before = multiprocessing.active_children()
+    with processes(2) as each:
+        assert sorted(each(abs, [-1, -2])) == [(0, 1), (1, 2)]
+        workers = [process for process in multiprocessing.active_children() if process not in before]
+        os.kill(workers[min(victim, len(workers) - 1)].pid or 0, signal.SIGKILL)
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode is not None
