@@ -5,7 +5,7 @@ Every way to a response calls this module: FastAPI's endpoints (`app/api/forecas
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,11 +17,12 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from app.api.parsing import JSON, content_coding, invalid, parse
+from app.api.exchange import ClientGone, RawHeaders, Written, asked, at_once, first_value, parsed, written_json
+from app.api.parsing import invalid
 from app.api.state_tokens import KEPT, BadToken, Origin, read_token, write_token
 from app.engine.forecaster import Forecast
 from app.engine.repository import Repository, ServedModel
-from app.errors import Diverged, UnsupportedEncoding
+from app.errors import Diverged
 from app.schemas import limited
 from app.settings import Settings
 from model.fit import Fit
@@ -35,15 +36,7 @@ SLICE = 1024
 
 _FINISH_REASON = {False: "length", True: "diverged"}
 
-_JSON = b"content-type", JSON.encode()
-
-RawHeaders = list[tuple[bytes, bytes]]
-"""Header fields as they are on the wire, their names in lower case."""
-
 Request = TypeVar("Request", bound=PredictRequest)
-Result = TypeVar("Result")
-
-ClientGone = Callable[[], Awaitable[object]]
 
 Answer = Callable[[Request, ServedModel, ClientGone | None], Coroutine[Any, Any, bytes]]
 
@@ -54,13 +47,6 @@ _Around = Callable[..., dict[str, npt.NDArray[np.float64]]]
 """`Intervals.around` with all arguments of a request, apart from the forecast and its first step."""
 
 
-class Written(NamedTuple):
-    """A response that is ready to be sent."""
-
-    content: bytes
-    headers: RawHeaders
-
-
 @dataclass(frozen=True)
 class Endpoint(Generic[Request]):
     """POST /predict or POST /generate, with the limits of a server."""
@@ -69,22 +55,10 @@ class Endpoint(Generic[Request]):
     model: type[Request]
     answer: Answer[Request]
 
-    def asked(self, headers: Headers, body: bytes, repository: Repository) -> tuple[Request, ServedModel]:
-        """Return the request in `body`, and the model that it names. Raises Problem if it is refused."""
-        if content_coding(headers):
-            raise UnsupportedEncoding([])
-        return self._parsed(headers.get("content-type", ""), body, repository)
-
-    def _parsed(self, content_type: str, body: bytes, repository: Repository) -> tuple[Request, ServedModel]:
-        request = parse(self.model, body, content_type)
-        return request, repository.named(request.model)
-
     async def respond(self, headers: Headers, body: bytes, repository: Repository, client_gone: ClientGone) -> Response:
         """Return the response to `body`. Raises Problem if the request is refused."""
-        request, served = self.asked(headers, body, repository)
-        response = Response(await self.answer(request, served, client_gone), media_type=JSON)
-        response.raw_headers.insert(0, served.version)
-        return response
+        request, served = asked(self.model, headers, body, repository)
+        return written_json(await self.answer(request, served, client_gone), served).response()
 
     def respond_synchronously(self, headers: RawHeaders, body: bytes, repository: Repository) -> Written | None:
         """Return the answer to an uncompressed `body`; None if there is too much work to do at once.
@@ -92,28 +66,12 @@ class Endpoint(Generic[Request]):
         Raises Problem if the request is refused.
         """
         content_type = first_value(headers, b"content-type") or b""
-        request, served = self._parsed(content_type.decode("latin-1"), body, repository)
+        request, served = parsed(self.model, content_type.decode("latin-1"), body, repository)
         steps = request.steps if isinstance(request, GenerateRequest) else 1
         before = 0 if request.state is None else KEPT  # a token may hold so many values
         if steps > SLICE or not served.forecaster.is_inline(before + len(request.sequence) + steps):
             return None
-        content = at_once(self.answer(request, served, None))
-        return Written(content, [served.version, (b"content-length", b"%d" % len(content)), _JSON])
-
-
-def at_once(work: Coroutine[Any, Any, Result]) -> Result:
-    """Return the result of work that does not wait for anything."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        result: Result = done.value
-        return result
-    raise RuntimeError("a forecast on the event loop has waited")
-
-
-def first_value(headers: RawHeaders, wanted: bytes) -> bytes | None:
-    """Return the value of the first header field of this name; None if there is none."""
-    return next((value for name, value in headers if name == wanted), None)
+        return written_json(at_once(self.answer(request, served, None)), served)
 
 
 async def predict(request: PredictRequest, served: ServedModel, client_gone: ClientGone | None) -> bytes:

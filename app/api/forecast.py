@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies import CurrentRepository
 from app.api.endpoints import Endpoint, Event, stream
+from app.api.exchange import asked
 from app.api.openapi import declared, reference
 from app.api.parsing import disconnected, documented_body, read_body
 from app.errors import (
@@ -127,8 +128,8 @@ def router(predict_endpoint: Endpoint[PredictRequest], generate_endpoint: Endpoi
         A client that reads slowly slows the rollout down, and one that closes the connection ends it.
         """
         body = await read_body(request.receive)
-        asked, served = generate_endpoint.asked(request.headers, body, repository)
-        events = stream(asked, served)
+        generation, served = asked(generate_endpoint.model, request.headers, body, repository)
+        events = stream(generation, served)
         unbuffered = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # by browsers and nginx
         # Make the first event before the response begins: a refusal then has its own status.
         response = _EventStream(_formatted(await anext(events), events), headers=unbuffered)

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.endpoints import ClientGone
+from app.api.exchange import ClientGone
 from app.api.parsing import disconnected, read_body
 from app.problems import problem_of, problem_response
 

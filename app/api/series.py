@@ -4,8 +4,8 @@ The series are admitted together, and done as a whole or refused, like a batch o
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 
 from app.api.dependencies import CurrentRepository
-from app.api.endpoints import ClientGone, array
+from app.api.endpoints import array
+from app.api.exchange import ClientGone, asked, written_json
 from app.api.openapi import declared
-from app.api.parsing import JSON, content_coding, disconnected, documented_body, invalid, parse, read_body
+from app.api.parsing import disconnected, documented_body, invalid, read_body
 from app.engine.forecaster import Forecast
 from app.engine.repository import Repository, ServedModel
 from app.errors import (
@@ -41,6 +42,17 @@ from sine_client.starts import WrongStart, times_after
 _AT_ONCE = 4096
 """The seasons of so many values are found on the event loop, in about 0.2 ms. More of them go to another thread."""
 
+REFUSALS = (
+    Diverged.in_row(0, steps=1),
+    UnknownModel,
+    UnsupportedEncoding,
+    NotReady,
+    Exhausted,
+    Overloaded,
+    DeadlineExceeded,
+)
+"""The refusals of a request with several series, beside those of its own content."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -54,18 +66,12 @@ async def respond(
     headers: Headers, body: bytes, model: type[ForecastRequest], repository: Repository, client_gone: ClientGone
 ) -> Response:
     """Return the response to `body`. Raises Problem if the request is refused."""
-    if content_coding(headers):
-        raise UnsupportedEncoding([])
-    request = parse(model, body, headers.get("content-type", ""))
-    served = repository.named(request.model)
+    request, served = asked(model, headers, body, repository)
     times = _checked(request, served)
     rows = [series.y for series in request.series]
     seasons = await seasons_of(rows, served)
     forecasts = await served.forecaster.forecast_batch(rows, request.horizon, request.timeout_s, client_gone, seasons)
-    for row, forecast in enumerate(forecasts):
-        if forecast.diverged:
-            raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
-    values_BS = np.stack([np.concatenate(forecast.chunks) for forecast in forecasts])
+    values_BS = whole(forecasts)
     ends, warnings = judged(forecasts, values_BS, request.level, served)
     answers = []
     for row, series in enumerate(request.series):
@@ -76,16 +82,24 @@ async def respond(
         if row in warnings:
             answer["warnings"] = [warnings[row]]
         answers.append(answer)
-    response = Response(orjson.dumps({"model": served.info.name, "forecasts": answers}), media_type=JSON)
-    response.raw_headers.insert(0, served.version)
-    return response
+    return written_json(orjson.dumps({"model": served.info.name, "forecasts": answers}), served).response()
 
 
-async def seasons_of(rows: list[list[float]], served: ServedModel) -> list[int]:
-    """Return the season of each sequence, 1 for a model that uses none."""
-    if not served.is_seasonal or served.info.season is not None:
-        return [served.info.season or 1] * len(rows)
-    joined_N, start_B1 = np.fromiter(chain.from_iterable(rows), np.float64), np.cumsum([0, *map(len, rows)])
+def whole(forecasts: Sequence[Forecast]) -> Floats:
+    """Return the values of all forecasts [B, S]. Raises Diverged if one of them has ended early."""
+    for row, forecast in enumerate(forecasts):
+        if forecast.diverged:
+            raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
+    return np.stack([np.concatenate(forecast.chunks) for forecast in forecasts])
+
+
+async def seasons_of(rows: Sequence[Sequence[float]], served: ServedModel, told: int | None = None) -> list[int]:
+    """Return the season of each sequence: the one told, that of the model, or found; 1 for a model that uses none."""
+    if not served.is_seasonal:
+        return [1] * len(rows)
+    if known := told or served.info.season:
+        return [known] * len(rows)
+    joined_N, start_B1 = np.concatenate(rows, dtype=np.float64), np.cumsum([0, *map(len, rows)])
     if len(joined_N) <= _AT_ONCE:
         season_B = find_seasons(joined_N, start_B1)
     else:
@@ -153,16 +167,7 @@ def router(settings: Settings) -> APIRouter:
         operation_id="forecast",
         summary="Forecast many series, with dates.",
         response_model=ForecastResponse,
-        responses=declared(
-            invalid("/series/0/y/2", "input should be a valid number"),
-            Diverged.in_row(0, steps=1),
-            UnknownModel,
-            UnsupportedEncoding,
-            NotReady,
-            Exhausted,
-            Overloaded,
-            DeadlineExceeded,
-        ),
+        responses=declared(invalid("/series/0/y/2", "input should be a valid number"), *REFUSALS),
         openapi_extra=documented_body(model),
     )
     async def forecast(request: Request, repository: CurrentRepository) -> Response:

@@ -15,8 +15,10 @@ import numpy.typing as npt
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from app.api.endpoints import SLICE, ClientGone, RawHeaders, Written, array, at_once, beginning, first_value
+from app.api.endpoints import SLICE, array
+from app.api.exchange import ClientGone, RawHeaders, Written, at_once, first_value
 from app.api.parsing import JSON, content_coding
+from app.api.series import seasons_of
 from app.engine.repository import Repository, ServedModel
 from app.errors import Diverged
 from app.open_inference.compression import SMALLEST, accepted_coding, deflate, inflate
@@ -47,9 +49,7 @@ class Inference:
         except Exception:
             current.inference.refused(time.perf_counter() - began)
             raise
-        response = Response(written.content)
-        response.raw_headers = written.headers
-        return response
+        return written.response()
 
     def respond_synchronously(self, headers: RawHeaders, body: bytes, current: ServedModel) -> Written | None:
         """Return the answer to an uncompressed `body`; None if there is too much work to do at once.
@@ -107,7 +107,7 @@ async def _answer(
 async def _forecast(asked: Asked, current: ServedModel, client_gone: ClientGone | None) -> tuple[npt.NDArray[Any], str]:
     """Return the next values of all sequences, one sequence after the other, and the warnings about them."""
     rows = [*asked.x_BT]
-    seasons = [beginning(x_T, asked.season, current).season for x_T in rows] if current.is_seasonal else None
+    seasons = await seasons_of(rows, current, asked.season)
     forecasts = await current.forecaster.forecast_batch(rows, asked.steps, asked.timeout_s, client_gone, seasons)
     warnings = []
     for row, forecast in enumerate(forecasts):

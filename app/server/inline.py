@@ -9,7 +9,7 @@ read. Every other request goes on to the application. This is an optimisation, n
 from collections.abc import Callable
 from typing import Protocol
 
-from app.api.endpoints import RawHeaders, Written
+from app.api.exchange import RawHeaders, Written
 from app.engine.reload import Serving
 from app.engine.repository import Repository
 from app.errors import ClientGone

@@ -14,21 +14,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 
 from app.api.dependencies import CurrentRepository
-from app.api.endpoints import ClientGone, array
+from app.api.endpoints import array
+from app.api.exchange import ClientGone, asked, written_json
 from app.api.openapi import declared
-from app.api.parsing import JSON, content_coding, disconnected, documented_body, invalid, parse, read_body
-from app.api.series import judged, seasons_of
+from app.api.parsing import disconnected, documented_body, invalid, read_body
+from app.api.series import REFUSALS, judged, seasons_of, whole
 from app.engine.repository import Repository, ServedModel
-from app.errors import (
-    BodyTooLarge,
-    DeadlineExceeded,
-    Diverged,
-    Exhausted,
-    NotReady,
-    Overloaded,
-    UnknownModel,
-    UnsupportedEncoding,
-)
+from app.errors import BodyTooLarge, NotReady
 from app.problems import TIME_SERIES
 from app.schemas import limited_time_series
 from app.settings import Settings
@@ -46,20 +38,14 @@ async def respond(
     headers: Headers, body: bytes, model: type[TimeSeriesRequest], repository: Repository, client_gone: ClientGone
 ) -> Response:
     """Return the response to `body`. Raises Problem if the request is refused."""
-    if content_coding(headers):
-        raise UnsupportedEncoding([])
-    request = parse(model, body, headers.get("content-type", ""))
-    served = repository.named(request.model)
+    request, served = asked(model, headers, body, repository)
     horizon, created_s = request.options.horizon, int(time.time())
     levels = _levels(request, served)
     starts = [_start(each, number, created_s) for number, each in enumerate(request.inputs)]
     rows = [each.series for each in request.inputs]
     seasons = await seasons_of(rows, served)
     forecasts = await served.forecaster.forecast_batch(rows, horizon, None, client_gone, seasons)
-    for row, forecast in enumerate(forecasts):
-        if forecast.diverged:
-            raise Diverged.in_row(row, steps=sum(map(len, forecast.chunks)))
-    values_BS = np.stack([np.concatenate(forecast.chunks) for forecast in forecasts])
+    values_BS = whole(forecasts)
     ends, _ = judged(forecasts, values_BS, sorted({level for level in levels.values() if level}), served)
     identifier, outputs = secrets.token_hex(12), []
     for row, each in enumerate(request.inputs):
@@ -93,9 +79,7 @@ async def respond(
         "outputs": outputs,
         "usage": {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made},
     }
-    response = Response(orjson.dumps(answer), media_type=JSON)
-    response.raw_headers.insert(0, served.version)
-    return response
+    return written_json(orjson.dumps(answer), served).response()
 
 
 def _quantile(q: float, level: int, row: int, values_BS: Any, ends: dict[str, Any]) -> Any:
@@ -170,15 +154,7 @@ def router(settings: Settings) -> APIRouter:
         summary="Forecast series by KServe's protocol.",
         response_model=TimeSeriesResponse,
         responses=declared(
-            invalid("/inputs/0/series/2", "input should be a valid number"),
-            Diverged.in_row(0, steps=1),
-            UnknownModel,
-            UnsupportedEncoding,
-            NotReady,
-            Exhausted,
-            Overloaded,
-            DeadlineExceeded,
-            path=TIME_SERIES,
+            invalid("/inputs/0/series/2", "input should be a valid number"), *REFUSALS, path=TIME_SERIES
         ),
         openapi_extra=documented_body(model),
     )
