@@ -26,7 +26,7 @@ from app.engine.forecaster import Forecaster
 from app.engine.reload import Serving
 from app.engine.repository import Repository
 from app.main import create_app
-from app.server.inline import InlineResponder
+from app.server.inline import Immediate, InlineResponder
 from app.settings import Settings
 from app.shared_memory.folders import METRICS_FOLDER
 from app.telemetry.middleware import Recorder
@@ -63,13 +63,13 @@ def ways(folder: Path) -> dict[str, Callable[[], object]]:
         info = served.info.model_copy(update={"fit": fit})
         serving.current = Repository([replace(served, info=info, forecaster=forecaster)])
         responder = InlineResponder(serving, {b"/predict": service.predict}.get, service.recorder, len(body))
-        found[name] = partial(answer, responder, service.recorder, body)
+        found[name] = partial(answer, responder, service.predict, service.recorder, body)
     return found
 
 
-def answer(responder: InlineResponder, recorder: Recorder, body: bytes) -> None:
+def answer(responder: InlineResponder, endpoint: Immediate, recorder: Recorder, body: bytes) -> None:
     """Answer one request, and count it."""
-    assert responder.answer(b"/predict", HEAD, body, perf_counter(), DEFAULTS, len)  # noqa: S101
+    assert responder.answer(endpoint, HEAD, body, perf_counter(), DEFAULTS, len)  # noqa: S101
     recorder.count()
 
 

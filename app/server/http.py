@@ -22,6 +22,7 @@ from app.problems import protocol_of
 from app.server.coalescing import CoalescingTransport, coalescing
 from app.server.conformance import violation
 from app.server.edge import Edge
+from app.server.inline import Immediate
 from app.server.responses import refusal
 from app.server.timeouts import LINGER_S, Deadline, watch
 
@@ -49,7 +50,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(coalescing(transport, self.loop))  # type: ignore[arg-type]
         self._edge: Edge = self.app_state["edge"]
         self._malformed = Malformed()
-        self._held = False  # the head of a request, until its body is there
+        self._held: Immediate | None = None  # the endpoint of a request whose head waits for its body
         self._held_body = b""
         self._unused_bytes = 0
         self._draining = False
@@ -59,8 +60,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._held:
-            self._held = False
-            self._edge.inline.record_gone(self.url, self.headers, self._head_s)
+            endpoint, self._held = self._held, None
+            self._edge.inline.record_gone(endpoint, self.headers, self._head_s)
         super().connection_lost(exc)
         self._edge.balancer.publish(len(self.connections))
 
@@ -136,8 +137,8 @@ class HttpProtocol(HttpToolsProtocol):
         can_answer = not (answering or upgrade) and self.parser.get_method() == b"POST"
         if not self._edge.shedder.takes() and can_answer:
             self._shed()
-        elif can_answer and self._is_answered_inline():
-            self._held, self._head_s = True, time.perf_counter()
+        elif can_answer and (endpoint := self._inline_endpoint()):
+            self._held, self._head_s = endpoint, time.perf_counter()
         else:
             self._hand_on()
 
@@ -156,8 +157,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._held:
             defaults, send = self.server_state.default_headers, self.transport.write_answer
-            if self._edge.inline.answer(self.url, self.headers, self._held_body, self._head_s, defaults, send):
-                self._held, self._held_body = False, b""
+            if self._edge.inline.answer(self._held, self.headers, self._held_body, self._head_s, defaults, send):
+                self._held, self._held_body = None, b""
                 return self._complete()
             self._hand_on()
         if not self._in_head():  # a request with Upgrade has only a head here
@@ -187,17 +188,15 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
         self._edge.record_shed(path)
 
-    def _is_answered_inline(self) -> bool:
-        return (
-            self._edge.inline.takes(self.url, self.headers)
-            and self._keeps_alive()
-            and not self.expect_100_continue
-            and not (self.flow.write_paused or self.transport.is_closing())
-        )
+    def _inline_endpoint(self) -> Immediate | None:
+        """Return the endpoint that may answer the request inline, or None."""
+        endpoint = self._edge.inline.endpoint_for(self.url, self.headers)
+        blocked = self.expect_100_continue or self.flow.write_paused or self.transport.is_closing()
+        return endpoint if endpoint and self._keeps_alive() and not blocked else None
 
     def _hand_on(self) -> None:
         """Give the request to the application. One that was held goes as if its head had come only now."""
-        self._held, body, self._held_body = False, self._held_body, b""
+        self._held, body, self._held_body = None, self._held_body, b""
         if self._version() != "1.1":
             self.expect_100_continue = False  # only HTTP/1.1 has it
         super().on_headers_complete()

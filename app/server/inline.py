@@ -55,31 +55,36 @@ class InlineResponder:
         self._defaults: RawHeaders = []
         self._default_lines = b""
 
-    def takes(self, url: bytes, headers: RawHeaders) -> bool:
-        """Return whether a POST request may be answered inline. Its body has to be complete then."""
-        if self._find(url) is None:
-            return False
-        length = None
+    def endpoint_for(self, url: bytes, headers: RawHeaders) -> Immediate | None:
+        """Return the endpoint that may answer a POST request inline as soon as its body is complete, or None."""
+        endpoint, length = self._find(url), None
+        if endpoint is None:
+            return None
         for name, value in headers:
             if name == b"content-length":
                 length = value
             elif name == b"content-encoding":
-                return False
+                return None
         # The HTTP parser has checked that the length is a number.
-        return length is not None and int(length) <= self._largest
+        return endpoint if length is not None and int(length) <= self._largest else None
 
     def answer(
-        self, url: bytes, headers: RawHeaders, body: bytes, began_s: float, defaults: RawHeaders, send: Send
+        self,
+        endpoint: Immediate,
+        headers: RawHeaders,
+        body: bytes,
+        began_s: float,
+        defaults: RawHeaders,
+        send: Send,
     ) -> bool:
         """Send the response, or return False if the request has to wait for its turn.
 
         Args:
-            url: one that `takes` has accepted, with these `headers`.
+            endpoint: what `endpoint_for` has returned for a request with these `headers`.
             began_s: when the head of the request was complete, on the clock of `time.perf_counter`.
             defaults: header fields of every response.
             send: takes the whole response.
         """
-        endpoint = self._at(url)
         context = self._recorder.begin(endpoint.path, headers)
         context.began_s = began_s
         try:
@@ -100,16 +105,9 @@ class InlineResponder:
         self._recorder.finish(context)
         return True
 
-    def record_gone(self, url: bytes, headers: RawHeaders, began_s: float) -> None:
+    def record_gone(self, endpoint: Immediate, headers: RawHeaders, began_s: float) -> None:
         """Record a request whose client left before its body was complete. The arguments are those of `answer`."""
-        context = self._recorder.begin(self._at(url).path, headers)
+        context = self._recorder.begin(endpoint.path, headers)
         clear()
         context.began_s, context.status, context.reason = began_s, ClientGone.status, ClientGone.reason
         self._recorder.finish(context)
-
-    def _at(self, url: bytes) -> Immediate:
-        """Return the endpoint at a URL that `takes` has accepted."""
-        endpoint = self._find(url)
-        if endpoint is None:
-            raise ValueError("no endpoint is there")
-        return endpoint

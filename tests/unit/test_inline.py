@@ -11,7 +11,7 @@ import pytest
 from app.api.dependencies import service_of
 from app.engine.reload import Serving
 from app.main import create_app, immediate
-from app.server.inline import InlineResponder
+from app.server.inline import Immediate, InlineResponder
 from app.settings import Settings
 from app.telemetry.context import current
 from app.telemetry.metrics import Metrics
@@ -41,7 +41,13 @@ class Inline:
 
     def ask(self, url: bytes, body: bytes, *more: tuple[bytes, bytes]) -> bool:
         headers = [JSON, (b"x-request-id", b"mine"), *more]
-        return self.responder.answer(url, headers, body, 0.0, DEFAULTS, self.sent.append)
+        endpoint = self.endpoint(url)
+        return self.responder.answer(endpoint, headers, body, 0.0, DEFAULTS, self.sent.append)
+
+    def endpoint(self, url: bytes) -> Immediate:
+        endpoint = self.responder.endpoint_for(url, [(b"content-length", b"0")])
+        assert endpoint is not None
+        return endpoint
 
     def counted(self, name: str, **labels: str) -> float:
         self.recorder.count()
@@ -83,14 +89,14 @@ async def test_it_takes_bodies_of_a_known_and_small_size(
     inline: Inline, url: bytes, length: bytes | None, expected: bool
 ) -> None:
     headers = [JSON] if length is None else [JSON, (b"content-length", length)]
-    assert inline.responder.takes(url, headers) == expected
+    assert (inline.responder.endpoint_for(url, headers) is not None) == expected
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"identity", b""])
 async def test_it_leaves_every_coding_of_a_body_to_the_application(inline: Inline, coding: bytes) -> None:
     headers = [(b"content-length", b"10"), JSON, (b"content-encoding", coding)]
-    assert not inline.responder.takes(b"/predict", headers)
-    assert not inline.responder.takes(b"/predict", headers[::-1])
+    assert not inline.responder.endpoint_for(b"/predict", headers)
+    assert not inline.responder.endpoint_for(b"/predict", headers[::-1])
 
 
 async def test_a_small_forecast_is_one_whole_response(inline: Inline) -> None:
@@ -177,7 +183,7 @@ async def test_a_service_that_is_stopping_says_so(inline: Inline) -> None:
 
 
 async def test_a_client_that_left_is_recorded(inline: Inline) -> None:
-    inline.responder.record_gone(b"/predict", [JSON], 0.0)
+    inline.responder.record_gone(inline.endpoint(b"/predict"), [JSON], 0.0)
     assert current() is None
     assert inline.counted("sine_requests_total", route="/predict", status="499") == 1
     assert inline.counted("sine_refusals_total", reason="client_gone") == 1
