@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
+from benchmarks.load import Measured
 from benchmarks.report import Table, Target, number
 from benchmarks.rounds import Entry, Load
 
@@ -50,30 +51,24 @@ def verdicts(entries: Mapping[str, Entry]) -> list[Target]:
     """Return the targets for which both servers were measured."""
     found = []
 
-    def ratio(work: str, name: str, load: Load, bound: float) -> None:
-        ours = entries[OURS].result(load) if OURS in entries else None
-        theirs = entries[name].result(load) if name in entries else None
-        if ours is not None and theirs is not None and theirs.rate > 0:
-            found.append(Target(work, ours.rate / theirs.rate, bound))
+    def result(name: str, load: Load) -> Measured | None:
+        return entries[name].result(load) if name in entries else None
 
-    def binary(name: str, bound: float) -> None:
-        """Compare the V2 protocol with binary tensors."""
-        ours, theirs = (entries[each].result(PREDICT_64) if each in entries else None for each in (BINARY, name))
-        if ours is not None and theirs is not None and theirs.rate > 0:
-            found.append(
-                Target(f"V2 with binary tensors, 64 connections, against {name}", ours.rate / theirs.rate, bound)
-            )
+    def ratio(work: str, name: str, load: Load, bound: float, ours: tuple[str, Load] | None = None) -> None:
+        """Compare the rates of our server, or of `ours`, with that of a server."""
+        mine, theirs = result(*(ours or (OURS, load))), result(name, load)
+        if mine is not None and theirs is not None and theirs.rate > 0:
+            found.append(Target(work, mine.rate / theirs.rate, bound))
 
     for name, bound in _AT_LEAST.items():
         ratio(f"{PREDICT_64}, against {name}", name, PREDICT_64, bound)
-    ours, triton = (entries[name].result(PREDICT_1) if name in entries else None for name in (OURS, "triton"))
+    ours, triton = result(OURS, PREDICT_1), result("triton", PREDICT_1)
     if ours is not None and triton is not None:
         found.append(Target("p50 of /predict, 1 connection, against triton", ours.p50_ms / triton.p50_ms, 0.25, True))
-    binary("triton-binary", 2.5)
-    binary(OURS, 0.85)
-    at_16, at_64 = (entries[OURS].result(load) if OURS in entries else None for load in (PREDICT_16, PREDICT_64))
-    if at_16 is not None and at_64 is not None:
-        found.append(Target("/predict, 16 connections, against 64", at_16.rate / at_64.rate, 0.85))
+    for name, bound in (("triton-binary", 2.5), (OURS, 0.85)):
+        work = f"V2 with binary tensors, 64 connections, against {name}"
+        ratio(work, name, PREDICT_64, bound, ours=(BINARY, PREDICT_64))
+    ratio("/predict, 16 connections, against 64", OURS, PREDICT_64, 0.85, ours=(OURS, PREDICT_16))
     ratio(f"{PREDICT_64}, against nginx with a constant", "floor-nginx", PREDICT_64, 0.5)
     ratio(f"{PREDICT_64}, against the raw ASGI floor", "floor-asgi", PREDICT_64, 0.6)
     ratio(f"{PREDICT_64}, hot path against FastAPI's routing", ROUTED, PREDICT_64, 2.5)

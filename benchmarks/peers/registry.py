@@ -70,6 +70,17 @@ def v2_binary(model: str, tensor: str) -> Call:
     )
 
 
+_TRITON = Peer(
+    name="triton",
+    requirements="v2",
+    distribution="nvidia-pytriton",
+    command=("-m", "benchmarks.peers.triton_server", "{port}"),
+    ready_path="/v2/health/ready",
+    predict=Call("/v2/models/sine/infer", dialects.v2),
+    read_prediction=dialects.read_v2,
+    version_path="/v2",
+)
+
 PEERS: tuple[Peer, ...] = (
     Peer(
         name="floor-nginx",
@@ -188,19 +199,8 @@ PEERS: tuple[Peer, ...] = (
         predict=Call("/predictions/sine", dialects.sequence),
         read_prediction=dialects.read_prediction,
     ),
-    Peer(
-        name="triton",
-        requirements="v2",
-        distribution="nvidia-pytriton",
-        command=("-m", "benchmarks.peers.triton_server", "{port}"),
-        ready_path="/v2/health/ready",
-        predict=Call("/v2/models/sine/infer", dialects.v2),
-        read_prediction=dialects.read_v2,
-        version_path="/v2",
-    ),
-)
-PEERS += (
-    replace(PEERS[-1], name="triton-binary", predict=v2_binary("sine", "x"), read_prediction=dialects.read_v2_binary),
+    _TRITON,
+    replace(_TRITON, name="triton-binary", predict=v2_binary("sine", "x"), read_prediction=dialects.read_v2_binary),
 )
 
 
