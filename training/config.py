@@ -216,60 +216,58 @@ class Config:
             if name != "seed" and any(isinstance(number, int) and number > LARGEST_COUNT for number in numbers):
                 raise SettingError(f"{name.replace('_', '-')} must be at most {LARGEST_COUNT:,}")
         for name in ("hidden", "layers", "batches", "batch", "steps_evaluated", "finish_rows", "threads"):
-            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in ("context", "horizon"):
             low, high = getattr(self, name)
-            _require(1 <= low <= high, name, "two integers of at least 1, the smaller one first", f"{low} {high}")
+            require(1 <= low <= high, name, "two integers of at least 1, the smaller one first", f"{low} {high}")
         for name in ("learning_rate", "clip", "grow_below", "input_gain", "recurrent_gain"):
             value = getattr(self, name)
-            _require(0 < value < math.inf, name, "a finite number above 0", value)
+            require(0 < value < math.inf, name, "a finite number above 0", value)
         for name in ("closed_loop", "noise"):
             value = getattr(self, name)
-            _require(0 <= value < math.inf, name, "a finite number of at least 0", value)
-        _require(self.context_evaluated >= 4, "context-evaluated", "at least 4", self.context_evaluated)
-        _require(
+            require(0 <= value < math.inf, name, "a finite number of at least 0", value)
+        require(self.context_evaluated >= 4, "context-evaluated", "at least 4", self.context_evaluated)
+        require(
             0 <= self.settle < self.context[0], "settle", f"0 to {self.context[0] - 1}, less than context", self.settle
         )
-        _require(self.epochs >= 0, "epochs", "at least 0", self.epochs)
-        _require(self.finish >= 0, "finish", "at least 0", self.finish)
-        _require(self.data is None or self.finish == 0, "finish", "0 on your own series", self.finish)
+        require(self.epochs >= 0, "epochs", "at least 0", self.epochs)
+        require(self.finish >= 0, "finish", "at least 0", self.finish)
+        require(self.data is None or self.finish == 0, "finish", "0 on your own series", self.finish)
         if self.inputs == "anchors":
-            _require(self.data is None, "inputs", "value on your own series", self.inputs)
-            _require(self.finish == 0, "finish", "0 with anchors", self.finish)
-            _require(self.context[0] >= 3, "context", "at least 3 with anchors", self.context[0])
-        _require(self.season is None or self.season >= 1, "season", "at least 1", self.season)
-        _require(self.epochs + self.finish > 0, "epochs", "at least 1 where finish is 0", self.epochs)
-        _require(
+            require(self.data is None, "inputs", "value on your own series", self.inputs)
+            require(self.finish == 0, "finish", "0 with anchors", self.finish)
+            require(self.context[0] >= 3, "context", "at least 3 with anchors", self.context[0])
+        require(self.season is None or self.season >= 1, "season", "at least 1", self.season)
+        require(self.epochs + self.finish > 0, "epochs", "at least 1 where finish is 0", self.epochs)
+        require(
             min(self.finish_contexts, default=0) >= 2,
             "finish-contexts",
             "integers of at least 2",
             self.finish_contexts,
         )
-        _require(
+        require(
             min(self.finish_horizons, default=0) >= 1, "finish-horizons", "integers of at least 1", self.finish_horizons
         )
-        _require(
+        require(
             self.finish == 0 or self.architecture.parameters <= LARGEST_FINISH,
             "finish",
             f"0 (and epochs more) for more than {LARGEST_FINISH} weights, since its time grows as their cube",
             f"{self.finish} for {self.architecture.parameters}",
         )
-        _require(0 <= self.finish_noisy <= 1, "finish-noisy", "from 0 to 1", self.finish_noisy)
-        _require(self.interval_rollouts >= 0, "interval-rollouts", "at least 0", self.interval_rollouts)
-        _require(self.interval_horizon >= 1, "interval-horizon", "at least 1", self.interval_horizon)
-        _require(
+        require(0 <= self.finish_noisy <= 1, "finish-noisy", "from 0 to 1", self.finish_noisy)
+        require(self.interval_rollouts >= 0, "interval-rollouts", "at least 0", self.interval_rollouts)
+        require(self.interval_horizon >= 1, "interval-horizon", "at least 1", self.interval_horizon)
+        require(
             min(self.interval_contexts, default=0) >= 1
             and list(self.interval_contexts) == sorted(set(self.interval_contexts)),
             "interval-contexts",
             "integers of at least 1, ascending",
             self.interval_contexts,
         )
-        _require(self.layers <= 100, "layers", "at most 100", self.layers)
-        _require(self.threads <= 256, "threads", "at most 256", self.threads)
-        _require(0 <= self.seed <= LARGEST_SEED, "seed", f"0 to {LARGEST_SEED}", self.seed)
-        named = self.name == Path(self.name).name not in ("", "..") and self.name.isprintable()
-        _require(named, "name", "a name without slashes", ascii(self.name))
-        _require(self.version.isprintable(), "version", "printable text", ascii(self.version))
+        require(self.layers <= 100, "layers", "at most 100", self.layers)
+        require(self.threads <= 256, "threads", "at most 256", self.threads)
+        require(0 <= self.seed <= LARGEST_SEED, "seed", f"0 to {LARGEST_SEED}", self.seed)
+        require_names(self.name, self.version)
 
     @property
     def directory(self) -> Path:
@@ -286,7 +284,15 @@ class Config:
         return Architecture(inputs=self.inputs, cell=self.cell, hidden=self.hidden, layers=self.layers)
 
 
-def _require(holds: bool, name: str, allowed: str, given: object) -> None:
+def require_names(name: str, version: str) -> None:
+    """Raise SettingError for a model's name or version that cannot be one."""
+    named = name == Path(name).name not in ("", "..") and name.isprintable()
+    require(named, "name", "a name without slashes", ascii(name))
+    require(version.isprintable(), "version", "printable text", ascii(version))
+
+
+def require(holds: bool, name: str, allowed: str, given: object) -> None:
+    """Raise SettingError if a setting does not hold, with what is allowed."""
     if not holds:
         raise SettingError(f"{name.replace('_', '-')} must be {allowed}, not {given}")
 

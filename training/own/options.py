@@ -10,7 +10,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from model.season import LONGEST_SEASON
 from model.series.gaps import Fill
-from training.config import SettingError
+from training.config import require, require_names
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,12 @@ class Own:
     """Directory of all runs. The plot and the errors are written to RUNS/NAME/."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.season is None or 1 <= self.season <= LONGEST_SEASON, "season", f"1 to {LONGEST_SEASON}", self.season
         )
-        _require(self.horizon is None or 1 <= self.horizon <= 10_000, "horizon", "1 to 10,000", self.horizon)
-        _require(1 <= self.origins <= 1000, "origins", "1 to 1,000", self.origins)
-        named = self.name == Path(self.name).name not in ("", "..") and self.name.isprintable()
-        _require(named, "name", "a name without slashes", ascii(self.name))
-        _require(self.version.isprintable(), "version", "printable text", ascii(self.version))
+        require(self.horizon is None or 1 <= self.horizon <= 10_000, "horizon", "1 to 10,000", self.horizon)
+        require(1 <= self.origins <= 1000, "origins", "1 to 1,000", self.origins)
+        require_names(self.name, self.version)
 
     @property
     def directory(self) -> Path:
@@ -87,8 +85,3 @@ class Own:
     def artifact(self) -> Path:
         """Return the path of the artifact that the run writes."""
         return self.output or self.directory / f"{self.name}.pt"
-
-
-def _require(holds: bool, name: str, allowed: str, given: object) -> None:
-    if not holds:
-        raise SettingError(f"{name} must be {allowed}, not {given}")
