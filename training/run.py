@@ -1,6 +1,6 @@
 """One run of `python -m training`: checks, training, artifact, report, in this order.
 
-What fails before the training costs nothing. The artifact replaces an older one when it has been verified, and the
+A failure before the training costs nothing. The artifact replaces an older one when it has been verified, and the
 pictures come last. The checkpoint stays until everything is written, so `--resume` completes a run that ended early.
 """
 

@@ -30,8 +30,9 @@ class Given:
 def read_frame(df: Any, freq: Time | None, id_col: str, time_col: str, target_col: str) -> Given:
     """Return the series of a DataFrame in long form.
 
-    Without a column of ids, it is one series with the name of the column of values. Raises ValueError for columns that
-    do not exist or have the wrong type, and for series that cannot be forecast; TypeError for what is no DataFrame.
+    A DataFrame that has no column of ids is one series with the name of the column of values. Raises ValueError for
+    columns that do not exist or have the wrong type, and for series that cannot be forecast; TypeError for what is no
+    DataFrame.
     """
     frame = nw.from_native(df, eager_only=True)
     if target_col not in frame.columns:

@@ -29,7 +29,7 @@ def times_after(
 ) -> list[str] | list[int] | list[float]:
     """Return the times of the `steps` values after the `given` ones of a series, or of those from number `first` on.
 
-    Without a start, the values are counted from 1. Raises WrongStart.
+    The values are counted from 1 if there is no start. Raises WrongStart.
     """
     number_S = np.arange(given if first is None else first, (given if first is None else first) + steps)
     if start is None:

@@ -149,7 +149,7 @@ def panel_of(table: Table, choice: Choice) -> Panel:
 def first_rows(table: Table, id: str | None) -> Integers:
     """Return the first row of each series, and the number of all rows, [B+1]. `id` is the column that names series.
 
-    Without such a column, all rows are one series.
+    All rows are one series if there is no such column.
 
     Raises:
         SeriesError: there are no rows, a row has no id, or the rows of a series are not together.

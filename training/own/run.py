@@ -1,6 +1,6 @@
 """`python -m training --data FILE`: choose members, measure them, fit them again to everything, write the artifact.
 
-What fails before the fit costs nothing. The artifact replaces an older one when it has been verified.
+A failure before the fit costs nothing. The artifact replaces an older one when it has been verified.
 """
 
 import json
