@@ -83,17 +83,20 @@ def described(model: str, digest: str, options: Options, inputs: dict[str, str])
 def write_or_compare(path: Path, manifest: dict[str, object], targets: Sequence[Path]) -> None:
     """Write the manifest of a new run, or compare it with that of the run that goes on.
 
+    A manifest without any output is of a run that failed before its first part, and is replaced.
+
     Raises:
         WrongOption: the run before asked for something else, or there is output without a manifest.
     """
-    try:
-        before = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        if there := next((target for target in targets if target.exists()), None):
-            raise WrongOption(f"{there}: exists, and {path} does not say what it was made of; remove it") from None
+    there = next((target for target in targets if target.exists()), None)
+    if there is None:
         with published(path) as new:
             new.write_text(json.dumps(manifest, indent=1) + "\n")
         return
+    try:
+        before = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise WrongOption(f"{there}: exists, and {path} does not say what it was made of; remove it") from None
     except ValueError:
         raise WrongOption(f"{path}: is not a manifest; remove it and the output beside it") from None
     other = [name for name in manifest if not isinstance(before, dict) or before.get(name) != manifest[name]]

@@ -178,6 +178,15 @@ def test_a_run_does_not_go_on_with_other_files_or_over_files_of_unknown_origin(
     assert "does not say what it was made of" in capsys.readouterr().err
 
 
+def test_a_run_that_wrote_no_forecasts_does_not_bind_the_next(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("unique_id,ds,y\na,2024-01-01,1\na,2024-01-02,nan\n")
+    assert bulk(source, tmp_path / "out.csv", *OPTIONS, "--strict") == 1
+    table(["a"]).write_csv(source)
+    assert bulk(source, tmp_path / "out.csv", *OPTIONS, "--strict") == 0
+    assert (tmp_path / "out.csv").exists()
+
+
 def test_a_series_in_two_parts_is_refused_with_file_and_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_parts(tmp_path / "in", parts=2, series=3)
     pl.concat([table(["mine"]), table(["part 0 series 1"])]).write_csv(source / "part-02.csv")
