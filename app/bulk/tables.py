@@ -17,7 +17,8 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a table aside and rename it. The same table always gives the same bytes."""
     with published(path) as new:
         if path.suffix in PARQUET:
-            frame.write_parquet(new, row_group_size=_GROUP)
+            # Zstandard makes a tenth less of forecasts, and takes three times as long.
+            frame.write_parquet(new, compression="snappy", row_group_size=_GROUP)
         else:
             new.write_bytes(csv_of(frame))
 
