@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 from uvicorn.config import STARTUP_FAILURE
 
-from app.server.startup import CannotStart
+from app.server.startup import CannotStart, bind
 from app.server.supervisor import Supervisor, worker_count
-from app.server.workers import announce, listeners, serve
+from app.server.workers import announce, serve
 from app.settings import Settings
 from app.shared_memory.folders import NoSharedFolder, shared_folders
 from app.telemetry.logs import drop_unwritten, log_config
@@ -113,11 +113,11 @@ def configuration(settings: Settings, workers: int) -> uvicorn.Config:
 
 def run(config: uvicorn.Config) -> None:
     """Run the workers until they are told to stop. Raises CannotStart."""
-    sockets = listeners(config)
+    listener = bind(config.host, config.port)
     if config.workers == 1:
-        serve(config, sockets, partial(announce, sockets[0]))
+        serve(config, listener, partial(announce, listener))
     else:
-        Supervisor(config, sockets).run()
+        Supervisor(config, listener).run()
 
 
 if __name__ == "__main__":

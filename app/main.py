@@ -31,7 +31,6 @@ from app.open_inference import routes as open_inference
 from app.open_inference.inference import inference, inference_at, model_at
 from app.open_inference.schemas import InferRequest
 from app.open_inference.tensors import LENGTH_HEADER
-from app.server.balancing import ConnectionBalancer
 from app.server.edge import Edge
 from app.server.inline import Immediate, InlineResponder
 from app.server.shedding import LoadShedder
@@ -154,8 +153,9 @@ def _edge(this: Service) -> Edge:
     find = lru_cache(maxsize=256)(partial(immediate, this)) if can_answer else lambda url: None
     return Edge(
         shedder=LoadShedder(asyncio.get_running_loop(), 2 * settings.max_pending_s),
-        balancer=ConnectionBalancer(metrics.connections.set, partial(metrics.other_workers, metrics.connections)),
         inline=InlineResponder(this.serving, find, this.recorder, settings.max_body_bytes),
+        publish_connections=metrics.connections.set,
+        connections_of_others=partial(metrics.other_workers, metrics.connections),
         record_shed=metrics.turned_away,
         receive_timeout_s=settings.receive_timeout_s,
     )

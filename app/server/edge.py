@@ -1,9 +1,8 @@
 """The parts that the connections of a worker share. `app/main.py` makes them; the protocols of this room use them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.server.balancing import ConnectionBalancer
 from app.server.inline import InlineResponder
 from app.server.shedding import LoadShedder
 
@@ -13,8 +12,13 @@ class Edge:
     """The parts that all connections of a worker share: the entry `edge` in the state of the lifespan."""
 
     shedder: LoadShedder
-    balancer: ConnectionBalancer
     inline: InlineResponder
+    publish_connections: Callable[[int], object]
+    """Tells the other workers how many connections this one has."""
+
+    connections_of_others: Callable[[], Sequence[float]]
+    """Returns the number of connections of each other worker."""
+
     record_shed: Callable[[str], object]
     """Takes the path of each request that was shed."""
 

@@ -56,14 +56,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._draining = False
         self._deadline = Deadline(self._edge.receive_timeout_s, _FIRST_REQUEST, self.loop.time())
         watch(self.loop, self.connections)  # type: ignore[arg-type]
-        self._edge.balancer.opened(len(self.connections))
+        self._edge.publish_connections(len(self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._held:
             endpoint, self._held = self._held, None
             self._edge.inline.record_gone(endpoint, self.headers, self._head_s)
         super().connection_lost(exc)
-        self._edge.balancer.publish(len(self.connections))
+        self._edge.publish_connections(len(self.connections))
 
     def shutdown(self) -> None:
         """Finish what has begun, and take one more request that may be on its way already.

@@ -48,9 +48,9 @@ class Supervisor:
     _INTERVAL_S = 0.5  # between two looks at the workers
     _RETRY_S = 10  # after which a worker that could not start is started again
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
         self._config = config
-        self._sockets = sockets
+        self._listener = listener
         self._workers: list[Worker] = []
         self._not_before_s = 0.0
         self._stop, self._hangup = threading.Event(), threading.Event()
@@ -67,8 +67,7 @@ class Supervisor:
             self._watch()
         finally:
             self._signal_all(signal.SIGTERM)
-            for listener in self._sockets:  # a client that connects now is refused, and waits for no worker's end
-                listener.close()
+            self._listener.close()  # a client that connects now is refused, and waits for no worker's end
             for worker in self._workers:
                 worker.process.join()
         log.info("Stopped the supervisor [%d]", os.getpid())
@@ -88,7 +87,7 @@ class Supervisor:
             if not is_announced and self._workers and all(worker.has_started for worker in self._workers):
                 is_announced = True
                 log.info("Started the supervisor [%d] of %d workers", os.getpid(), self._config.workers)
-                announce(self._sockets[0])
+                announce(self._listener)
             if not self._stop.is_set():
                 self._start_missing()
 
@@ -118,7 +117,7 @@ class Supervisor:
             if self._workers and time.monotonic() < self._not_before_s:
                 break
             try:
-                self._workers.append(Worker(self._config, self._sockets))
+                self._workers.append(Worker(self._config, self._listener))
             except (OSError, EOFError) as error:
                 if not self._workers:
                     raise CannotStart(f"the system starts no process: {error}") from error

@@ -35,7 +35,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._edge.balancer.publish(len(self.connections))
+        self._edge.publish_connections(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol.data_received`. The first data is the whole request."""

@@ -1,4 +1,4 @@
-"""The processes that serve, and their listening socket."""
+"""The processes that serve. They all accept from one socket."""
 
 import asyncio
 import logging
@@ -18,27 +18,16 @@ from multiprocessing.connection import Connection
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from app.server.startup import CannotStart, address_to_open, bind, cannot_listen
+from app.server.accepting import Acceptor, has_surplus
+from app.server.edge import Edge
+from app.server.startup import CannotStart, address_to_open, cannot_listen
 
 log = logging.getLogger(__name__)
-
-_ACCEPTED = 16
-"""A worker accepts so many connections in a turn of its event loop: about a millisecond of work."""
 
 # Forks of a process that has imported everything: docs/decisions/forkserver.md. Apple's libraries are not fork-safe.
 _forked = sys.platform == "linux"
 _processes = multiprocessing.get_context("forkserver") if _forked else multiprocessing.get_context("spawn")
 _processes.set_forkserver_preload(["app.main", "model.runtime.kernel"])
-
-
-def listeners(config: uvicorn.Config) -> list[socket.socket]:
-    """Return the listening socket, once for each connection that a worker may accept in a turn of its event loop.
-
-    uvloop accepts one connection a turn from each listener. Under load a turn takes tens of milliseconds, and a client
-    that has just connected would wait for seconds behind a hundred others. Raises CannotStart.
-    """
-    first = bind(config.host, config.port)
-    return [first, *(first.dup() for _ in range(_ACCEPTED - 1))]
 
 
 def announce(listener: socket.socket) -> None:
@@ -47,33 +36,54 @@ def announce(listener: socket.socket) -> None:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, which accepts all pending connections before it closes the socket and they are reset."""
+    """Uvicorn's server on one bound socket, with an `Acceptor`.
 
-    _LAST_TURNS = 4
+    It accepts all pending connections before it closes the socket, because they would be reset.
+    """
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, on_started: Callable[[], object] = lambda: None
+    ) -> None:
         """`on_started` is called once connections are accepted."""
         super().__init__(config)
-        self._on_started = on_started
+        self._listener, self._on_started = listener, on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and accept connections. There are no further `sockets`."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        edge: Edge | None = self.lifespan.state.get("edge")
+        connections = self.server_state.connections
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        def gives_way(coming: int) -> bool:
+            return edge is not None and has_surplus(len(connections) + coming, edge.connections_of_others())
+
+        connect = partial(asyncio.get_running_loop().connect_accepted_socket, protocol)
         try:
-            await super().startup(sockets)
+            self._acceptor = Acceptor(self._listener, connect, gives_way, self.config.backlog)
         except OSError as error:  # another program has bound the same address, and listens first
             await self.lifespan.shutdown()
             raise cannot_listen(self.config.host, self.config.port, error) from error
-        if self.started:
-            self._on_started()
+        self.servers = [self._acceptor]  # type: ignore[list-item]
+        self.started = True
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for _ in range(self._LAST_TURNS):  # each accepts `_ACCEPTED`, and there may have been no turn for a while
-            await asyncio.sleep(0)
-        await super().shutdown(sockets)
+        """See `uvicorn.Server.shutdown`."""
+        await self._acceptor.accept_all()
+        await super().shutdown([self._listener])
 
 
-def serve(config: uvicorn.Config, sockets: list[socket.socket], on_started: Callable[[], object]) -> None:
+def serve(config: uvicorn.Config, listener: socket.socket, on_started: Callable[[], object]) -> None:
     """Load the models and serve in this process until a signal ends it. Raises CannotStart."""
-    server = Server(config, on_started)
+    server = Server(config, listener, on_started)
     try:
         config.load()
     except CannotStart:
@@ -81,10 +91,10 @@ def serve(config: uvicorn.Config, sockets: list[socket.socket], on_started: Call
     except Exception as error:  # a fault of this program, or a lack of memory or of threads
         log.debug("The start failed", exc_info=True)
         raise CannotStart.because(error, f"{type(error).__name__}: ") from error
-    server.run(sockets)
+    server.run()
 
 
-def _run(config: uvicorn.Config, sockets: list[socket.socket], pings: Connection, news: Connection) -> None:
+def _run(config: uvicorn.Config, listener: socket.socket, pings: Connection, news: Connection) -> None:
     """Serve in a process of its own, answer each ping, and tell the supervisor whether the start has succeeded."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     config.configure_logging()
@@ -97,7 +107,7 @@ def _run(config: uvicorn.Config, sockets: list[socket.socket], pings: Connection
     threading.Thread(target=answer_pings, daemon=True).start()
     try:
         with suppress(KeyboardInterrupt):  # Ctrl+C reaches all processes, and the supervisor ends this one
-            serve(config, sockets, partial(news.send, None))
+            serve(config, listener, partial(news.send, None))
     except CannotStart as error:
         with suppress(OSError):
             news.send(str(error))
@@ -110,7 +120,7 @@ class Worker:
     _STARTING_S = 60  # in which a worker need not answer pings: on a busy machine it takes a while until it can
     _HANGS_S = 10  # without an answer to a ping, after which a worker hangs
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
         """Start the process. Raises OSError or EOFError if the system starts none."""
         self.has_started = False
         """True once the process has served. It may have ended since."""
@@ -121,7 +131,7 @@ class Worker:
         self._pings, pings = multiprocessing.Pipe()
         self._news, news = multiprocessing.Pipe(duplex=False)
         self._started_s = time.monotonic()
-        self.process = _processes.Process(target=_run, args=(config, sockets, pings, news))
+        self.process = _processes.Process(target=_run, args=(config, listener, pings, news))
         resource_tracker.ensure_running()  # forking needs it, and starting it unblocks signals
         # The forkserver must outlive a signal to the whole process group: it reports when the workers have ended.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

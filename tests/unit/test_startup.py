@@ -69,5 +69,5 @@ def test_a_port_that_another_program_takes_during_the_start_is_named(capfd: pyte
             other.listen()
             config = uvicorn.Config(answer_nothing, port=port, log_level="error")
             with pytest.raises(CannotStart, match=f"cannot listen on 127.0.0.1:{port}: .*SINE_PORT"):
-                asyncio.run(Server(config).serve([ours]))
+                asyncio.run(Server(config, ours).serve())
     assert capfd.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Tests of the default number of workers, of the connections a worker accepts at a time, and of its shutdown."""
+"""Tests of the default number of workers, and of the connections that wait when one stops."""
 
 import asyncio
 import os
@@ -12,8 +12,9 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from app.cpus import usable_cpus
+from app.server.startup import bind
 from app.server.supervisor import worker_count
-from app.server.workers import Server, listeners
+from app.server.workers import Server
 from app.settings import Settings
 
 CPUS = len(os.sched_getaffinity(0))
@@ -38,32 +39,6 @@ def test_workers_are_what_was_asked_for_or_one_for_each_cpu_or_one_on_cuda() -> 
     assert worker_count(Settings(device="cuda")) == 1
 
 
-def test_one_turn_of_the_event_loop_accepts_several_connections() -> None:
-    turns, in_turn = 0, list[int]()
-
-    class Accepted(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            in_turn.append(turns)
-
-    async def accept(connections: int) -> None:
-        nonlocal turns
-        sockets = listeners(uvicorn.Config("none", port=0, log_level="critical"))
-        loop = asyncio.get_running_loop()
-        with ExitStack() as stack:
-            for listener in sockets:
-                server = await loop.create_server(Accepted, sock=listener)
-                stack.callback(server.close)
-            for _ in range(connections):
-                stack.enter_context(socket.create_connection(sockets[0].getsockname()))
-            while len(in_turn) < connections:
-                turns += 1
-                await asyncio.sleep(0)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(accept(48), timeout=30))
-    assert max(in_turn) - min(in_turn) < 48 / 4
-
-
 async def greet(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"hi"})
@@ -73,16 +48,17 @@ def test_pending_connections_are_answered_before_the_socket_closes() -> None:
     async def stop_with(connections: int) -> list[bytes]:
         config = uvicorn.Config(greet, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=10)
         config.load()
-        server, sockets = Server(config), listeners(config)
+        listener = bind("127.0.0.1", 0)
+        server = Server(config, listener)
         server.lifespan = config.lifespan_class(config)
-        await server.startup(sockets)
+        await server.startup()
         with ExitStack() as stack:
             clients = [
-                stack.enter_context(socket.create_connection(sockets[0].getsockname())) for _ in range(connections)
+                stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(connections)
             ]
             for client in clients:
                 client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            await server.shutdown(sockets)  # the event loop has had no turn in which to accept the connections
+            await server.shutdown()  # the event loop has had no turn in which to accept the connections
             return [client.recv(1000) for client in clients]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
