@@ -146,9 +146,8 @@ def _parse(model: type[PredictRequest], message: str | bytes) -> PredictRequest:
             raise invalid("", "a message is text; the bytes of a binary message have to be UTF-8") from None
     if not message.lstrip().startswith("{"):
         try:
-            _NUMBER.validate_json(message)
+            return model(sequence=[_NUMBER.validate_json(message)])
         except ValidationError:
             allowed = "a message is a finite number of at most 1e15, or an object like the body of POST /predict"
             raise invalid("", allowed) from None
-        message = f'{{"sequence":[{message}]}}'
     return parse(model, message)

@@ -51,6 +51,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._deadline.has_passed(self.transport.get_write_buffer_size() or None, now_s):
             self.transport.abort()
 
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on. Pause reading only if another message waits: a pause costs two calls of the system."""
+        if self.read_paused or not self.queue.empty():
+            super().send_receive_event_to_app()
+            return
+        self.read_paused = True  # uvicorn would pause for every message
+        super().send_receive_event_to_app()
+        self.read_paused = False
+
     def shutdown(self) -> None:
         """Answer the messages that have come or come in a moment, because they may be on their way. Then close."""
         if self.close_sent:
