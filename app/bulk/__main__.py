@@ -85,6 +85,9 @@ class Command:
     """Work on a share of the parts alone: 2/3 is the second of three. Each share may run on another machine. With a
     number alone, such as 3, JOB_COMPLETION_INDEX says which share it is, from 0 on: in an Indexed Job of Kubernetes."""
 
+    metrics: Path | None = None
+    """The file (.prom) to write the run's metrics to, for the textfile collector of Prometheus' node exporter."""
+
     strict: bool = False
     """Stop at the first series that cannot be forecast."""
 
@@ -114,9 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: Command) -> None:
     from app.bulk.cluster import ray_tasks
+    from app.bulk.metrics import RunMetrics
     from app.bulk.options import Options, WrongOption, artifact_path
     from app.bulk.remote import located
-    from app.bulk.run import run, run_to_output
+    from app.bulk.run import Standing, run, run_to_output
 
     options = Options(
         horizon=command.horizon,
@@ -130,6 +134,8 @@ def _run(command: Command) -> None:
     )
     if command.workers < 1:
         raise WrongOption("--workers: at least 1")
+    if command.metrics is not None and command.metrics.suffix != ".prom":
+        raise WrongOption(f"--metrics: {command.metrics}: the node exporter reads files whose names end in .prom")
     model, shard = artifact_path(command.model), _shard(command.shard)
     source, out = located(command.source), located(command.out)
     if str(command.out) == "-":
@@ -139,9 +145,18 @@ def _run(command: Command) -> None:
             print(f"refused {refused.id}: {refused.reason}", file=sys.stderr)
         print(_line(done.series, done.misfits, len(done.refused), ""), file=sys.stderr)
         return
-    with _bar() as progress:
+    metrics = RunMetrics(command.metrics) if command.metrics else None
+    with _bar() as bar:
+
+        def progress(standing: Standing) -> None:
+            bar(standing.ready, standing.of)
+            if metrics is not None:
+                metrics.show(standing)
+
         engine = ray_tasks() if command.engine == "ray" else None
         summary = run(source, out, model, options, command.workers, shard, progress, engine)
+    if metrics is not None:
+        metrics.succeed()
     if summary.scores:
         _print_scores(summary)
     parts = f" of {summary.parts} parts" if summary.parts + summary.skipped > 1 else ""

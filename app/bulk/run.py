@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -15,8 +16,26 @@ from app.bulk.places import Part, places
 from app.bulk.processes import Each, processes
 from model.artifact import read_artifact
 
-Progress = Callable[[int, int], object]
-"""Is told the number of series that are done and of those that there are."""
+
+class Standing(NamedTuple):
+    """How far a run has come."""
+
+    ready: int
+    """The number of series in the parts that are done, of those that were left."""
+
+    of: int
+    """The number of series in all parts that were left."""
+
+    parts_done: int
+    parts: int
+    series: int
+    """The number of series that have been forecast."""
+
+    refused: int
+    misfits: int
+
+
+Progress = Callable[[Standing], object]
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ def run(
     options: Options,
     workers: int,
     shard: tuple[int, int] = (1, 1),
-    progress: Progress = lambda done, of: None,
+    progress: Progress = lambda standing: None,
     engine: AbstractContextManager[Each] | None = None,
 ) -> Summary:
     """Forecast all parts of `source`, or those of a shard: every n-th part from the i-th on, for `shard` (i, n).
@@ -80,21 +99,30 @@ def run(
         left = [number for number in numbers if not found.parts[number].target.exists()]
         sizes = [max(1, len(surveys[number].id_B)) for number in left]
         tasks = [Task(found.parts[number], model, artifact.digest, options) for number in left]
-        series = misfits = ready = 0
-        progress(0, sum(sizes))
+        skipped = len(numbers) - len(tasks)
+        standing = Standing(0, sum(sizes), skipped, len(numbers), 0, 0, 0)
+        progress(standing)
         for number, done in each(forecast_part, tasks):
-            series, misfits, ready = series + done.series, misfits + done.misfits, ready + sizes[number]
-            progress(ready, sum(sizes))
+            standing = Standing(
+                standing.ready + sizes[number],
+                standing.of,
+                standing.parts_done + 1,
+                standing.parts,
+                standing.series + done.series,
+                standing.refused + len(done.refused),
+                standing.misfits + done.misfits,
+            )
+            progress(standing)
     there = [part for part in found.parts if part.target.exists()]
     refused = [part.refused for part in there if part.refused.exists()]
     scores = [part.scores for part in there if options.backtest and part.scores.exists()]
     return Summary(
-        series,
+        standing.series,
         parts=len(tasks),
-        skipped=len(numbers) - len(tasks),
+        skipped=skipped,
         refused=sum(pl.read_csv(path.read_bytes(), columns=[0]).height for path in refused),
         refused_at=found.parts[0].refused.parent if source.is_dir() else found.parts[0].refused,
-        misfits=misfits,
+        misfits=standing.misfits,
         scores=scores,
     )
 

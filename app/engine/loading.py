@@ -130,11 +130,11 @@ def _opened(artifact: Artifact, path: Path, settings: Settings, metrics: Metrics
         example=Example(sequence=example.sequence, season=example.season),
     )
     # before the forecaster, which starts a thread
-    inference, warned = metrics.inference_of(info.name), metrics.warned_of(info.name)
+    inference, misfits = metrics.inference_of(info.name), metrics.misfits_of(info.name)
     charge = None if settings.steps_per_second is None else quota(settings).charge_request
     forecaster = Forecaster(opened.runtime, settings, metrics, charge, forecast_span if settings.tracing else None)
     alias = settings.model_name if path == settings.model else None
-    return ServedModel(path, info, forecaster, artifact.intervals, inference, warned, alias)
+    return ServedModel(path, info, forecaster, artifact.intervals, inference, misfits, alias)
 
 
 def _why(error: Exception, path: Path) -> str:

@@ -15,7 +15,7 @@ from app.engine.forecaster import Forecaster
 from app.errors import UnknownModel
 from app.schemas import ModelInfo
 from app.telemetry.inference import InferenceCounters
-from app.telemetry.instruments import Counter
+from app.telemetry.metrics import Misfits
 from model.artifact import ArtifactError
 from model.fit import Expectation, Fit, fit_of, fits
 from model.intervals import Intervals
@@ -42,7 +42,7 @@ class ServedModel:
     inference: InferenceCounters
     """Counts its requests of the Open Inference Protocol."""
 
-    warned: Counter
+    misfits: Misfits
     """Counts its forecasts with a warning."""
 
     alias: str | None = None
@@ -85,7 +85,7 @@ class ServedModel:
 
     def warning(self, fit: Fit) -> str:
         """Return the warning about a forecast for a sequence that does not fit, and count it."""
-        self.warned.add()
+        self.misfits.add(fit.ratio)
         times = f"{fit.ratio:,.0f}" if fit.ratio >= 10 else f"{fit.ratio:.1f}"
         return (
             f"the sequence is not of the kind that {self.info.name} was trained for: the model missed the last "

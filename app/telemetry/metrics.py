@@ -22,6 +22,7 @@ _STATUSES = sorted({*map(int, HTTPStatus), _CLIENT_GONE})
 _LATENCIES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _STAGES = ("inline", "encode", "rollout")
 _ROWS = (1, 2, 4, 8, 16, 32, 64)
+_RATIOS = (2, 5, 10, 30, 100, 1000)
 
 
 class Route(NamedTuple):
@@ -45,6 +46,18 @@ class Stage(NamedTuple):
         """Count so many steps, and the seconds that all of them took."""
         self.steps.add(steps)
         self.seconds.add(seconds)
+
+
+class Misfits(NamedTuple):
+    """The forecasts of one model that have a warning."""
+
+    warnings: Counter
+    ratios: Histogram
+
+    def add(self, ratio: float) -> None:
+        """Count a forecast with this ratio of its fit."""
+        self.warnings.add()
+        self.ratios.observe(ratio)
 
 
 class Metrics:
@@ -91,6 +104,8 @@ class Metrics:
 
         # Forecasts of sequences that a model does not fit, by model
         warned = by_model("sine_warnings", "Forecasts with a warning that the model does not fit the sequence.")
+        times = "Errors of forecasts with a warning on the values given, as multiples of what noise explains."
+        ratios = made.histogram_by_model("sine_fit_ratio", times, _RATIOS)
 
         # Workers
         self.started = made.counter("sine_workers_started", "Workers started: more than live, where some died.")[()]
@@ -111,7 +126,7 @@ class Metrics:
         self.inference_of: Callable[[str], InferenceCounters] = lambda model: InferenceCounters(
             asked(model), spent(model), sequences(model)[()], made.totals
         )
-        self.warned_of: Callable[[str], Counter] = lambda model: warned(model)[()]
+        self.misfits_of: Callable[[str], Misfits] = lambda model: Misfits(warned(model)[()], ratios(model))
 
     def turned_away(self, path: str) -> None:
         """Count a request that was refused before anything was done for it (`app/server/shedding.py`)."""

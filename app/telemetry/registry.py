@@ -24,7 +24,7 @@ from app.shared_memory.numbering import Numbering
 from app.shared_memory.values import Numbers, SharedValues
 from app.telemetry.instruments import Counter, Gauge, Histogram, Info
 
-PLACES, PLACES_BY_MODEL = 7616, 9
+PLACES, PLACES_BY_MODEL = 7616, 17
 """A worker has room for so many numbers, and for so many more for each model."""
 
 Labels = tuple[str, ...]
@@ -93,6 +93,21 @@ class Registry(Collector):
 
         self._families.append((HistogramMetricFamily, name, text, [*labels], samples))
         return {values: Histogram(self._shared.own, place, bounds) for values, place in places.items()}
+
+    def histogram_by_model(self, name: str, text: str, bounds: Sequence[float]) -> Callable[[str], Histogram]:
+        """A histogram for each model: a function of the model's name."""
+        size, les = len(bounds) + 2, [*map(floatToGoString, (*bounds, math.inf))]
+        first = self._places(size * self._most_models, {})[()]
+
+        def samples(ever: Numbers, _: Numbers) -> Iterator[tuple[Any, ...]]:
+            for number, model in enumerate(self._models.known()):
+                place = first + size * number
+                counts = ever[place : place + len(les)].cumsum()
+                if counts[-1]:
+                    yield (model,), [*zip(les, counts, strict=True)], ever[place + len(les)]
+
+        self._families.append((HistogramMetricFamily, name, text, ["model"], samples))
+        return lambda model: Histogram(self._shared.own, first + size * self._models.number(model), bounds)
 
     def info(self, name: str, text: str) -> Info:
         """Labels that are set later."""

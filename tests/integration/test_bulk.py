@@ -187,6 +187,15 @@ def test_a_run_that_wrote_no_forecasts_does_not_bind_the_next(tmp_path: Path) ->
     assert (tmp_path / "out.csv").exists()
 
 
+def test_the_file_of_metrics_has_the_name_that_the_node_exporter_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table(["a"]).write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS, "--metrics", tmp_path / "metrics.txt") == 2
+    assert "--metrics" in (error := capsys.readouterr().err)
+    assert ".prom" in error
+
+
 def test_a_series_in_two_parts_is_refused_with_file_and_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_parts(tmp_path / "in", parts=2, series=3)
     pl.concat([table(["mine"]), table(["part 0 series 1"])]).write_csv(source / "part-02.csv")

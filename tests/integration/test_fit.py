@@ -54,6 +54,7 @@ def test_an_answer_for_a_sequence_that_does_not_fit_has_a_warning(server: Server
     warning(ask(server))
     warning(ask(server, "/generate", steps=3))
     assert metric(server.url, "sine_warnings_total", model="never") == before + 2
+    assert metric(server.url, "sine_fit_ratio_count", model="never") == before + 2
     assert "warnings" not in ask(server, model="always")
     assert "warnings" not in ask(server, sequence=SEQUENCE[:7])
     assert "warnings" not in ask(server, sequence=[3.0] * 40)

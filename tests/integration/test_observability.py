@@ -5,8 +5,10 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 import yaml
 from websockets.asyncio.client import connect
 
+from app.bulk.__main__ import main as bulk
 from tests.metrics import metric
 from tests.server import ROOT, Server, free_port, serve
 from tests.waiting import wait_for
@@ -37,13 +40,41 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(observed: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def bulk_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the metrics of a bulk run, as a node exporter does. Return the address."""
+    folder = tmp_path_factory.mktemp("bulk")
+    walk: list[float] = np.random.default_rng(0).standard_normal(64).cumsum().tolist()
+    series = {"walk": walk, "short": [1.0]}
+    rows = [f"{name},{step},{value}" for name, values in series.items() for step, value in enumerate(values)]
+    (folder / "in.csv").write_text("\n".join(["unique_id,ds,y", *rows]))
+    run = ["--horizon", "3", "--model", "sine", "--metrics", str(folder / "metrics.prom")]
+    bulk([str(folder / "in.csv"), str(folder / "out.csv"), *run])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write((folder / "metrics.prom").read_bytes())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def prometheus(observed: Server, bulk_metrics: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """The API of a Prometheus with the project's configuration, but for the target and the pace."""
     folder = tmp_path_factory.mktemp("prometheus")
     config = yaml.safe_load(CONFIG.read_text())
     config["global"] = dict.fromkeys(config["global"], "1s")
     config["rule_files"] = [str(RULES)]
     config["scrape_configs"][0]["static_configs"] = [{"targets": [observed.url.removeprefix("http://")]}]
+    config["scrape_configs"].append({"job_name": "node", "static_configs": [{"targets": [bulk_metrics]}]})
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
     with (folder / "log").open("wb") as log:
@@ -97,6 +128,16 @@ def queries() -> list[str]:
     assert not any("$" in query for query in shown)
     rules = [rule["expr"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     return [*shown, *(re.sub(r" (?:==|<|>) [\d.]+$", "", rule) for rule in rules)]
+
+
+def test_a_bulk_run_writes_its_metrics(bulk_metrics: str) -> None:
+    url = f"http://{bulk_metrics}"
+    counted = [metric(url, "sine_bulk_series", outcome=outcome) for outcome in ("forecast", "refused")]
+    assert counted == [1, 1]
+    assert metric(url, "sine_bulk_misfits") == 1
+    assert [metric(url, "sine_bulk_parts", state=state) for state in ("all", "done")] == [1, 1]
+    began = metric(url, "sine_bulk_started_timestamp_seconds")
+    assert began <= metric(url, "sine_bulk_succeeded_timestamp_seconds") <= time.time()
 
 
 def has_data(result: list[dict[str, Any]]) -> bool:

@@ -142,7 +142,7 @@ def test_a_file_of_a_worker_that_is_starting_is_left_out(tmp_path: Path) -> None
 
 
 def test_more_numbers_than_there_is_room_for_are_refused() -> None:
-    with pytest.raises(ValueError, match="more than the 8192"):
+    with pytest.raises(ValueError, match="more than the 8704"):
         Registry(None).counter("asked", "", kind=map(str, range(10_000)))
 
 
@@ -183,8 +183,11 @@ def test_there_are_places_for_as_many_models_as_the_setting_allows() -> None:
     metrics = Metrics(["/predict"], models=10_000)
     for number in range(300):
         metrics.inference_of(f"m{number}").answered(number, 1.0, 1.0, 1.0)
-        metrics.warned_of(f"m{number}").add(number)
+        metrics.misfits_of(f"m{number}").add(number)
     exposed = metrics.expose().decode()
     assert 'sine_inference_sequences_total{model="m299"} 299.0' in exposed
-    assert 'sine_warnings_total{model="m299"} 299.0' in exposed
+    assert 'sine_warnings_total{model="m299"} 1.0' in exposed
+    assert 'sine_fit_ratio_bucket{le="100.0",model="m299"} 0.0' in exposed
+    assert 'sine_fit_ratio_bucket{le="1000.0",model="m299"} 1.0' in exposed
+    assert 'sine_fit_ratio_sum{model="m299"} 299.0' in exposed
     assert 'sine_inference_seconds_total{model="m0",part="success"} 3.0' in exposed
