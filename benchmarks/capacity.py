@@ -1,8 +1,8 @@
 """A capacity model: what a load takes in cores, memory and network, from costs that are measured here.
 
 A cost is processor time, so it hardly depends on what else the machine does. One worker answers /predict of 50 values
-and /generate of 24 steps, directly and behind each proxy that is installed. The model's own work is measured for many
-series in one call, as a file of series needs it. Everything else is multiplication, with a share of each core left
+and /generate of 24 steps, directly and behind each proxy that is installed. Each model forecasts a Parquet file of
+series, with two levels of intervals. Everything else is multiplication, with a share of each core left
 free (`BUSY`). `python -m benchmarks.capacity --rate 5000` adds a row for your own load.
 """
 
@@ -18,7 +18,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from app.bulk import options as bulk_options
+from app.bulk.part import Task, forecast_part
+from app.bulk.places import places
 from benchmarks import memory, wrk
+from benchmarks.bulk import LEVELS, Options, write
 from benchmarks.load import drive
 from benchmarks.own import own
 from benchmarks.peers.environments import environment
@@ -28,7 +32,6 @@ from benchmarks.proxies import installed, proxying
 from benchmarks.report import Table, number, save
 from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
-from model.runtime.select import open_runtime
 
 BUSY = 0.7
 """The part of a core that is planned for. The autoscalers in deploy/kubernetes have the same target."""
@@ -96,15 +99,18 @@ def request_cost(name: str, call: Call, body: bytes, peer: Peer, seconds: int) -
     return RequestCost(name, worker_us, proxies, bytes_in, bytes_out), resident
 
 
-def series_us(artifact: Path, series: int = 2000) -> float:
-    """Return the microseconds of processor time of one series' forecast, of many that are computed together."""
-    runtime = open_runtime(read_artifact(artifact), "cpu").runtime
-    steps = np.arange(SERIES_LENGTH)
-    rows = [np.sin(steps * (0.1 + number / series)).tolist() for number in range(series)]
-    runtime.rollout(runtime.encode(rows[:2]), STEPS)  # compiles
-    began = time.process_time()
-    runtime.rollout(runtime.encode(rows), STEPS)
-    return 1e6 * (time.process_time() - began) / series
+def series_us(artifact: Path, series: int = 20_000) -> float:
+    """Return the microseconds of processor time of one series of a Parquet file: read, forecast and written."""
+    digest = read_artifact(artifact).digest
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "in", Path(folder) / "out"
+        source.mkdir()
+        write(source, Options(series=2 * series, parts=2, length=SERIES_LENGTH))
+        for part in places(source, out).parts:  # the first one compiles
+            began = time.process_time()
+            forecast_part(Task(part, artifact, digest, bulk_options.Options(horizon=STEPS, level=LEVELS)))
+            seconds = time.process_time() - began
+    return 1e6 * seconds / series
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,7 +14,15 @@ from benchmarks.report import ROOT, Table, load
 
 PAGES = tuple(
     ROOT / "docs" / name
-    for name in ("performance.md", "models.md", "reliability.md", "scale.md", "series.md", "decisions/metrics.md")
+    for name in (
+        "performance.md",
+        "bulk.md",
+        "models.md",
+        "reliability.md",
+        "scale.md",
+        "series.md",
+        "decisions/metrics.md",
+    )
 )
 _PLACE = re.compile(r"(<!-- bench (\w+)\.([^>]+?) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
