@@ -59,7 +59,7 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more, unless by `accept_all`."""
         if self._pausing is not None:
             self._pausing.cancel()
         self._loop.remove_reader(self._listener)
@@ -85,8 +85,10 @@ class Acceptor:
         """Accept a connection. Return False if none can be had now."""
         try:
             connection, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except BlockingIOError:
             return False
+        except ConnectionAbortedError:  # its client has left, and others may wait behind it
+            return True
         except OSError as error:
             log.error("A connection cannot be accepted: %s", error.strerror)
             self._pause(_SCARCE_S)
@@ -98,5 +100,5 @@ class Acceptor:
         return True
 
     def _pause(self, seconds: float) -> None:
-        self._loop.remove_reader(self._listener)
+        self.close()
         self._pausing = self._loop.call_later(seconds, self._loop.add_reader, self._listener, self._accept)
