@@ -12,7 +12,19 @@ import sys
 
 from benchmarks.report import ROOT
 
-_SCRIPTS = ("tanh_fit", "kernel", "steps", "layers", "startup", "server", "live", "sweeps", "figures", "document")
+_SCRIPTS = (
+    "tanh_fit",
+    "kernel",
+    "steps",
+    "shipped",
+    "layers",
+    "startup",
+    "server",
+    "live",
+    "sweeps",
+    "figures",
+    "document",
+)
 
 
 def main() -> int:
