@@ -42,6 +42,7 @@ class Options:
     """The number of values of each series."""
 
     workers: int = usable_cpus()
+    models: tuple[str, ...] = ("sine", "any")
     sample: int = 200
     """The number of series for each statistical method."""
 
@@ -132,7 +133,7 @@ def main(options: Options) -> None:
         source = Path(folder) / "in"
         source.mkdir()
         write(source, options)
-        for model in ("sine", "any"):
+        for model in options.models:
             found = run(source, Path(folder) / model, model, options.workers)
             per_processor, a_second = options.series / found.processor_s, options.series / found.seconds
             rows.append([model, f"{per_processor:,.0f}", f"{a_second:,.0f}", f"{found.peak_mb:,.0f}"])

@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import tyro
 
+from app.bulk.processes import prepare
 from app.cpus import usable_cpus
 from model.series.gaps import Fill
 
@@ -95,6 +96,8 @@ class Command:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     command = tyro.cli(Command, args=arguments, prog="python -m app.bulk")
+    if command.workers > 1 and command.engine == "processes" and command.source.is_dir():
+        prepare()
     from app.bulk.options import WrongOption
     from app.bulk.processes import WorkerDied
     from model.artifact import ArtifactError

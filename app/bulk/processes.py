@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from typing import Protocol, TypeVar
 
@@ -17,6 +18,7 @@ Result = TypeVar("Result")
 
 # Forks of a process that has imported everything: docs/decisions/forkserver.md. Apple's libraries are not fork-safe.
 _METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+_PRELOADED = ["app.bulk.part"]
 
 
 class WorkerDied(Exception):
@@ -31,6 +33,13 @@ class Each(Protocol):
     ) -> Iterator[tuple[int, Result]]: ...
 
 
+def prepare() -> None:
+    """Begin to import what the processes need. The caller goes on, and needs it too, so both import side by side."""
+    if _METHOD == "forkserver":
+        forkserver.set_forkserver_preload(_PRELOADED)
+        forkserver.ensure_running()
+
+
 @contextmanager
 def processes(count: int) -> Iterator[Each]:
     """Yield a function that spreads work over so many processes. A single one is this process.
@@ -43,7 +52,7 @@ def processes(count: int) -> Iterator[Each]:
         return
     context = multiprocessing.get_context(_METHOD)
     if _METHOD == "forkserver":
-        context.set_forkserver_preload(["app.bulk.part"])
+        context.set_forkserver_preload(_PRELOADED)
     before = multiprocessing.active_children()
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
 

@@ -92,17 +92,24 @@ def read_panels(path: Path, choice: Choice, rows: int = ROWS) -> Iterator[Panel]
         # The last series that ends within so many rows, or the next one if it is longer
         series = int(np.searchsorted(first_B1, starts[-1] + rows, side="right")) - 1
         starts.append(int(first_B1[series] if first_B1[series] > starts[-1] else first_B1[series + 1]))
-    return (panel_of(table, choice) for table in blocks(path, content, starts))
+    for table in blocks(path, content, starts):
+        end = table.first + table.frame.height
+        first, last = np.searchsorted(first_B1, (table.first, end)).tolist()
+        yield panel_of(table, choice, first_B1[first : last + 1] - table.first)
 
 
-def panel_of(table: Table, choice: Choice) -> Panel:
-    """Return the series of a table. `read_panels` has the errors."""
+def panel_of(table: Table, choice: Choice, start_B1: Integers | None = None) -> Panel:
+    """Return the series of a table. `start_B1` is the result of `first_rows`, if it is known.
+
+    `read_panels` has the errors.
+    """
     fill, at_least, path = choice.fill, choice.at_least, table.path
     columns = choose(table, choice.column, choice.time, choice.id)
     value_N, bad_N = checked_numbers(table, columns.value)
     value_N = value_N.copy()  # Arrow's memory is read-only, which compiled functions do not take
     time_N = None if columns.time is None else times(table, columns.time)
-    start_B1 = first_rows(table, columns.id)
+    if start_B1 is None:
+        start_B1 = first_rows(table, columns.id)
     first_B, length_B = start_B1[:-1], np.diff(start_B1)
     fine_B = (length_B >= at_least) & ~np.logical_or.reduceat(np.isnan(value_N), first_B)
     if time_N is None:
