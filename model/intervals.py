@@ -143,14 +143,17 @@ class Intervals:
         for context in np.unique(context_B).tolist():
             row_R = np.flatnonzero(context_B == context)
             calibrated = self._calibrated(context)
-            bins_2CR = [self._bins(number, residual_B[row_R], noise_B[row_R]) for number in calibrated]
-            different, which_R = np.unique(np.concatenate(bins_2CR), axis=1, return_inverse=True)
-            radius_VDS = np.empty((len(rising), different.shape[1], len(step_S)))
-            for d, bins in enumerate(different.T.reshape(-1, len(calibrated), 2).tolist()):
+            bins_CR2 = np.stack([self._bins(number, residual_B[row_R], noise_B[row_R]) for number in calibrated])
+            code_R = np.zeros(len(row_R), np.int64)  # one number for the bins, because numbers are fast to sort
+            for bin_R in bins_CR2.transpose(0, 2, 1).reshape(-1, len(row_R)):
+                code_R = code_R * (bin_R.max() + 1) + bin_R
+            _, one_D, which_R = np.unique(code_R, return_index=True, return_inverse=True)
+            radius_VDS = np.empty((len(rising), len(one_D), len(step_S)))
+            for d, bins in enumerate(bins_CR2[:, one_D].swapaxes(0, 1).tolist()):
                 each = [self.radius_CNRVK[number, *place] for number, place in zip(calibrated, bins, strict=True)]
                 radius_VK = np.max(each, axis=0)
                 radius_VDS[:, d] = [np.interp(step_S, self.steps, radius_VK[level - 1]) for level in rising]
-            radius_VBS[:, row_R] = spread_B[row_R, None] * radius_VDS[:, which_R.reshape(-1)]
+            radius_VBS[:, row_R] = spread_B[row_R, None] * radius_VDS[:, which_R]
         below = {f"lo-{level}": values_BS - radius_VBS[v] for v, level in reversed(list(enumerate(rising)))}
         return below | {f"hi-{level}": values_BS + radius_VBS[v] for v, level in enumerate(rising)}
 
@@ -166,13 +169,13 @@ class Intervals:
         return row, bisect_right(self.residual_edges[number][row], residual)
 
     def _bins(self, number: int, residual_B: Float64, noise_B: Float64) -> npt.NDArray[np.int64]:
-        """Return the bins of many sequences for a length of context, [2, B]."""
+        """Return the bins of many sequences for a length of context, [B, 2]."""
         row_B = np.searchsorted(self.noise_edges[number], noise_B, side="right")
         column_B = np.zeros_like(row_B)
         for row in np.unique(row_B).tolist():
             chosen_B = row_B == row
             column_B[chosen_B] = np.searchsorted(self.residual_edges[number][row], residual_B[chosen_B], side="right")
-        return np.stack([row_B, column_B])
+        return np.stack([row_B, column_B], axis=1)
 
     def to_bytes(self) -> bytes:
         """Return the radii as an .npy file. Everything else is in the metadata."""

@@ -43,12 +43,20 @@ def regular_frequencies(times: Times, start_B1: Integers) -> tuple[list[Frequenc
         return frequencies, number_B
     for index_R, fields_R, frequency in _found(times, start_B1, several_B):
         if len(index_R):
-            different, which_R = np.unique(fields_R, axis=0, return_inverse=True)
-            number_B[index_R] = len(frequencies) + which_R.reshape(-1)
+            different, which_R = _different(fields_R)
+            number_B[index_R] = len(frequencies) + which_R
             frequencies += [
                 frequency._replace(units=count, day=day, clock=clock) for count, day, clock in different.tolist()
             ]
     return frequencies, number_B
+
+
+def _different(fields_R: Integers) -> tuple[Integers, Integers]:
+    """Return the different rows of fields [R, 3], and the number of that of each row [R]."""
+    if (fields_R == fields_R[0]).all():  # as in most files. Rows take long to sort
+        return fields_R[:1], np.zeros(len(fields_R), np.int64)
+    different, which_R = np.unique(fields_R, axis=0, return_inverse=True)
+    return different, which_R.reshape(-1)
 
 
 def _found(times: Times, start_B1: Integers, several_B: Mask) -> Iterator[tuple[Integers, Integers, Frequency]]:
