@@ -26,7 +26,7 @@ import tyro
 
 from app.cpus import usable_cpus
 from benchmarks.peers.processes import TOKEN, Family, stat_of
-from benchmarks.report import Table, Target, save, targets
+from benchmarks.report import Table, Target, number, save, targets
 
 HORIZON, LEVELS = 24, (80, 95)
 SERIES_A_SECOND, LARGEST_MB = 40_000, 500
@@ -121,7 +121,7 @@ def statistical(source: Path, sample: int) -> list[list[str]]:
         began = time.process_time()
         StatsForecast([method], freq="1h", n_jobs=1).forecast(df=frame, h=HORIZON, level=list(LEVELS))
         processor_s = time.process_time() - began
-        rows.append([f"statsforecast {method}", f"{len(chosen) / processor_s:,.0f}", "", ""])
+        rows.append([f"statsforecast {method}", number(len(chosen) / processor_s), "", ""])
     return rows
 
 
