@@ -34,6 +34,16 @@ class Standing(NamedTuple):
     refused: int
     misfits: int
 
+    def after(self, size: int, done: Done) -> "Standing":
+        """Return the standing after one more part, of `size` series."""
+        return self._replace(
+            ready=self.ready + size,
+            parts_done=self.parts_done + 1,
+            series=self.series + done.series,
+            refused=self.refused + len(done.refused),
+            misfits=self.misfits + done.misfits,
+        )
+
 
 Progress = Callable[[Standing], object]
 
@@ -103,16 +113,11 @@ def run(
         standing = Standing(0, sum(sizes), skipped, len(numbers), 0, 0, 0)
         progress(standing)
         for number, done in each(forecast_part, tasks):
-            standing = Standing(
-                standing.ready + sizes[number],
-                standing.of,
-                standing.parts_done + 1,
-                standing.parts,
-                standing.series + done.series,
-                standing.refused + len(done.refused),
-                standing.misfits + done.misfits,
-            )
+            standing = standing.after(sizes[number], done)
             progress(standing)
+        # A run with other options may have begun before this one wrote its first part, and replaced the manifest.
+        if tasks:
+            write_or_compare(found.manifest, manifest, [part.target for part in found.parts])
     there = [part for part in found.parts if part.target.exists()]
     refused = [part.refused for part in there if part.refused.exists()]
     scores = [part.scores for part in there if options.backtest and part.scores.exists()]

@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from app.bulk.options import Options, WrongOption
 from app.bulk.processes import processes
+from app.bulk.run import Standing, run
 from model import DEFAULT_ARTIFACT
 from model.artifact import read_artifact
 from model.runtime.select import open_runtime
@@ -185,6 +187,17 @@ def test_a_run_that_wrote_no_forecasts_does_not_bind_the_next(tmp_path: Path) ->
     table(["a"]).write_csv(source)
     assert bulk(source, tmp_path / "out.csv", *OPTIONS, "--strict") == 0
     assert (tmp_path / "out.csv").exists()
+
+
+def test_a_run_fails_if_another_one_with_other_options_has_begun_beside_it(tmp_path: Path) -> None:
+    source, manifest = write_parts(tmp_path / "in", parts=2, series=1), tmp_path / "out" / "_manifest.json"
+
+    def replace_manifest(standing: Standing) -> None:
+        if not standing.parts_done:
+            manifest.write_text(manifest.read_text().replace('"horizon": 5', '"horizon": 6'))
+
+    with pytest.raises(WrongOption, match="horizon was 6 and is 5"):
+        run(source, tmp_path / "out", DEFAULT_ARTIFACT, Options(horizon=5), workers=1, progress=replace_manifest)
 
 
 def test_the_file_of_metrics_has_the_name_that_the_node_exporter_reads(
