@@ -120,14 +120,15 @@ def test_a_file_is_chosen_by_keyboard_and_forecast_by_the_model_for_any_series(
     page = open_page()
     file = tmp_path / "sales.csv"
     file.write_text(SALES)
-    page.get_by_role("radio", name="Sine").focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_label("Model", exact=True)).to_have_value("any")
-    finished(page, "64 values given")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Choose a CSV")).to_be_focused()
-    with page.expect_file_chooser() as chooser:
+    # Playwright does not wait until the browser sends choosers to it. So it listens well before the key is pressed.
+    with page.expect_file_chooser(timeout=60_000) as chooser:
+        page.get_by_role("radio", name="Sine").focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_label("Model", exact=True)).to_have_value("any")
+        finished(page, "64 values given")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Choose a CSV")).to_be_focused()
         page.keyboard.press("Space")
     chooser.value.set_files(file)
     finished(page, "96 values given")
