@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve train test test-cuda test-kubernetes test-cluster lint format docs test-container reliability bench bench-peers clean
+.PHONY: help install serve train test test-cuda test-kubernetes test-cluster test-statistics lint format docs test-container reliability bench bench-peers clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,10 @@ test-kubernetes: $(VENV)/dev.stamp ## check the manifests of Kubernetes without 
 test-cluster: $(VENV)/dev.stamp ## test bulk forecasts with Ray and S3, both on this machine; installs them (500 MB)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[cluster-tests]'
 	$(BIN)/python -m pytest tests/integration/test_bulk_cluster.py tests/integration/test_bulk_remote.py
+
+test-statistics: $(VENV)/dev.stamp ## test the comparisons with statistical methods on real series; installs both (500 MB)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[dev,examples]'
+	$(BIN)/python -m pytest tests/unit/test_forecast_benchmark.py tests/unit/test_forecast_measures.py tests/unit/test_examples.py tests/unit/test_own.py
 
 test-container: $(VENV)/dev.stamp ## build, run and test the container; needs a Docker engine and Compose
 	$(BIN)/python -m pytest tests/container

@@ -26,7 +26,7 @@ def test_the_examples_can_be_trained_with_the_command_that_they_print() -> None:
 
 
 def test_autoreg_forecasts_what_statsmodels_does() -> None:
-    ar_model = pytest.importorskip("statsmodels.tsa.ar_model")
+    ar_model = pytest.importorskip("statsmodels.tsa.ar_model", reason="not installed: make test-statistics")
     series = Series({"y": sunspots()}, horizon=11)
     (known_T,) = series.known_parts
     forecast_BS = autoreg(series, context=44, season=1)(torch.from_numpy(known_T[None, -44:]), 11)

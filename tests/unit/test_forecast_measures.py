@@ -51,8 +51,8 @@ def test_the_quantile_loss_of_a_certain_forecast_is_its_absolute_error() -> None
 
 
 def test_the_measures_are_those_of_utilsforecast() -> None:
-    losses = pytest.importorskip("utilsforecast.losses")
-    pandas = pytest.importorskip("pandas")
+    losses = pytest.importorskip("utilsforecast.losses", reason="not installed: make test-statistics")
+    pandas = pytest.importorskip("pandas", reason="not installed: make test-statistics")
     rng = np.random.default_rng(0)
     known_K, truth_S = rng.normal(20, 5, 60), rng.normal(20, 5, 12)
     quantiles_SQ = np.sort(rng.normal(20, 5, (12, len(QUANTILES))), axis=1)

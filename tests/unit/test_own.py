@@ -16,7 +16,7 @@ from training.own import regressions, smoothing
 from training.own.backtest import Errors, Trial, errors_of, evenly, forecasts, trials
 from training.own.choice import TOO_FEW, choose, member_rollouts
 from training.own.data import common_season, held_out_from, read_own, usual_horizon
-from training.own.forecasters import autoregressive, seasonal_naive
+from training.own.forecasters import STATISTICAL, autoregressive, seasonal_naive, statistical
 from training.own.members import Choice, fit
 from training.own.pieces import Piece, pieces_of
 from training.own.regressions import Candidate, candidates
@@ -202,6 +202,18 @@ def test_compare_ranks_methods_without_a_training(tmp_path: Path, capsys: pytest
     assert "season: 12 values" in printed
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert list(tmp_path.glob("*.pt")) == []
+
+
+@pytest.mark.parametrize("season", [1, 12, 48])
+@pytest.mark.parametrize("name", STATISTICAL)
+def test_the_methods_of_statsforecast_forecast_with_any_season(name: str, season: int) -> None:
+    pytest.importorskip("statsforecast", reason="the extra `examples` is not installed: make test-statistics")
+    random = np.random.default_rng(3)
+    x_N = np.sin(2 * np.pi * np.arange(300) / max(season, 20)) + 0.1 * random.normal(size=300)
+    for given_N in (x_N, x_N[: season + 10]):
+        forecast_S = statistical(season)[name](given_N, 5)
+        assert np.isfinite(forecast_S).all()
+        assert not np.array_equal(forecast_S, seasonal_naive(season)(given_N, 5)), "it was refused"
 
 
 # The parts.

@@ -87,11 +87,16 @@ def statistical(season: int) -> dict[str, Forecaster]:
 def _statistical(name: str, season: int) -> Forecaster:
     from statsforecast import models
 
+    automatic = getattr(models, name)
+    without = {"model": "ZZN"} if name == "AutoETS" else {}  # those of a method without a season
+
     def forecast(x_N: Floats, steps: int) -> Floats:
-        inside = season if season <= LONGEST_STATISTICAL and len(x_N) > 2 * season else 1
-        method = getattr(models, name)(season_length=inside)
-        if season > LONGEST_STATISTICAL and len(x_N) > 2 * season:
-            method = models.MSTL(season_length=season, trend_forecaster=method)
+        if len(x_N) <= 2 * season:
+            method = automatic(**without)
+        elif season <= LONGEST_STATISTICAL:
+            method = automatic(season_length=season)
+        else:
+            method = models.MSTL(season_length=season, trend_forecaster=automatic(**without))
         try:
             return np.asarray(method.forecast(np.ascontiguousarray(x_N), steps)["mean"], dtype=np.float64)
         except Exception:  # it refuses some short or constant series; each of its methods raises other errors
