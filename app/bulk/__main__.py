@@ -12,11 +12,10 @@ that cannot be used, and 130 after Ctrl-C.
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 # A process for each core does the work, so a process needs no threads. Libraries read this when they are imported.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -27,9 +26,6 @@ import tyro
 from app.bulk.processes import prepare
 from app.cpus import usable_cpus
 from model.series.gaps import Fill
-
-if TYPE_CHECKING:
-    from app.bulk.run import Summary
 
 INDEX = "JOB_COMPLETION_INDEX"
 """Kubernetes gives each pod of an Indexed Job this variable, with the number of the pod from 0 on."""
@@ -124,6 +120,7 @@ def _run(command: Command) -> None:
     from app.bulk.options import Options, WrongOption, artifact_path
     from app.bulk.remote import located
     from app.bulk.run import Standing, run, run_to_output
+    from app.bulk.screen import progress_bar, say_output, say_summary
 
     options = Options(
         horizon=command.horizon,
@@ -142,14 +139,14 @@ def _run(command: Command) -> None:
     model, shard = artifact_path(command.model), _shard(command.shard)
     source, out = located(command.source), located(command.out)
     if str(command.out) == "-":
+        if command.metrics or shard != (1, 1) or command.engine != "processes":
+            raise WrongOption("--metrics, --shard and --engine: for a file or a folder, not for standard output")
         done = run_to_output(source, model, options)
         sys.stdout.flush()
-        for refused in done.refused:
-            print(f"refused {refused.id}: {refused.reason}", file=sys.stderr)
-        print(_line(done.series, done.misfits, len(done.refused), ""), file=sys.stderr)
+        say_output(done)
         return
     metrics = RunMetrics(command.metrics) if command.metrics else None
-    with _bar() as bar:
+    with progress_bar() as bar:
 
         def progress(standing: Standing) -> None:
             bar(standing.ready, standing.of)
@@ -160,17 +157,7 @@ def _run(command: Command) -> None:
         summary = run(source, out, model, options, command.workers, shard, progress, engine)
     if metrics is not None:
         metrics.succeed()
-    if summary.scores:
-        _print_scores(summary)
-    parts = f" of {summary.parts} parts" if summary.parts + summary.skipped > 1 else ""
-    there = f"; {summary.skipped} part{'s'[: summary.skipped != 1]} had been done before" if summary.skipped else ""
-    line = _line(summary.series, summary.misfits, summary.refused, f" (listed in {summary.refused_at})", parts)
-    print(line + there, file=sys.stderr)
-
-
-def _line(series: int, misfits: int, refused: int, listed: str, parts: str = "") -> str:
-    unfit = f" ({misfits:,} of a kind that the model was not trained for)" if misfits else ""
-    return f"forecast {series:,} series{parts}{unfit}; refused {refused:,}{listed if refused else ''}"
+    say_summary(summary)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -185,38 +172,6 @@ def _shard(text: str) -> tuple[int, int]:
     if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
         raise WrongOption("--shard: i/n, such as 2/3, with i from 1 to n")
     return int(numbers[1]), int(numbers[2])
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], object]]:
-    """Yield a function that shows progress on a terminal: series a second, and the time left."""
-    if not sys.stderr.isatty():
-        yield lambda done, of: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} series"),
-        TextColumn("{task.fields[rate]}"),
-    )
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as shown:
-        task = shown.add_task("", total=None, rate="")
-
-        def progress(done: int, of: int) -> None:
-            speed = shown.tasks[0].speed
-            shown.update(task, completed=done, total=of, rate=f"{speed:,.0f} series/s" if speed else "")
-
-        yield progress
-
-
-def _print_scores(summary: "Summary") -> None:
-    """Print the mean of each score over all series."""
-    from app.bulk.backtest import read_summary
-
-    for name, value in read_summary(summary.scores).items():
-        print(f"{name:<24} {'none' if value is None else format(value, '.4f')}", file=sys.stderr)
 
 
 def _stop(status: int, message: str) -> NoReturn:

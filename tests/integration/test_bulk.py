@@ -242,6 +242,8 @@ def test_rows_of_a_series_that_are_not_together_are_refused_with_file_and_row(
         ((".", "out.csv", "--horizon", 3), "is a folder, so OUT has to be one too"),
         ((".", ".", "--horizon", 3), "OUT has to be another folder than IN"),
         ((".", "-", "--horizon", 3), "standard output takes the forecasts of one file"),
+        (("in.csv", "-", "--horizon", 3, "--shard", "2/3"), "for a file or a folder, not for standard output"),
+        (("in.csv", "-", "--horizon", 3, "--metrics", "m.prom"), "for a file or a folder, not for standard output"),
         (("empty", "out", "--horizon", 3), "there is no part in this folder"),
     ],
     ids=lambda value: "" if isinstance(value, tuple) else None,
