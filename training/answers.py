@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.artifact import Artifact
 from model.fit import Fit, fit_of
-from model.intervals import NoInterval, spread_of
+from model.intervals import NoInterval
 from model.runtime.base import Runtime
 from training.data import Floats, Waves, Windows
 from training.families import families
@@ -50,8 +50,7 @@ def answers(artifact: Artifact, runtime: Runtime, x_BT: Tensor, steps: int, leve
         fit = fit_of(expectations, state)
         if fit is None:
             raise NoInterval("sequence", f"{context} values are too few for a fit")
-        spread = spread_of(fit, state.scale)
-        lower_S, upper_S = intervals.around(values_S, spread, state.residual, state.noise, context, [level]).values()
+        lower_S, upper_S = intervals.around(values_S, fit, state, context, [level]).values()
         yield Answer(values_S, lower_S, upper_S, fit)
 
 

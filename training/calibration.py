@@ -3,7 +3,7 @@
 `model/fit.py` and `model/intervals.py` describe what is calibrated. Waves are calibrated with and without noise. The
 noise goes on after the given values: an interval is one for the next values as they will be observed.
 
-Shape suffixes: B windows, S steps, C lengths of context, N bins of the noise, R bins of the residual, V levels,
+Shape suffixes: B windows, S steps, C lengths of context, N bins of noise or growth, R bins of the residual, V levels,
 K stored steps.
 """
 
@@ -36,7 +36,7 @@ FAMILY_STEPS = 24
 CLEAN_QUANTILE, RATIO_QUANTILE = 0.99, 0.999
 
 _Edges = tuple[list[float], list[list[float]]]
-"""The noise between two bins, and for each bin of the noise the residual between two bins."""
+"""The noise or the growth between two bins, and for each of those bins the residual between two bins."""
 
 
 def calibrate(
@@ -82,11 +82,10 @@ def usual_context(contexts: Sequence[int], evaluated: int) -> int:
 
 def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str) -> list[Coverage]:
     """Return the coverage of the intervals: at the steps where it is lowest and highest, and on average."""
-    error_BS, spread_B = np.abs(each.error_BS), spreads_of(fitting, each)
+    error_BS = np.abs(each.error_BS) * each.scale_B[:, None]
     inside_VS = np.zeros((len(SHOWN_LEVELS), error_BS.shape[1]))
-    rows = zip(error_BS, spread_B.tolist(), each.residual_B.tolist(), each.noise_B.tolist(), strict=True)
-    for error_S, spread, residual, noise in rows:
-        ends = intervals.around(np.zeros(len(error_S)), spread, residual, noise, each.context, SHOWN_LEVELS)
+    for error_S, fit, state in zip(error_BS, fits_of(fitting, each), each.states, strict=True):
+        ends = intervals.around(np.zeros(len(error_S)), fit, state, each.context, SHOWN_LEVELS)
         inside_VS += [error_S <= ends[f"hi-{level}"] for level in SHOWN_LEVELS]
     return [
         Coverage(
@@ -166,16 +165,17 @@ def _intervals(known: Sequence[Forecasts], fitting: Fitting, horizon: int) -> tu
     steps = [step for step in STORED_STEPS if step < horizon] + [horizon]
     edges, smallest = _edges(known)
     radii = []
-    for each, (noise_edges, residual_edges) in zip(known, edges, strict=True):
+    for each, (outer_edges, residual_edges) in zip(known, edges, strict=True):
         scaled_BK = each.error_BS[:, np.array(steps) - 1] / spreads_of(fitting, each)[:, None]
-        bin_B, bins = _bin_of(each, noise_edges, residual_edges), (len(residual_edges), len(residual_edges[0]) + 1)
-        radius_BVK = np.array([conformal_radius(scaled_BK[bin_B == number]) for number in range(math.prod(bins))])
+        bin_B, bins = _bin_of(each, outer_edges, residual_edges), (len(residual_edges), len(residual_edges[0]) + 1)
+        members = [bin_B == number for number in range(math.prod(bins))]  # no window falls into an empty bin
+        radius_BVK = np.array([conformal_radius(scaled_BK[in_B if in_B.any() else ...]) for in_B in members])
         radii.append(radius_BVK.reshape(*bins, *radius_BVK.shape[1:]))
     about = Calibration(
         contexts=[each.context for each in known],
         horizon=horizon,
         steps=steps,
-        noise_edges=[noise_edges for noise_edges, _ in edges],
+        **{"noise_edges" if known[0].later_B is None else "growth_edges": [outer_edges for outer_edges, _ in edges]},
         residual_edges=[residual_edges for _, residual_edges in edges],
         rollouts=smallest,
         coverage=[],
@@ -187,7 +187,8 @@ def _edges(known: Sequence[Forecasts]) -> tuple[list[_Edges], int]:
     """Return the edges between bins for each length of context, and the number of windows in the smallest bin.
 
     The bins have equally many windows, unless some windows are the same, as those of a series that repeats itself, or
-    have no noise, as very short ones. Then there may be fewer bins.
+    have no noise, as very short ones. Then there may be fewer bins. Short windows have no growth yet. They share a bin,
+    and the bins below it are empty.
     """
     most = min(map(len, known)) // BIN
     residuals = max(1, min(RESIDUAL_BINS, round(math.sqrt(most / 2))))
@@ -198,23 +199,24 @@ def _edges(known: Sequence[Forecasts]) -> tuple[list[_Edges], int]:
             np.bincount(_bin_of(each, *inner), minlength=noises * residuals)
             for each, inner in zip(known, edges, strict=True)
         ]
-        if np.min(counts) >= BIN // 2:
-            return edges, int(np.min(counts))
+        smallest = min(int(count_N[count_N > 0].min()) for count_N in counts)
+        if smallest >= BIN // 2 and (np.all(counts) or known[0].later_B is not None):
+            return edges, smallest
     return [([], [[]]) for _ in known], min(map(len, known))
 
 
-def _equal(each: Forecasts, noises: int, residuals: int) -> _Edges:
-    """Return the edges of so many bins of the noise, and in each of them of the residual, with equally many windows."""
-    noise_edges = np.quantile(each.noise_B, np.arange(1, noises) / noises).tolist()
-    row_B = np.searchsorted(noise_edges, each.noise_B, side="right")
+def _equal(each: Forecasts, outer: int, residuals: int) -> _Edges:
+    """Return the edges of so many outer bins, and in each of them of the residual, with equally many windows."""
+    outer_edges = np.quantile(each.outer_B, np.arange(1, outer) / outer).tolist()
+    row_B = np.searchsorted(outer_edges, each.outer_B, side="right")
     inner = np.arange(1, residuals) / residuals
-    rows = [each.residual_B[row_B == row] for row in range(noises)]
-    return noise_edges, [np.quantile(row, inner).tolist() if len(row) else [0.0] * (residuals - 1) for row in rows]
+    rows = [each.residual_B[row_B == row] for row in range(outer)]
+    return outer_edges, [np.quantile(row, inner).tolist() if len(row) else [0.0] * (residuals - 1) for row in rows]
 
 
-def _bin_of(each: Forecasts, noise_edges: list[float], residual_edges: list[list[float]]) -> npt.NDArray[np.int64]:
+def _bin_of(each: Forecasts, outer_edges: list[float], residual_edges: list[list[float]]) -> npt.NDArray[np.int64]:
     """Return the number of the bin of each window, as `Intervals.around` chooses it."""
-    row_B = np.searchsorted(noise_edges, each.noise_B, side="right")
+    row_B = np.searchsorted(outer_edges, each.outer_B, side="right")
     column_B = np.sum(each.residual_B[:, None] >= np.array(residual_edges)[row_B], axis=1, dtype=np.int64)
     return row_B.astype(np.int64) * (len(residual_edges[0]) + 1) + column_B
 

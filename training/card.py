@@ -185,9 +185,10 @@ def _coverage(about: Metadata) -> str:
         )
     follows = "a width for each step that follows the residual, and grows faster where the sequence does not fit"
     width = "a width of its own for each step" if about.fit is None else follows
+    outer = "noise" if made.growth_edges is None else "growth"
     bins = sum(len(inner) + 1 for inner in made.residual_edges[0]) if made.residual_edges else 1
     errors = f"the errors of {made.rollouts:,} rollouts" + (
-        f" in each of {bins} bins of noise and residual" if bins > 1 else ""
+        f" in each of {bins} bins of {outer} and residual" if bins > 1 else ""
     )
     text = (
         f"`level` in a request asks for prediction intervals. They exist for sequences of at least {made.contexts[0]} "

@@ -4,7 +4,7 @@ Shape suffixes: B windows, T values given, S steps, R errors of the last values,
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from model.anchored import AnchoredNetwork
 from model.fit import Fit, fit_of, used
-from model.intervals import spread_of
+from model.intervals import growths_of, spread_of
 from model.metadata import Architecture, Fitting, Metadata
 from model.network import Network
 from model.runtime.anchored import AnchoredRuntime
@@ -22,6 +22,16 @@ from training.data import Floats, WaveDataset, Windows
 from training.prior.source import Batch
 
 LARGEST_ARRAY = 2**29  # numbers of the hidden states of all rollouts that are computed at once
+
+
+class Known(NamedTuple):
+    """The part of a runtime's state that fit and intervals need."""
+
+    scale: float
+    observed: int
+    residual: float
+    noise: float
+    later: float
 
 
 @dataclass(frozen=True)
@@ -38,19 +48,25 @@ class Forecasts:
     scale_B: Floats
     residual_B: Floats
     noise_B: Floats
+    later_B: Floats | None = None
+    """Later error of the anchors, as in `State`. None for networks without anchors."""
+
+    @property
+    def outer_B(self) -> Floats:
+        """Return what chooses the outer bins of intervals: the growth of the errors, or the noise without anchors."""
+        return self.noise_B if self.later_B is None else growths_of(self.later_B, self.residual_B)
+
+    @property
+    def states(self) -> list[Known]:
+        """Return what the state of each window knows of it."""
+        later_B = np.zeros(len(self)) if self.later_B is None else self.later_B
+        columns = (self.scale_B, self.residual_B, self.noise_B, later_B)
+        rows = zip(*(column_B.tolist() for column_B in columns), strict=True)
+        return [Known(scale, self.context, *rest) for scale, *rest in rows]
 
     def __len__(self) -> int:
         """Return the number of windows."""
         return len(self.error_BS)
-
-
-class _State(NamedTuple):
-    """The part of a runtime's state that the fit needs."""
-
-    scale: float
-    observed: int
-    residual: float
-    noise: float
 
 
 def noisy(waves: WaveDataset, snr_B: Floats, random: np.random.Generator) -> Windows:
@@ -96,15 +112,30 @@ def seasonal_forecasts(network: AnchoredNetwork, context: int, batches: Iterable
         torch_version=torch.__version__,
     )
     runtime = AnchoredRuntime(network, about)
-    errors, states = [], []
-    for batch in batches:
-        for x_T, y_S in zip(batch.x_BT.tolist(), batch.y_BS.numpy(), strict=True):
-            values_S, state = runtime.forecast(x_T, len(y_S), batch.season)
-            if state.scale > 0:
-                errors.append((values_S - y_S) / state.scale)
-                states.append(state)
-    scale_B, residual_B, noise_B = np.array([(state.scale, state.residual, state.noise) for state in states]).T
-    return Forecasts(context, np.full(len(states), math.nan), np.array(errors), scale_B, residual_B, noise_B)
+    rows = (
+        (x_T, y_S, batch.season)
+        for batch in batches
+        for x_T, y_S in zip(batch.x_BT.tolist(), batch.y_BS.numpy(), strict=True)
+    )
+    return anchored_forecasts(runtime, context, rows)
+
+
+def anchored_forecasts(
+    runtime: AnchoredRuntime, context: int, rows: Iterable[tuple[Sequence[float], Floats, int]]
+) -> Forecasts:
+    """Return the forecasts of all sequences but constant ones.
+
+    A row has values given, values that follow, and a season. All rows have as many values that follow.
+    """
+    errors, known, steps = [], [], 0
+    for x_T, y_S, season in rows:
+        values_S, state = runtime.forecast(x_T, len(y_S), season)
+        steps = len(y_S)
+        if state.scale > 0:
+            errors.append((values_S - y_S) / state.scale)
+            known.append((state.scale, state.residual, state.noise, state.later))
+    columns = np.array(known).reshape(len(known), 4).T
+    return Forecasts(context, np.full(len(known), math.nan), np.array(errors).reshape(len(known), steps), *columns)
 
 
 def _measured(network: Network, x_BT: Tensor, y_BS: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -126,14 +157,14 @@ def _measured(network: Network, x_BT: Tensor, y_BS: Tensor) -> tuple[Tensor, Ten
 def fits_of(fitting: Fitting, each: Forecasts) -> list[Fit | None]:
     """Return the fit of each window; None if they are too short for one."""
     expectations = fitting.expectations
-    rows = zip(each.scale_B.tolist(), each.residual_B.tolist(), each.noise_B.tolist(), strict=True)
-    return [fit_of(expectations, _State(scale, each.context, residual, noise)) for scale, residual, noise in rows]
+    return [fit_of(expectations, state) for state in each.states]
 
 
 def spreads_of(fitting: Fitting, each: Forecasts) -> Floats:
     """Return the spread of each window [B], in units of the sequence."""
-    fits = fits_of(fitting, each)
-    return np.array([spread_of(fit, scale) / scale for fit, scale in zip(fits, each.scale_B.tolist(), strict=True)])
+    fits, by_growth = fits_of(fitting, each), each.later_B is not None
+    rows = zip(fits, each.scale_B.tolist(), strict=True)
+    return np.array([spread_of(fit, scale, by_growth) / scale for fit, scale in rows])
 
 
 def warned(fitting: Fitting, each: Forecasts) -> float:

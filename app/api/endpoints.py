@@ -26,7 +26,7 @@ from app.errors import Diverged
 from app.schemas import limited
 from app.settings import Settings
 from model.fit import Fit
-from model.intervals import NoInterval, spread_of
+from model.intervals import NoInterval
 from model.runtime.base import State
 from model.runtime.seasons import season_of
 from sine_client.messages import GenerateRequest, PredictRequest
@@ -212,9 +212,7 @@ def _intervals(request: PredictRequest, origin: Origin, steps: int, served: Serv
 
 async def _ends(around: _Around, forecast: Forecast, fit: Fit | None, first: int = 0) -> _Fields:
     """Return the intervals around a forecast that begins at step `first` of the rollout. They end where it ends."""
-    after = forecast.reached
-    spread, values_S = spread_of(fit, after.scale), np.concatenate(forecast.chunks)
-    ends = around(values_S, spread=spread, residual=after.residual, noise=after.noise, first=first)
+    ends = around(np.concatenate(forecast.chunks), fit, forecast.reached, first=first)
     return {"intervals": {name: await array([end_S]) for name, end_S in ends.items()}}
 
 

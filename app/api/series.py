@@ -34,7 +34,8 @@ from app.errors import (
 from app.schemas import limited_forecast
 from app.settings import Settings
 from model.fit import fits_of
-from model.intervals import NoInterval, spreads_of
+from model.intervals import NoInterval
+from model.runtime.many import Forecasts
 from model.runtime.seasons import find_seasons
 from sine_client.messages import FieldError, ForecastRequest, ForecastResponse
 from sine_client.starts import WrongStart, times_after
@@ -113,13 +114,12 @@ def judged(
 ) -> tuple[dict[str, Floats], dict[int, str]]:
     """Return the ends of the intervals around forecasts [B, S], and the warning of each row that has one."""
     states = [forecast.reached for forecast in forecasts]
-    observed_B = np.array([state.observed for state in states])
-    scale_B, residual_B, noise_B = np.array([[state.scale, state.residual, state.noise] for state in states]).T
     ends: dict[str, Floats] = {}
     if levels and served.intervals is not None:
-        fits = fits_of(served.expectations, observed_B, scale_B, residual_B, noise_B)
-        spread_B = spreads_of(fits, scale_B)
-        ends = served.intervals.around_many(values_BS, spread_B, residual_B, noise_B, observed_B, levels)
+        observed_B = np.array([state.observed for state in states])
+        known = Forecasts.of(values_BS, states)
+        fits = fits_of(served.expectations, observed_B, known.scale_B, known.residual_B, known.noise_B)
+        ends = served.intervals.around_many(values_BS, fits, known, observed_B, levels)
     warnings = {
         row: served.warning(fit)
         for row, state in enumerate(states)

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.real.forecasts import LEVELS, Forecast, Forecaster, Refused, from_intervals
 from model.artifact import Artifact, ArtifactError, read_artifact
 from model.fit import fit_of
-from model.intervals import NoInterval, spread_of
+from model.intervals import NoInterval
 from model.runtime.base import Runtime, State
 from model.runtime.select import open_runtime
 from model.season import LONGEST_SEASON, find_season
@@ -75,6 +75,4 @@ class Served:
         except NoInterval:
             return None
         fit = fit_of(about.fit.expectations, state) if about.fit else None
-        spread = spread_of(fit, state.scale)
-        ends = intervals.around(values_S, spread, state.residual, state.noise, context, LEVELS)
-        return from_intervals(values_S, ends)
+        return from_intervals(values_S, intervals.around(values_S, fit, state, context, LEVELS))

@@ -97,8 +97,11 @@ class Calibration(Record):
     noise_edges: list[list[float]] | None = None
     """The noise between two bins, ascending, for each length of context. None for a single bin."""
 
+    growth_edges: list[list[float]] | None = Field(default=None, exclude_if=lambda edges: edges is None)
+    """The growth of errors between two bins, in place of the noise. Only anchored networks have it."""
+
     residual_edges: list[list[list[float]]] | None = None
-    """The residual between two bins, ascending, for each bin of the noise. None for a single bin."""
+    """The residual between two bins, ascending, for each bin of noise or growth. None for a single bin."""
 
     rollouts: int = Field(ge=1)
     """Number of rollouts that each radius was calibrated on."""

@@ -66,6 +66,8 @@ have taught them. If values are given after that, the forecasts before them coun
 This package itself does not import torch.
 """
 
+from typing import Any
+
 ANCHORS = (
     "last value",
     "season",
@@ -120,6 +122,22 @@ def lags(season: int) -> list[int]:
         if lag > chosen[-1]:
             chosen.append(lag)
     return chosen
+
+
+def remembered(season: int) -> int:
+    """Return how many last values the anchors need."""
+    return max(2 * season, lags(season)[-1])
+
+
+def first_later_error(season: int) -> int:
+    """Return the index of the first anchor's m' in the state of a sequence (`model/anchors/state.py`)."""
+    return remembered(season) + 2 * len(ANCHORS)
+
+
+def later_error(state_K: Any, season: int) -> float:
+    """Return the least m' of all anchors, from the state of a sequence."""
+    first = first_later_error(season)
+    return float(state_K[first : first + len(ANCHORS)].min())
 
 
 def steps_ahead(season: int) -> int:

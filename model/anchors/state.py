@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.anchors import ANCHORS, RIDGE, SEASONAL_WEIGHT, lags, smoothing_rates, steps_ahead
+from model.anchors import ANCHORS, RIDGE, SEASONAL_WEIGHT, lags, remembered, smoothing_rates, steps_ahead
 
 
 class Parts(NamedTuple):
@@ -87,7 +87,7 @@ def sizes(season: int, anchors: int = len(ANCHORS)) -> list[int]:
     TorchScript knows no global numbers, so here and elsewhere they are the defaults of arguments.
     """
     p, cells = len(lags(season)) + 1, len(smoothing_rates())
-    values = max(2 * season, lags(season)[-1])
+    values = remembered(season)
     return [values, anchors, 2 * anchors, steps_ahead(season) * anchors, p, p * p, cells * (2 + season), 1, 1, 1, 1]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.anchors import INPUTS, lags, steps_ahead
+from model.anchors import INPUTS, first_later_error, lags, steps_ahead
 from model.anchors.state import layout, start
 from model.metadata import Architecture, Metadata
 from model.runtime.anchored_kernel import COLUMNS, OUTPUTS, compile_anchored_kernel
@@ -45,7 +45,7 @@ class AnchoredRuntime(FusedRuntime):
     ) -> tuple[Float64, Float64]:
         """See `FusedRuntime.forecast_many`. The sequences of one season are one compiled call."""
         count = len(start_B1) - 1
-        values_BS, known_B4 = np.empty((count, steps)), np.empty((count, 4))
+        values_BS, known_B5 = np.empty((count, steps)), np.empty((count, 5))
         x_N, memory_LM = np.require(value_N, np.float64, ["C", "W"]), self._zero.memory_LM.copy()
         units = ranges(self._metadata, x_N, start_B1)
         for season in np.unique(season_B).tolist():
@@ -55,14 +55,15 @@ class AnchoredRuntime(FusedRuntime):
                 start_B1,
                 np.flatnonzero(season_B == season),
                 values_BS,
-                known_B4,
+                known_B5,
                 *units,
                 memory_LM,
                 anchors_K,
             )
             of_season = season, steps_ahead(season), np.array(lags(season))
-            anchored_kernel_loop()(self._kernel.run, *arrays, offset, *of_season, *self._weights)
-        return values_BS, known_B4
+            places = offset, first_later_error(season)
+            anchored_kernel_loop()(self._kernel.run, *arrays, *places, *of_season, *self._weights)
+        return values_BS, known_B5
 
     def _before(self, sequence: Sequence[float], season: int = 1) -> State:
         """Return the state before a whole sequence. The anchors need its units, so Python finds them."""

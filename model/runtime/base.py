@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from model.anchors import later_error
 from model.fit import RECENT
 
 _NO_ERRORS = np.zeros(RECENT, np.float32)
@@ -48,6 +49,11 @@ class State(NamedTuple):
     """State of the anchors (`model/anchors/state.py`), whose length depends on the season, and behind it that of the
     members (`model/members/batched.py`). Empty without anchors.
     """
+
+    @property
+    def later(self) -> float:
+        """Return the least error of the anchors' later forecasts, in units of the sequence; 0 without anchors."""
+        return later_error(self.anchors_K, self.season) if len(self.anchors_K) else 0.0
 
 
 class Runtime(Protocol):

@@ -46,11 +46,11 @@ class EnsembleRuntime(AnchoredRuntime):
         self, value_N: Float64, start_B1: npt.NDArray[np.int64], steps: int, season_B: npt.NDArray[np.int64]
     ) -> tuple[Float64, Float64]:
         """See `FusedRuntime.forecast_many`. The sequences are forecast one after the other."""
-        values_BS, known_B4 = np.empty((len(season_B), steps)), np.empty((len(season_B), 4))
+        values_BS, known_B5 = np.empty((len(season_B), steps)), np.empty((len(season_B), 5))
         for b, (first, end) in enumerate(pairwise(start_B1.tolist())):
             values_BS[b], state = self.forecast(value_N[first:end].tolist(), steps, int(season_B[b]))
-            known_B4[b] = state.level, state.scale, state.residual, state.noise
-        return values_BS, known_B4
+            known_B5[b] = state.level, state.scale, state.residual, state.noise, state.later
+        return values_BS, known_B5
 
     def _run(self, before: State, sequence: Sequence[float] | Float64, values_S: Float64) -> State:
         """See `AnchoredRuntime._run`."""

@@ -71,14 +71,15 @@ class FusedRuntime:
     ) -> tuple[Float64, Float64]:
         """Return the forecasts [B, S] of sequences that stand one after the other, each equal to that of `forecast`.
 
-        Return also level, scale, residual and noise of each [B, 4]. `model/runtime/many.py` describes the arguments.
+        Return also level, scale, residual, noise and later error of each [B, 5]. `model/runtime/many.py` describes the
+        arguments.
         """
         count = len(start_B1) - 1
-        values_BS, known_B4 = np.empty((count, steps)), np.empty((count, 4))
+        values_BS, known_B5 = np.empty((count, steps)), np.zeros((count, 5))
         x_N, memory_LM = np.require(value_N, np.float64, ["C", "W"]), self._zero.memory_LM.copy()
         level_B, scale_B = self._units(x_N, start_B1)
-        kernel_loop()(self._kernel.run, x_N, start_B1, values_BS, known_B4, level_B, scale_B, memory_LM, *self._weights)
-        return values_BS, known_B4
+        kernel_loop()(self._kernel.run, x_N, start_B1, values_BS, known_B5, level_B, scale_B, memory_LM, *self._weights)
+        return values_BS, known_B5
 
     def _units(self, x_N: Float64, start_B1: npt.NDArray[np.int64]) -> tuple[Float64, Float64]:
         """Return level and scale of each sequence [B]. The kernel finds the range by itself."""

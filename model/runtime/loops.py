@@ -16,6 +16,7 @@ import numpy as np
 from numba.core import types
 from numba.core.sigutils import normalize_signature
 
+from model.anchors import ANCHORS
 from model.fit import RECENT
 from model.runtime import anchored_kernel, kernel
 
@@ -30,8 +31,9 @@ def _parts(signature):
 def kernel_loop():
     """Return the loop for networks without anchors.
 
-    Its arguments are (run, value_N, start_B1, values_BS, known_B4, level_B, scale_B, memory_LM, and the weights of the
-    kernel `run`). It fills `values_BS` with the forecasts, and `known_B4` with what the kernel returns.
+    Its arguments are (run, value_N, start_B1, values_BS, known_B5, level_B, scale_B, memory_LM, and the weights of the
+    kernel `run`). It fills `values_BS` with the forecasts, and the first columns of `known_B5` with what the kernel
+    returns.
     """
     run, arguments = _parts(kernel.SIGNATURE)
     floats, integers, matrix = types.float64[::1], types.int64[::1], types.float64[:, ::1]
@@ -43,7 +45,7 @@ def kernel_loop():
         value_N,
         start_B1,
         values_BS,
-        known_B4,
+        known_B5,
         level_B,
         scale_B,
         memory_LM,
@@ -57,7 +59,7 @@ def kernel_loop():
         error_R = np.empty(RECENT, np.float32)
         for b in range(len(level_B)):
             memory_LM[:], error_R[:] = 0, 0
-            known_B4[b, 0], known_B4[b, 1], known_B4[b, 2], known_B4[b, 3] = run(
+            known_B5[b, 0], known_B5[b, 1], known_B5[b, 2], known_B5[b, 3] = run(
                 memory_LM,
                 error_R,
                 0,
@@ -80,9 +82,10 @@ def kernel_loop():
 def anchored_kernel_loop():
     """Return the loop for networks with anchors, over sequences of one season.
 
-    Its arguments are (run, value_N, start_B1, row_R, values_BS, known_B4, level_B, scale_B, memory_LM, state_K, offset,
-    season, ahead, lag_G, and the weights of the kernel `run`). `state_K` is the state of the anchors before any value,
-    and `offset` the index in it that takes the offset of a sequence. It works on the sequences `row_R` alone.
+    Its arguments are (run, value_N, start_B1, row_R, values_BS, known_B5, level_B, scale_B, memory_LM, state_K, offset,
+    later, season, ahead, lag_G, and the weights of the kernel `run`). `state_K` is the state of the anchors before any
+    value. `offset` is the index in it that takes the offset of a sequence, and `later` that of the first later error.
+    It works on the sequences `row_R` alone.
     """
     run, arguments = _parts(anchored_kernel.SIGNATURE)
     floats, integers, matrix = types.float64[::1], types.int64[::1], types.float64[:, ::1]
@@ -98,6 +101,7 @@ def anchored_kernel_loop():
         arguments[0],
         floats,
         types.int64,
+        types.int64,
         *arguments[7:],
     )
 
@@ -108,12 +112,13 @@ def anchored_kernel_loop():
         start_B1,
         row_R,
         values_BS,
-        known_B4,
+        known_B5,
         level_B,
         scale_B,
         memory_LM,
         state_K,
         offset,
+        later,
         season,
         ahead,
         lag_G,
@@ -128,7 +133,7 @@ def anchored_kernel_loop():
         for b in row_R:
             memory_LM[:], error_R[:], anchors_K[:] = 0, 0, state_K
             anchors_K[offset] = level_B[b] / scale_B[b] if scale_B[b] > 0.0 else 0.0
-            known_B4[b, 0], known_B4[b, 1], known_B4[b, 2], known_B4[b, 3] = run(
+            known_B5[b, 0], known_B5[b, 1], known_B5[b, 2], known_B5[b, 3] = run(
                 memory_LM,
                 anchors_K,
                 error_R,
@@ -146,5 +151,6 @@ def anchored_kernel_loop():
                 readout_OW,
                 readout_O,
             )
+            known_B5[b, 4] = anchors_K[later : later + len(ANCHORS)].min()
 
     return run_all

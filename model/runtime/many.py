@@ -3,13 +3,14 @@
 Shape suffixes: N values of all sequences, B sequences, S steps.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from model.runtime.base import Runtime
+from model.runtime.base import Runtime, State
 from model.runtime.fused import FusedRuntime
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +29,14 @@ class Forecasts(NamedTuple):
     scale_B: Floats
     residual_B: Floats
     noise_B: Floats
-    """Scale, residual and noise of each sequence, as in `State`."""
+    later_B: Floats
+    """Scale, residual, noise and later error of each sequence, as in `State`."""
+
+    @staticmethod
+    def of(values_BS: Floats, states: Sequence[State]) -> "Forecasts":
+        """Return forecasts and what the states after them know."""
+        known = [(state.scale, state.residual, state.noise, state.later) for state in states]
+        return Forecasts(values_BS, *np.array(known).reshape(-1, 4).T)
 
 
 def forecast_many(runtime: Runtime, value_N: Floats, start_B1: Integers, steps: int, season_B: Integers) -> Forecasts:
@@ -44,15 +52,15 @@ def forecast_many(runtime: Runtime, value_N: Floats, start_B1: Integers, steps: 
         season_B: the season of each sequence, 1 for none. Networks without anchors ignore it.
     """
     if isinstance(runtime, FusedRuntime):
-        values_BS, known_B4 = runtime.forecast_many(value_N, start_B1, steps, season_B)
-        return Forecasts(values_BS, *known_B4.T[1:])
+        values_BS, known_B5 = runtime.forecast_many(value_N, start_B1, steps, season_B)
+        return Forecasts(values_BS, *known_B5.T[1:])
     rows = [value_N[first:end].tolist() for first, end in pairwise(start_B1.tolist())]
     parts: list[Floats] = []
-    known: list[tuple[float, float, float]] = []
+    states: list[State] = []
     for begin in range(0, len(rows), _BATCH):
         batch = slice(begin, begin + _BATCH)
         before = list(map(runtime.start, rows[batch], season_B[batch].tolist()))
         values_BS, after = runtime.rollout(runtime.encode(rows[batch], before), steps)
         parts.append(values_BS)
-        known += [(state.scale, state.residual, state.noise) for state in after]
-    return Forecasts(np.concatenate(parts), *np.array(known).T)
+        states += after
+    return Forecasts.of(np.concatenate(parts), states)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.artifacts import make_small_artifact, some_intervals
 from tests.server import Server, serve
+from training.forecasts import Known
 
 SEQUENCE = (100 * np.sin(np.arange(8))).tolist()
 
@@ -27,9 +28,8 @@ def test_a_level_adds_intervals_and_changes_nothing_else(server: Server) -> None
     ends = answer.pop("intervals")
     assert answer == plain
     assert list(ends) == ["lo-95", "lo-80", "hi-80", "hi-95"]
-    wanted = some_intervals().around(
-        np.array(plain["values"]), (max(SEQUENCE) - min(SEQUENCE)) / 2, 0.0, 0.0, 8, [80, 95]
-    )
+    state = Known((max(SEQUENCE) - min(SEQUENCE)) / 2, 8, 0.0, 0.0, 0.0)
+    wanted = some_intervals().around(np.array(plain["values"]), None, state, 8, [80, 95])
     for name, end_S in wanted.items():
         assert ends[name] == end_S.tolist()
 

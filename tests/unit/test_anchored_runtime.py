@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from model.anchored import AnchoredNetwork
+from model.anchors.state import unpack
 from model.artifact import read_artifact, save_artifact
 from model.golden import make_golden
 from model.metadata import Architecture, CellKind, Metadata
@@ -112,6 +113,14 @@ def test_parts_of_a_sequence_and_of_a_rollout_give_the_bits_of_the_whole(
         parts.append(values_S)
     np.testing.assert_array_equal(np.concatenate(parts), whole_S)
     assert_equal(state, whole)
+
+
+def test_a_state_knows_the_least_later_error_of_the_anchors(both: Runtimes) -> None:
+    for runtime in both:
+        _, state = runtime.forecast(sequence(60).tolist(), STEPS, 12)
+        parts = unpack(torch.from_numpy(state.anchors_K)[None], 12)
+        assert state.later == parts.error_B2A[0, 1].min().item() > 0
+    assert State(np.zeros((1, 4), np.float32), 0.0, 1.0).later == 0, "without anchors"
 
 
 def test_sequences_of_several_seasons_in_one_call_are_answered_as_alone(both: Runtimes) -> None:

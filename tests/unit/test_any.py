@@ -66,6 +66,9 @@ def test_a_run_calibrates_intervals_and_the_fit_on_unseen_series(trained: Path) 
     assert about is not None
     assert intervals is not None
     assert fit is not None
+    assert about.noise_edges is None
+    assert about.growth_edges is not None
+    assert len(about.growth_edges) == 2, "the anchors know how errors grow"
     assert (intervals.contexts, intervals.horizon, fit.contexts) == ((16, 40), 10, [8, 16, 40])
     coverage = {(row.context, row.level): row.mean for row in about.coverage}
     assert len(coverage) == 8

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from model.fit import Fit
-from model.intervals import LEVELS, Intervals, NoInterval, conformal_radius, spread_of
+from model.intervals import LEVELS, Intervals, NoInterval, conformal_radius, growth_of, growths_of, spread_of
 from model.metadata import Calibration
+from training.data import Floats
+from training.forecasts import Known
 
 
 def made(rollouts: int = 1000, horizon: int = 5) -> Intervals:
@@ -21,6 +23,19 @@ def made(rollouts: int = 1000, horizon: int = 5) -> Intervals:
 
 def about(rollouts: int = 1000, horizon: int = 5) -> Calibration:
     return Calibration(contexts=[4, 8], horizon=horizon, rollouts=rollouts, coverage=[])
+
+
+def around(
+    intervals: Intervals, values_S: Floats, state: Known, levels: list[int], first: int = 0, ratio: float = 1.0
+) -> dict[str, Floats]:
+    fit = Fit(state.residual * state.scale, state.residual * state.scale / ratio, ratio, 16, fits=True)
+    return intervals.around(values_S, fit, state, state.observed, levels, first)
+
+
+def known(
+    observed: int = 8, scale: float = 1.0, residual: float = 1.0, noise: float = 0.0, later: float = 0.0
+) -> Known:
+    return Known(scale, observed, residual, noise, later)
 
 
 def test_the_radius_is_the_error_of_the_rank_that_the_level_needs() -> None:
@@ -47,7 +62,7 @@ def test_intervals_hold_as_often_as_they_say_whatever_the_errors_are_like(draw: 
 
 def test_ends_come_from_the_lowest_to_the_highest_and_in_the_unit_of_the_sequence() -> None:
     intervals, values_S = made(), np.array([1.0, 2.0, 3.0])
-    ends = intervals.around(values_S, 10.0, 0.0, 0.0, 8, [95, 80, 95])
+    ends = around(intervals, values_S, known(scale=10.0), [95, 80, 95])
     assert list(ends) == ["lo-95", "lo-80", "hi-80", "hi-95"]
     stacked = np.stack(list(ends.values()))
     assert np.all(np.diff(stacked, axis=0) > 0)
@@ -57,10 +72,10 @@ def test_ends_come_from_the_lowest_to_the_highest_and_in_the_unit_of_the_sequenc
 
 def test_a_length_between_two_calibrated_ones_gets_the_wider_interval() -> None:
     values_S, intervals = np.zeros(1), made()
-    width = {n: float(intervals.around(values_S, 1.0, 0.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
+    width = {n: float(around(intervals, values_S, known(n), [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
     assert width[4] == width[5] == width[7] > width[8] == width[1000]
     narrow_first = Intervals.of(about(), intervals.radius_CNRVK[::-1])
-    width = {n: float(narrow_first.around(values_S, 1.0, 0.0, 0.0, n, [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
+    width = {n: float(around(narrow_first, values_S, known(n), [50])["hi-50"][0]) for n in (4, 5, 7, 8, 1000)}
     assert width[4] < width[5] == width[7] == width[8] == width[1000]
 
 
@@ -87,6 +102,7 @@ def test_serialised_intervals_are_restored_or_refused() -> None:
         (intervals.to_bytes(), {"steps": [1, 5]}),
         (intervals.to_bytes(), {"noise_edges": [[0.5], [0.5]]}),
         (intervals.to_bytes(), {"noise_edges": [[], [0.5]]}),
+        (intervals.to_bytes(), {"growth_edges": [[0.5], [0.5]]}),
         (intervals.to_bytes(), {"residual_edges": [[[0.5]], [[0.5]]]}),
         (intervals.to_bytes(), {"residual_edges": [[[]], [[0.5]]]}),
         (intervals.to_bytes()[:-1], {}),
@@ -96,20 +112,26 @@ def test_serialised_intervals_are_restored_or_refused() -> None:
             Intervals.from_bytes(content, about().model_copy(update=other))
 
 
-def test_a_sequence_takes_the_radius_of_its_noise_and_residual_and_of_the_steps_around() -> None:
-    edges = {"noise_edges": [[0.1], [0.1]], "residual_edges": 2 * [[[0.2, 0.3], [0.4, 0.5]]]}
+@pytest.mark.parametrize("outer", ["noise", "growth"])
+def test_a_sequence_takes_the_radius_of_its_bins_and_of_the_steps_around(outer: str) -> None:
+    edges = {f"{outer}_edges": [[0.1], [0.1]], "residual_edges": 2 * [[[0.2, 0.3], [0.4, 0.5]]]}
     made_of = about().model_copy(update={"steps": [1, 3, 5]} | edges)
     radius_CNRVK = np.arange(2 * 2 * 3 * LEVELS * 3, dtype=np.float32).reshape(2, 2, 3, LEVELS, 3)
     intervals = Intervals.of(made_of, radius_CNRVK)
-    quiet = [(0.0, residual, (0, number)) for residual, number in ((0.0, 0), (0.199, 0), (0.2, 1), (0.3, 2), (1e9, 2))]
-    noisy = [(0.1, residual, (1, number)) for residual, number in ((0.0, 0), (0.399, 0), (0.4, 1), (0.5, 2), (1e9, 2))]
-    for noise, residual, bins in quiet + noisy:
+    low = [(0.0, residual, (0, number)) for residual, number in ((0.1, 0), (0.199, 0), (0.2, 1), (0.3, 2), (1e9, 2))]
+    high = [(0.11, residual, (1, number)) for residual, number in ((0.1, 0), (0.399, 0), (0.4, 1), (0.5, 2), (1e9, 2))]
+    for value, residual, bins in low + high:
+        state = known(scale=2.0, residual=residual, noise=value)
+        if outer == "growth":
+            state = known(scale=2.0, residual=residual, noise=0.5, later=value * residual)
         first, third, fifth = radius_CNRVK[1, *bins, 49]
-        ends = intervals.around(np.zeros(5), 2.0, residual, noise, 8, [50])
+        ends = around(intervals, np.zeros(5), state, [50])
         expected = [first, (first + third) / 2, third, (third + fifth) / 2, fifth]
-        np.testing.assert_allclose(ends["hi-50"], 2 * np.array(expected))
-        later = intervals.around(np.zeros(2), 2.0, residual, noise, 8, [50], first=3)
-        np.testing.assert_allclose(later["hi-50"], ends["hi-50"][3:])
+        np.testing.assert_allclose(ends["hi-50"], 2 * residual * np.array(expected))
+        rest = around(intervals, np.zeros(2), state, [50], first=3)
+        np.testing.assert_allclose(rest["hi-50"], ends["hi-50"][3:])
+        misses = around(intervals, np.zeros(5), state, [50], ratio=3.0)
+        np.testing.assert_allclose(misses["hi-50"], ends["hi-50"] * (9 if outer == "noise" else 1))
 
 
 def test_the_spread_is_the_residual_as_long_as_the_model_fits() -> None:
@@ -117,3 +139,9 @@ def test_the_spread_is_the_residual_as_long_as_the_model_fits() -> None:
     assert spread_of(Fit(0.5, 1.0, 0.5, 16, fits=True), 7.0) == 0.5
     assert spread_of(Fit(3.0, 1.0, 3.0, 16, fits=False), 7.0) == 27
     assert spread_of(Fit(9.0, 1.0, 9.0, 16, fits=False), 7.0) == 9 * 16
+
+
+def test_the_growth_of_errors_is_relative_to_the_residual() -> None:
+    assert growth_of(3.0, 2.0) == 1.5
+    assert growth_of(3.0, 0.0) == 0, "a sequence without a residual has no growth"
+    assert growths_of(np.array([3.0, 3.0]), np.array([2.0, 0.0])).tolist() == [1.5, 0.0]

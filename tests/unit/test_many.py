@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, read_artifact
-from model.fit import fit_of, fits_of
-from model.intervals import spread_of, spreads_of
+from model.fit import FitsOfMany, fit_of, fits_of
 from model.runtime.base import Runtime
-from model.runtime.many import forecast_many
+from model.runtime.many import Forecasts, forecast_many
 from model.runtime.seasons import find_seasons
 from model.runtime.select import Engine, open_runtime
 from model.season import Floats, find_season
@@ -61,21 +60,18 @@ def test_many_forecasts_are_those_of_each_sequence_alone(name: str) -> None:
     expectations = artifact.metadata.fit.expectations if artifact.metadata.fit else ()
     observed_B = np.array(list(map(len, MANY)))
     fits = fits_of(expectations, observed_B, many.scale_B, many.residual_B, many.noise_B)
-    spread_B = spreads_of(fits, many.scale_B)
     assert artifact.intervals is not None
-    ends = artifact.intervals.around_many(
-        many.values_BS[rows], spread_B[rows], many.residual_B[rows], many.noise_B[rows], observed_B[rows], LEVELS
-    )
+    long, fits_of_long = Forecasts(*(part[rows] for part in many)), FitsOfMany(*(part[rows] for part in fits))
+    ends = artifact.intervals.around_many(long.values_BS, fits_of_long, long, observed_B[rows], LEVELS)
     number = 0
     for b, row in enumerate(MANY):
         values_S, state = runtime.forecast(row.tolist(), STEPS, int(season_B[b]))
         assert values_S.tobytes() == many.values_BS[b].tobytes()
         fit = fit_of(expectations, state)
-        assert spread_of(fit, state.scale) == spread_B[b]
+        assert state.later == many.later_B[b]
         assert (fit is None or fit.fits) == fits.fits_B[b]
         if rows[b]:
-            fitted = (spread_B[b], state.residual, state.noise, len(row))
-            alone = artifact.intervals.around(values_S, *fitted, LEVELS)
+            alone = artifact.intervals.around(values_S, fit, state, len(row), LEVELS)
             assert list(alone) == list(ends)
             assert all(alone[end].tobytes() == ends[end][number].tobytes() for end in alone)
             number += 1

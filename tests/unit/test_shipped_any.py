@@ -15,7 +15,7 @@ from model.season import find_season
 from training.prior.source import Prior
 from training.relative import relative_errors
 
-DIGEST = "90eb2ef774e4ddbc3f9e9c79cf33e86b84376cbe387aa04ff03cb4959d2b5411"
+DIGEST = "205391ead82db2f6f059b1b72b6f640af0c323faa68a3b6c0cec6c7636d277d4"
 PATH = DEFAULT_ARTIFACT.with_name("any.pt")
 UNSEEN = 90  # the purpose of draws that neither training nor calibration makes
 

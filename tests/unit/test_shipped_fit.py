@@ -8,7 +8,7 @@ import pytest
 from model import DEFAULT_ARTIFACT
 from model.artifact import Artifact, read_artifact
 from model.fit import Expectation, fit_of, fits
-from model.intervals import Intervals, spread_of
+from model.intervals import Intervals
 from model.runtime.base import Runtime, State
 from model.runtime.select import open_runtime
 from training.data import Floats, Waves
@@ -40,8 +40,8 @@ class Shipped:
         values_BS, states = self.forecasts(x_BT, y_BS.shape[1])
         inside = np.zeros((len(LEVELS), y_BS.shape[1]))
         for values_S, truth_S, state in zip(values_BS, y_BS, states, strict=True):
-            spread = spread_of(fit_of(self.expectations, state), state.scale)
-            ends = self.intervals.around(values_S, spread, state.residual, state.noise, x_BT.shape[1], LEVELS)
+            fit = fit_of(self.expectations, state)
+            ends = self.intervals.around(values_S, fit, state, x_BT.shape[1], LEVELS)
             inside += [(ends[f"lo-{level}"] <= truth_S) & (truth_S <= ends[f"hi-{level}"]) for level in LEVELS]
         return 100 * inside / len(x_BT)
 
@@ -95,6 +95,5 @@ def test_a_sine_around_any_level_is_continued_within_its_narrow_interval(shipped
     values_BS, (state,) = shipped.forecasts(wave_T[None, :64], 20)
     np.testing.assert_allclose(values_BS[0], wave_T[64:], rtol=0, atol=0.02)
     assert fits(shipped.expectations, state)
-    spread = spread_of(fit_of(shipped.expectations, state), state.scale)
-    ends = shipped.intervals.around(values_BS[0], spread, state.residual, state.noise, 64, [99])
+    ends = shipped.intervals.around(values_BS[0], fit_of(shipped.expectations, state), state, 64, [99])
     assert np.all(np.abs(ends["hi-99"] - values_BS[0]) < 0.1)

@@ -3,7 +3,6 @@
 Shape suffixes: N values of a series, O origins, S steps, B forecasts.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from model.runtime.anchored import AnchoredRuntime
 from model.runtime.ensemble import EnsembleRuntime
 from training.calibration import calibrated, covered
 from training.data import Floats
-from training.forecasts import Forecasts
+from training.forecasts import Forecasts, anchored_forecasts
 from training.own.backtest import Trial, evenly, fold_begins
 from training.own.forecasters import LONGEST
 from training.own.members import Choice, fit
@@ -132,19 +131,12 @@ def coverage_of(
 
 def forecasts_of(model: Model, pairs: Sequence[tuple[Floats, Floats]], season: int, context: int) -> Forecasts:
     """Return forecasts of values given and the values after them. Constant values are left out."""
-    runtime, rows = model.runtime, []
-    for past_T, truth_S in pairs:
-        values_S, state = runtime.forecast(past_T.tolist(), len(truth_S), season)
-        if state.scale > 0:
-            rows.append(((values_S - truth_S) / state.scale, state.scale, state.residual, state.noise))
-    steps = len(pairs[0][1]) if pairs else 0
-    error_BS = np.array([row[0] for row in rows]).reshape(len(rows), steps)
-    scale_B, residual_B, noise_B = np.array([row[1:] for row in rows]).reshape(len(rows), 3).T
-    return Forecasts(context, np.full(len(rows), math.nan), error_BS, scale_B, residual_B, noise_B)
+    rows = ((past_T.tolist(), truth_S, season) for past_T, truth_S in pairs)
+    return anchored_forecasts(model.runtime, context, rows)
 
 
 def merge(parts: Sequence[Forecasts]) -> Forecasts:
     """Return the forecasts of all parts, which have the same context."""
-    names = ("snr_B", "error_BS", "scale_B", "residual_B", "noise_B")
+    names = ("snr_B", "error_BS", "scale_B", "residual_B", "noise_B", "later_B")
     arrays: Mapping[str, Floats] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return Forecasts(parts[0].context, **arrays)
