@@ -27,6 +27,7 @@ from training.own.choice import choose
 from training.own.data import read_own
 from training.own.fitting import fitted_model
 from training.own.forecasters import LONGEST, any_series, served
+from training.own.members import usable
 from training.series import Series
 from training.tables import Table, filled
 
@@ -127,7 +128,8 @@ def run(example: Example) -> dict[str, dict[str, float]]:
     own = read_own(example.path, None, None, None, None, example.season, example.horizon)
     artifact, runtime = any_series()
     beside = served(runtime, example.season)
-    model = fitted_model(artifact, choose(own.known_values, own.season, own.horizon, beside), own.known_values)
+    choices = choose(own.known_values, own.season, own.horizon, beside)
+    model = fitted_model(artifact, usable(choices, own.known_values), own.known_values)
     source = Series(own.values, example.horizon)
     predictors = {"this model": as_predictor(served(model.runtime, example.season)), "any": as_predictor(beside)}
     predictors |= baselines(source, example.context, example.season)

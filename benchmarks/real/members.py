@@ -22,6 +22,7 @@ from training.data import Floats
 from training.own.choice import choose
 from training.own.fitting import calibrate, fitted_model
 from training.own.forecasters import any_series, served
+from training.own.members import usable
 
 
 class WithMembers:
@@ -54,7 +55,7 @@ class WithMembers:
         return self._model.forecast(past_T, season, horizon)
 
     def _fitted(self, past_T: Floats, season: int, horizon: int) -> Served:
-        choice = choose([past_T], season, horizon, served(self._runtime, season))
+        choice = usable(choose([past_T], season, horizon, served(self._runtime, season)), [past_T])
         fitted = fitted_model(self._any, choice, [past_T])
         made = calibrate(self._any, choice, [past_T], season, horizon, lambda folds: folds)
         intervals, about = None, fitted.about

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from training.own import regressions, smoothing
 from training.own.backtest import Errors, Trial, errors_of, evenly, forecasts, trials
 from training.own.choice import TOO_FEW, choose, member_rollouts
 from training.own.data import common_season, held_out_from, read_own, usual_horizon
-from training.own.forecasters import STATISTICAL, autoregressive, seasonal_naive, statistical
-from training.own.members import Choice, fit
+from training.own.fitting import fitted_model
+from training.own.forecasters import STATISTICAL, any_series, autoregressive, seasonal_naive, served, statistical
+from training.own.members import Choice, fit, has_logarithms, usable
 from training.own.pieces import Piece, pieces_of
 from training.own.regressions import Candidate, candidates
 from training.own.verdict import FEW, caution, horizon_line, network_rank, ranked, sentence
@@ -259,6 +261,60 @@ def test_a_regression_that_amplifies_rounding_errors_is_known() -> None:
     assert regressions.amplify(np.array([calm_W, wild_W])).tolist() == [False, True]
 
 
+def test_a_ridge_that_lets_a_regression_amplify_is_raised() -> None:
+    x_N = sales(120)
+    x_N[118] = 0.5
+    candidate = next(one for one in candidates(12, 90) if one.level == "season" and one.simple == "moved")
+    moments_LL = regressions.moments(x_N, candidate.window)
+    exploding_LL = moments_LL.copy()
+    exploding_LL[1:, 0] *= 3
+    assert regressions.amplify(regressions.solve(candidate, exploding_LL, [1e-4]))[0]
+    assert not regressions.amplify(regressions.solve_stable(candidate, exploding_LL, 1e-4)[None])[0]
+    calm_W = regressions.solve(candidate, moments_LL, [10.0])[0]
+    assert not regressions.amplify(calm_W[None])[0]
+    np.testing.assert_array_equal(regressions.solve_stable(candidate, moments_LL, 10.0), calm_W)
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_a_model_that_is_fitted_to_an_outlier_at_the_end_does_not_explode(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x_N = 100 + 25 * np.sin(np.pi * np.arange(120) / 6) + 5 * random.normal(size=120)
+    artifact, runtime = any_series()
+    choices = choose([x_N[:96]], 12, 12, served(runtime, 12))
+    x_N[118] = 0.5
+    model = fitted_model(artifact, usable(choices, [x_N]), [x_N])
+    forecast_S = served(model.runtime, 12)(x_N, 500)
+    assert forecast_S.min() > -50
+    assert forecast_S.max() < 200
+
+
+def test_logarithms_are_for_positive_series_without_values_near_zero() -> None:
+    growing_N = np.exp(np.linspace(0, 5, 100)) * (2 + np.sin(np.arange(100) / 2))
+    assert has_logarithms(growing_N)
+    assert not has_logarithms(growing_N - growing_N.min())
+    assert not has_logarithms(np.append(sales(100), 0.01))
+    assert has_logarithms(sales(100))
+    with_logarithms = Choice(12, True, (), (), 1, 12)
+    without = replace(with_logarithms, logarithm=False)
+    assert usable([with_logarithms, without], [growing_N] * 10) is with_logarithms
+    assert usable([with_logarithms, without], [growing_N, np.zeros(9)]) is without
+    assert usable([with_logarithms], [np.zeros(9)]) is None
+
+
+def test_a_value_of_zero_in_the_held_out_part_is_no_reason_to_fit_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(1)
+    t_N = np.arange(144)
+    x_N = np.exp(3 + 0.01 * t_N + 0.8 * np.sin(np.pi * t_N / 6) + 0.15 * random.normal(size=144))
+    x_N[135] = 0
+    data = write(tmp_path / "months.csv", x_N)
+    assert main(["--data", str(data), "--runs", str(tmp_path)]) == 0
+    assert "which have no logarithms" in capsys.readouterr().out
+    artifact = read_artifact(tmp_path / "series" / "series.pt")
+    assert artifact.metadata.training["logarithm"] is False
+
+
 def test_the_rollouts_of_candidates_are_those_of_the_reference() -> None:
     x_N = sales(100)
     piece = Piece(x_N / 10, 0.0, ((70, 80, 88),), 1.0)
@@ -289,9 +345,7 @@ def test_the_rollouts_of_a_cell_and_its_errors_belong_together() -> None:
 
 def test_the_choice_sees_nothing_after_its_series_and_does_not_depend_on_their_units() -> None:
     x_N = sales(100)
-    chosen = [choose([factor * x_N], 12, 6, seasonal_naive(12)) for factor in (1.0, 1000.0)]
-    assert chosen[0] is not None
-    assert chosen[1] is not None
+    chosen = [choose([factor * x_N], 12, 6, seasonal_naive(12))[0] for factor in (1.0, 1000.0)]
     assert (chosen[0].regressions, chosen[0].logarithm) == (chosen[1].regressions, chosen[1].logarithm)
     assert chosen[0].error < chosen[0].error_alone
     assert all(max(fold) + 6 <= len(x_N) for piece in pieces_of([x_N], 12, 6) for fold in piece.folds)
@@ -305,18 +359,15 @@ def test_members_that_do_not_help_are_left_out() -> None:
         next_S: Floats = x_N[len(past_N) : len(past_N) + steps] * past_N[0] / x_N[0]
         return next_S
 
-    assert choose([x_N], 12, 6, knows) is None
+    assert choose([x_N], 12, 6, knows) == []
 
 
 def test_members_count_half_with_many_values_and_nothing_with_few() -> None:
-    assert choose([sales(TOO_FEW)], 1, 2, seasonal_naive(12)) is None
-    few, many = choose([sales(80)], 12, 6, seasonal_naive(12)), choose([sales(400)], 12, 6, seasonal_naive(12))
-    assert few is not None
-    assert many is not None
+    assert choose([sales(TOO_FEW)], 1, 2, seasonal_naive(12)) == []
+    few, many = (choose([sales(count)], 12, 6, seasonal_naive(12))[0] for count in (80, 400))
     assert few.weight == fit(few, [sales(80)]).weight == 0.25
     assert many.weight == 0.45
-    together = choose([sales(80, seed) for seed in range(5)], 12, 6, seasonal_naive(12))
-    assert together is not None
+    together = choose([sales(80, seed) for seed in range(5)], 12, 6, seasonal_naive(12))[0]
     assert together.weight == 0.45, "series of a file count together"
 
 
@@ -354,6 +405,24 @@ def test_the_season_of_a_file_is_that_of_most_series(tmp_path: Path) -> None:
     own = read_own(long_form(tmp_path / "a.csv", series), None, None, None, None, None, None)
     assert (own.season, own.found, own.horizon) == (12, True, 12)
     assert own.known["0"] == held_out_from(96) == 77
+
+
+def test_series_without_room_for_a_season_do_not_vote_against_it() -> None:
+    old = {f"old {number}": sales(120, number) for number in range(4)}
+    new = {f"new {number}": sales(14, number) for number in range(9)}
+    assert common_season(old | new) == 12
+    noise = {f"noise {seed}": np.random.default_rng(seed).normal(size=120) for seed in range(9)}
+    assert common_season(old | noise) == 1
+    assert common_season({"a": sales(33)}) == 12, "27 values are less than 2.5 seasons"
+
+
+def test_any_is_compared_as_it_is_served(tmp_path: Path) -> None:
+    data = long_form(tmp_path / "a.csv", {"a": sales(96), "b": sales(96, 1)})
+    found, told = (read_own(data, None, None, None, None, season, None) for season in (None, 12))
+    assert (found.season, found.told, told.told) == (12, None, 12)
+    _, runtime = any_series()
+    daily_N = np.tile([1.0, 2, 3, 4, 5, 9, 9], 12) + np.random.default_rng(0).normal(size=84) / 9
+    np.testing.assert_array_equal(served(runtime, None)(daily_N, 7), served(runtime, 7)(daily_N, 7))
 
 
 @pytest.mark.parametrize(("season", "horizon"), [(1, 10), (4, 8), (7, 14), (12, 12), (24, 24), (168, 24), (336, 48)])

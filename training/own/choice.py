@@ -21,7 +21,7 @@ from model.runtime.members import compile_members, first_state, fitted
 from training.data import Floats
 from training.own import regressions, smoothing
 from training.own.backtest import Forecaster, naive_scale
-from training.own.members import WEIGHT, Choice, Rates, fit
+from training.own.members import WEIGHT, Choice, Rates, fit, has_logarithms
 from training.own.pieces import Piece, error_of, folds_of, forecasts_of, pieces_of
 from training.own.regressions import RIDGES, Candidate, inner_season
 from training.own.smoothing import ERROR_RIDGES
@@ -39,21 +39,21 @@ MOST_ERRORS = 13
 """Number of last errors that a cell weighs, at most."""
 
 
-def choose(series: Sequence[Floats], season: int, horizon: int, anchored: Forecaster) -> Choice | None:
-    """Return the members for series, of which each ends where its held-out part begins.
+def choose(series: Sequence[Floats], season: int, horizon: int, anchored: Forecaster) -> list[Choice]:
+    """Return members for series, of which each ends where its held-out part begins: the best first.
 
-    None if all series are too short or do not change, or if no member lowers the errors of the anchored network alone.
+    There are at most two: members that see values, and members that see logarithms. There is none if all series are too
+    short or do not change, or if no member lowers the errors of the anchored network alone.
     """
     pieces = pieces_of(series, season, horizon)
     weight = WEIGHT * max(0.0, 1 - TOO_FEW / max(1, sum(map(len, series))))
     if not pieces or not weight:
-        return None
+        return []
     beside = [[forecasts_of(anchored, piece, fold, horizon) for fold in range(len(piece.folds))] for piece in pieces]
-    positive = all((piece.z_N + piece.offset > 0).all() for piece in pieces)
-    found = [_chosen(pieces, season, horizon, logarithm) for logarithm in ((False, True) if positive else (False,))]
+    forms = (False, True) if all(has_logarithms(piece.z_N + piece.offset) for piece in pieces) else (False,)
+    found = [_chosen(pieces, season, horizon, logarithm) for logarithm in forms]
     options = [_measured(replace(each, weight=weight), pieces, horizon, beside) for each in found if each]
-    best = min(options, key=lambda option: option.error, default=None)
-    return best if best and best.error < best.error_alone else None
+    return sorted((one for one in options if one.error < one.error_alone), key=lambda one: one.error)
 
 
 def _chosen(pieces: Sequence[Piece], season: int, horizon: int, logarithm: bool) -> Choice | None:

@@ -76,7 +76,7 @@ def compare(options: Compare) -> None:
     trials = own.trials(options.origins)
     if slow:
         trials = evenly(trials, max(1, MOST_SLOW // options.origins))
-    forecasters = {"any": served(runtime, own.season)} | simple(own.season) | slow
+    forecasters = {"any": served(runtime, own.told)} | simple(own.season) | slow
     made = {name: forecasts(forecaster, trials, own.horizon) for name, forecaster in forecasters.items()}
     errors = {name: errors_of(trials, each, made[NAIVE], own.season) for name, each in made.items()}
     count = sum(len(one.origins) for one in trials)

@@ -24,6 +24,9 @@ FEWEST = 8
 MOST_SEARCHED = 100
 """Number of series that the season is looked for in, at most."""
 
+ROOM = 2.5
+"""Number of seasons that a series has to be long before it votes against one."""
+
 LONGEST_HORIZON = 30
 """Longest default of the horizon, unless a day has more steps."""
 
@@ -42,6 +45,11 @@ class OwnSeries:
     horizon: int
     notes: list[str]
     """Sentences: what was left out, and what had to be smaller than by default."""
+
+    @property
+    def told(self) -> int | None:
+        """Return the season if it was told. Otherwise the service finds that of each series, where `any` serves it."""
+        return None if self.found else self.season
 
     @property
     def known(self) -> dict[str, int]:
@@ -109,10 +117,18 @@ def read_own(
 
 
 def common_season(values: Mapping[str, Floats]) -> int:
-    """Return the season that is found in most series before their held-out part, the longest ones first."""
+    """Return the season that is found in most series before their held-out part, 1 for none.
+
+    Only series with room for a season vote against it: a product of a few months says nothing of the year.
+    """
     longest = sorted(values.values(), key=len, reverse=True)
     searched = [x_N[: held_out_from(len(x_N))] for x_N in evenly(longest, MOST_SEARCHED)]
-    return Counter(find_season(x_N) for x_N in searched).most_common(1)[0][0]
+    votes = [(find_season(x_N), len(x_N)) for x_N in searched]
+    for season, _ in Counter(season for season, _ in votes if season > 1).most_common():
+        with_room = Counter(vote for vote, length in votes if vote == season or length >= ROOM * season)
+        if with_room[season] == max(with_room.values()):
+            return season
+    return 1
 
 
 def usual_horizon(season: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from model.artifact import Artifact, read_artifact
 from model.runtime.base import Runtime
 from model.runtime.select import open_runtime
+from model.season import find_season
 from training.baselines import fit_autoregression
 from training.data import Floats
 from training.own.backtest import Forecaster
@@ -36,9 +37,14 @@ def any_series() -> tuple[Artifact, Runtime]:
     return artifact, open_runtime(artifact, "cpu").runtime
 
 
-def served(runtime: Runtime, season: int) -> Forecaster:
-    """Return the forecasts that the service would answer with."""
-    return lambda x_N, steps: runtime.forecast(x_N[-LONGEST:].tolist(), steps, season)[0]
+def served(runtime: Runtime, season: int | None) -> Forecaster:
+    """Return the forecasts that the service would answer with. Without a season, it finds one in the values given."""
+
+    def forecast(x_N: Floats, steps: int) -> Floats:
+        given_N = x_N[-LONGEST:]
+        return runtime.forecast(given_N.tolist(), steps, season or find_season(given_N))[0]
+
+    return forecast
 
 
 def simple(season: int) -> dict[str, Forecaster]:

@@ -5,7 +5,7 @@ Many series share all choices and weights. Each counts in units of its own.
 Shape suffixes: N values of a series, W window, P errors.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,11 @@ SHARE, WEIGHT = 0.5, 0.5
 
 They are fixed: on 28 real series, those that backtests chose had larger errors.
 """
+
+FARTHEST = 5.0
+"""Largest distance of a value below the lower quartile, in distances between the quartiles, for logarithms."""
+
+NEARLY_ALL = 0.9
 
 Rates = tuple[float, float, float, float, float]
 
@@ -63,6 +68,26 @@ class Choice:
         )
 
 
+def has_logarithms(x_N: Floats) -> bool:
+    """Return whether members may see the logarithms of a series: it is positive, and no value is far below the others.
+
+    The logarithm of a value near zero is an outlier that no value has.
+    """
+    if not (x_N > 0).all():
+        return False
+    low, quarter, rest = np.quantile(np.log(x_N), [0, 0.25, 0.75])
+    return bool(quarter - low <= FARTHEST * (rest - quarter))
+
+
+def usable(choices: Sequence[Choice], series: Iterable[Floats]) -> Choice | None:
+    """Return the best choice of members that nearly all series can be fitted with, None without one.
+
+    A series that has no logarithms is left out of a fit that needs them.
+    """
+    share = np.mean([has_logarithms(x_N) for x_N in series])
+    return next((choice for choice in choices if not choice.logarithm or share >= NEARLY_ALL), None)
+
+
 def fit(choice: Choice, series: Iterable[Floats]) -> MemberWeights:
     """Return the weights of chosen members, fitted to series. Each series is in units of its own."""
     sizes = choice.sizes
@@ -77,8 +102,10 @@ def fit(choice: Choice, series: Iterable[Floats]) -> MemberWeights:
                 error_EPP[number] += smoothing.error_moments(error_N[choice.values :], sizes.errors) / unit**2
     filter_W = np.zeros(choice.values + 1)
     if choice.regressions:
-        rows = [regressions.solve(candidate, window_LL, [ridge])[0] for candidate, ridge in choice.regressions]
+        rows = [regressions.solve_stable(candidate, window_LL, ridge) for candidate, ridge in choice.regressions]
         filter_W = np.mean(rows, axis=0)
+        if regressions.amplify(filter_W[None])[0]:
+            filter_W = rows[0]
     share = SHARE if choice.cells and choice.regressions else float(bool(choice.regressions))
     theta = [smoothing.error_weights(error_EPP[number], ridge) for number, (_, ridge) in enumerate(choice.cells)]
     return MemberWeights(
@@ -96,7 +123,7 @@ def fit(choice: Choice, series: Iterable[Floats]) -> MemberWeights:
 def _in_units(series: Iterable[Floats], logarithm: bool, season: int) -> Iterable[tuple[Floats, float]]:
     """Yield what members see of each series, and its mean absolute change over a season."""
     for x_N in series:
-        if logarithm and not (x_N > 0).all():
+        if logarithm and not has_logarithms(x_N):
             continue
         scale = float(np.ptp(x_N)) / 2
         if scale > 0:

@@ -20,6 +20,9 @@ from training.data import Floats
 RIDGES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 """Ridges, as multiples of the mean square of the inputs."""
 
+LARGEST_RIDGE = 1e9
+"""A larger ridge leaves the simple forecast alone."""
+
 DAY = {168: 24, 336: 48}
 """Steps in a day, for each season of a week with more than one step in a day."""
 
@@ -27,6 +30,7 @@ LONGEST_DENSE = 60
 """Seasons up to this may have a weight for each lag."""
 
 LARGEST_GAIN, GAIN_STEPS = 100.0, 64
+LARGER_RIDGE = 3.0
 
 Level = Literal["mean", "last", "season"]
 """L_t: ū, the last value, or the mean of the last season."""
@@ -124,6 +128,19 @@ def amplify(weights_FW: Floats) -> npt.NDArray[np.bool_]:
     response_FS = rollouts(np.eye(lags)[-1], weights_FW, [lags], GAIN_STEPS)[:, 0]
     amplify_F: npt.NDArray[np.bool_] = ~(np.abs(response_FS).max(axis=1) <= LARGEST_GAIN)  # true for NaN
     return amplify_F
+
+
+def solve_stable(candidate: Candidate, moments_LL: Floats, ridge: float) -> Floats:
+    """Return the weights of the window, [W], with this ridge, or with the next larger one that does not amplify.
+
+    The ridge was chosen on a part of the values that are fitted now. The rest of them may have an outlier.
+    """
+    while True:
+        weights_FW = solve(candidate, moments_LL, [ridge])
+        weights_W: Floats = weights_FW[0]
+        if ridge > LARGEST_RIDGE or not amplify(weights_FW)[0]:
+            return weights_W
+        ridge *= LARGER_RIDGE
 
 
 def rollouts(u_N: Floats, weights_FW: Floats, origin_O: Sequence[int], steps: int) -> Floats:

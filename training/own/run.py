@@ -23,6 +23,7 @@ from training.own.data import OwnSeries, read_own
 from training.own.description import description, flat, golden_sequence, training
 from training.own.fitting import Model, calibrate, coverage_of, fitted_model
 from training.own.forecasters import any_series, served, simple
+from training.own.members import usable
 from training.own.options import Own
 from training.own.picture import picture
 from training.own.verdict import (
@@ -103,13 +104,14 @@ def _made(options: Own, own: OwnSeries, watch: Watch, console: Console) -> tuple
     """Fit and write the model. Return the errors by forecaster, and the metadata."""
     artifact, runtime = any_series()
     known, trials = own.known_values, own.trials(options.origins)
-    (choice,) = [
+    (choices,) = [
         choose(known, own.season, own.horizon, served(runtime, own.season)) for _ in watch("choosing members", [0])
     ]
+    choice = usable(choices, known)
     if choice is None:
         console.print("the model is any alone: no members lower its errors, or the series are too short for them")
     measured = fitted_model(artifact, choice, watch("fitting to what is before the held-out part", known))
-    forecasters = {MODEL: served(measured.runtime, own.season), "any": served(runtime, own.season)}
+    forecasters = {MODEL: served(measured.runtime, own.season), "any": served(runtime, own.told)}
     errors = measure(forecasters | simple(own.season), trials, own, watch)
     calibration = calibrate(
         artifact,
@@ -120,9 +122,16 @@ def _made(options: Own, own: OwnSeries, watch: Watch, console: Console) -> tuple
         lambda folds: watch("calibrating intervals", folds),
     )
     described = coverage_of(measured, calibration, trials, own.season, own.horizon) if calibration else None
-    last = measured
+    last, every = measured, list(own.values.values())
     if options.refit:
-        last = fitted_model(artifact, choice, watch("fitting to everything", list(own.values.values())))
+        refitted = usable(choices, every)
+        if refitted is not choice:
+            console.print(
+                "the held-out part has values near zero or below, which have no logarithms: the written model is "
+                + ("that of members that see the values" if refitted else "any alone"),
+                soft_wrap=True,
+            )
+        choice, last = refitted, fitted_model(artifact, refitted, watch("fitting to everything", every))
     about = last.about.model_copy(
         update={
             "name": options.name,
