@@ -32,7 +32,8 @@ class Measured:
     mase: float
     rmsse: float
     quantile_loss: float | None
-    """None if the forecaster gives no quantiles."""
+    inside_80: float | None
+    """The share of the true values inside the interval of 80 %. Both are None if the forecaster gives no quantiles."""
 
 
 def measure(
@@ -53,6 +54,7 @@ def measure(
         mae / scale,
         rmse / square_scale,
         None if quantiles_OSQ is None else mean_weighted_quantile_loss(truth_OS, quantiles_OSQ),
+        None if quantiles_OSQ is None else inside(truth_OS, quantiles_OSQ),
     )
 
 
@@ -83,6 +85,11 @@ def mean_weighted_quantile_loss(truth_OS: Floats, quantiles_OSQ: Floats) -> floa
     loss_OSQ = error_OSQ * (np.array(QUANTILES) - (error_OSQ < 0))
     magnitude = np.abs(truth_OS).sum()
     return float(2 * loss_OSQ.sum() / (len(QUANTILES) * magnitude)) if magnitude else float("inf")
+
+
+def inside(truth_OS: Floats, quantiles_OSQ: Floats) -> float:
+    """Return the share of true values between the lowest and the highest quantile, which are 80 % apart."""
+    return float(np.mean((quantiles_OSQ[:, :, 0] <= truth_OS) & (truth_OS <= quantiles_OSQ[:, :, -1])))
 
 
 def ratio(error: float, naive: float) -> float:

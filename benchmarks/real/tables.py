@@ -29,10 +29,22 @@ Results = Mapping[str, Mapping[str, Result]]
 def totals_table(results: Results, every: Sequence[RealSeries]) -> Table:
     """Tabulate each forecaster over these series.
 
-    The first four numbers are geometric means of errors relative to seasonal naive; MASE and RMSSE are means. The time
-    is the median over the series.
+    The first four numbers are geometric means of errors relative to seasonal naive. MASE, RMSSE and the share inside
+    the intervals of 80 % are means. The time is the median over the series.
     """
-    columns = ["", "MAE", "RMSE", "next value", "quantile loss", "MASE", "RMSSE", "worst MAE", "ahead", "s"]
+    columns = [
+        "",
+        "MAE",
+        "RMSE",
+        "next value",
+        "quantile loss",
+        "80 % hold",
+        "MASE",
+        "RMSSE",
+        "worst MAE",
+        "ahead",
+        "s",
+    ]
     rows = []
     naive = results[SEASONAL_NAIVE.name]
     for name, of in results.items():
@@ -47,6 +59,7 @@ def totals_table(results: Results, every: Sequence[RealSeries]) -> Table:
             for one, other in pairs
             if one.quantile_loss is not None and other.quantile_loss is not None
         ]
+        inside_N = [one.inside_80 for one in mine if one.inside_80 is not None]
         rows.append(
             [
                 name,
@@ -54,6 +67,7 @@ def totals_table(results: Results, every: Sequence[RealSeries]) -> Table:
                 three(geometric_mean(ratio(one.rmse, other.rmse) for one, other in pairs)),
                 three(geometric_mean(ratio(one.next_value, other.next_value) for one, other in pairs)),
                 three(geometric_mean(loss_N)) if len(loss_N) == len(names) else "",
+                f"{100 * statistics.mean(inside_N):.1f}" if len(inside_N) == len(names) else "",
                 three(statistics.mean(one.mase for one in mine)),
                 three(statistics.mean(one.rmsse for one in mine)),
                 three(max(mae_N)),

@@ -13,6 +13,7 @@ from benchmarks.real.measures import (
     LARGEST_RATIO,
     SMALLEST_RATIO,
     geometric_mean,
+    inside,
     mean_weighted_quantile_loss,
     measure,
     ratio,
@@ -42,6 +43,11 @@ def test_the_quantile_loss_is_that_computed_by_hand() -> None:
     quantiles_OSQ = np.broadcast_to(np.array([9.0, 11.0])[None, :, None], (1, 2, len(QUANTILES)))
     loss = mean_weighted_quantile_loss(np.array([[10.0, 10.0]]), quantiles_OSQ)
     assert loss == pytest.approx(2 * sum(level + (1 - level) for level in QUANTILES) / (len(QUANTILES) * 20))
+
+
+def test_a_value_on_the_end_of_an_interval_is_inside() -> None:
+    quantiles_OSQ = np.broadcast_to(np.linspace(9.0, 11.0, len(QUANTILES)), (1, 4, len(QUANTILES)))
+    assert inside(np.array([[9.0, 11.0, 8.9, 11.1]]), quantiles_OSQ) == 0.5
 
 
 def test_the_quantile_loss_of_a_certain_forecast_is_its_absolute_error() -> None:
