@@ -278,20 +278,20 @@ def test_more_models_than_the_setting_allows_stop_the_start(tmp_path: Path, work
 
 
 def test_more_than_64_models_are_served_and_counted_where_the_setting_allows_it(tmp_path: Path) -> None:
-    first = copies(tmp_path, 130)
-    with serve(tmp_path, model=first, models=tmp_path, max_models=130, workers=2) as server:
+    first = copies(tmp_path, 68)
+    with serve(tmp_path, model=first, models=tmp_path, max_models=68, workers=2) as server:
         names = [model["name"] for model in httpx.get(f"{server.url}/models").json()["models"]]
-        assert names == [f"m{number:03}" for number in range(130)]
+        assert names == [f"m{number:03}" for number in range(68)]
         asked = {"inputs": [{"name": "sequence", "shape": [1, 3], "datatype": "FP64", "data": SEQUENCE}]}
-        for number in range(100, 130):
-            answer = httpx.post(f"{server.url}/v2/models/m{number}/infer", json=asked)
+        for number in range(40, 68):
+            answer = httpx.post(f"{server.url}/v2/models/m{number:03}/infer", json=asked)
             assert answer.status_code == 200
         for _ in range(10):  # whichever worker answers
 
             def counted() -> bool:
                 exposed = httpx.get(f"{server.url}/metrics").text
                 counts = [total(exposed, "sine_inference_sequences_total", model=name) for name in names]
-                return counts == [0] * 100 + [1] * 30
+                return counts == [0] * 40 + [1] * 28
 
             wait_for("each of them to be counted once", counted)
 
