@@ -1,9 +1,10 @@
 """Read a server's metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.waiting import wait_for
 
@@ -28,5 +29,14 @@ def steps_after_they_stop_rising(url: httpx.URL | str) -> float:
 
 def total(text: str, name: str, /, **labels: str) -> float:
     """Return the sum of the samples called `name` that have at least these labels; 0 if there are none."""
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+    return sum(sample.value for sample in _samples(text, name) if labels.items() <= sample.labels.items())
+
+
+def by_label(text: str, name: str, label: str) -> dict[str, float]:
+    """Return the samples called `name` by one of their labels. Each has another value of it."""
+    return {sample.labels[label]: sample.value for sample in _samples(text, name)}
+
+
+def _samples(text: str, name: str) -> Iterator[Sample]:
+    families = text_string_to_metric_families(text)
+    return (sample for family in families for sample in family.samples if sample.name == name)

@@ -18,7 +18,7 @@ from websockets.sync.client import connect as connect_sync
 from model.artifact import digest_path, read_artifact
 from sine_client import AsyncClient, ServiceError
 from tests.artifacts import make_small_artifact
-from tests.metrics import total
+from tests.metrics import by_label, total
 from tests.server import Server, fails_to_start, serve
 from tests.waiting import wait_for
 
@@ -290,8 +290,8 @@ def test_more_than_64_models_are_served_and_counted_where_the_setting_allows_it(
 
             def counted() -> bool:
                 exposed = httpx.get(f"{server.url}/metrics").text
-                counts = [total(exposed, "sine_inference_sequences_total", model=name) for name in names]
-                return counts == [0] * 40 + [1] * 28
+                counts = by_label(exposed, "sine_inference_sequences_total", "model")
+                return [counts.get(name, 0) for name in names] == [0] * 40 + [1] * 28
 
             wait_for("each of them to be counted once", counted)
 
