@@ -12,6 +12,7 @@ from model.artifact import Artifact, read_artifact
 from model.fit import RECENT
 from model.metadata import Coverage, Metadata
 from training.calibration import usual_context
+from training.own.verdict import ratio_text
 from training.tables import Table
 
 _USES = {
@@ -130,7 +131,8 @@ def _errors(about: Metadata) -> str:
     title = f"Errors on data that training never saw, as fractions of the {unit}:"
     if about.data.get("kind") == "own":
         title = "Errors on values that the members had not seen:"
-    return str(Table(title, "", [column.replace("_", " ") for column in columns], rows))
+    formats = dict.fromkeys(("mae", "next value"), ratio_text) if about.data.get("kind") == "own" else {}
+    return str(Table(title, "", [column.replace("_", " ") for column in columns], rows, formats))
 
 
 def _fit(about: Metadata) -> str:

@@ -1,8 +1,8 @@
 """Tables for printing, and the pages that contain them. Pages are filled by code, so no number is typed by hand."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,17 @@ class Table:
 
     columns: Sequence[str]
     rows: Mapping[str, Sequence[float]]
+    formats: Mapping[str, Callable[[float], str]] = field(default_factory=dict)
+    """Functions that write the numbers of some columns. `number` writes those of the others."""
 
     def __str__(self) -> str:
         """Return the table as Markdown, aligned for a terminal: first column to the left, the others to the right."""
         lines = [[self.first, *self.columns]]
-        lines += [[name, *(number(value) for value in values)] for name, values in self.rows.items()]
+        formats = [self.formats.get(column, number) for column in self.columns]
+        lines += [
+            [name, *(write(value) for write, value in zip(formats, values, strict=True))]
+            for name, values in self.rows.items()
+        ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
         texts = [

@@ -104,6 +104,13 @@ def test_the_card_of_an_older_artifact_promises_neither_a_level_nor_a_warning() 
     assert "| 16 values, 80 % |  79.1 | 80.0 | 81.0 |" in page
 
 
+def test_the_card_of_a_model_of_your_own_series_says_which_errors_are_beyond_what_was_measured() -> None:
+    errors = {"mae": 0.01, "next_value": 0.02, "mase": 0.01, "any/mae": 100.0, "any/next_value": 1, "any/mase": 100.0}
+    page = card_of(data={"kind": "own"}, errors=errors)
+    assert "| this model | ≤ 0.01 |     0.0200 | 0.0100 |" in page
+    assert "| any        |  ≥ 100 |       1.00 |    100 |" in page
+
+
 def test_the_card_of_a_model_of_series_says_what_calibrated_its_intervals() -> None:
     artifact = read_artifact(DEFAULT_ARTIFACT)
     about = artifact.metadata.model_copy(

@@ -14,7 +14,7 @@ from model.runtime.select import open_runtime
 from training.__main__ import is_fit, main
 from training.data import Floats
 from training.own import regressions, smoothing
-from training.own.backtest import Errors, Trial, errors_of, evenly, forecasts, trials
+from training.own.backtest import LARGEST_RATIO, SMALLEST_RATIO, Errors, Trial, errors_of, evenly, forecasts, trials
 from training.own.choice import TOO_FEW, choose, member_rollouts
 from training.own.data import common_season, held_out_from, read_own, usual_horizon
 from training.own.fitting import fitted_model
@@ -22,7 +22,7 @@ from training.own.forecasters import STATISTICAL, any_series, autoregressive, se
 from training.own.members import Choice, fit, has_logarithms, usable
 from training.own.pieces import Piece, pieces_of
 from training.own.regressions import Candidate, candidates
-from training.own.verdict import FEW, caution, horizon_line, network_rank, ranked, sentence
+from training.own.verdict import FEW, caution, horizon_line, network_rank, rank_line, ranked, sentence, table
 
 
 def sales(length: int = 120, seed: int = 0, level: float = 50.0) -> Floats:
@@ -442,6 +442,42 @@ def test_the_verdict_names_what_is_better() -> None:
     assert "AR is better" in sentence(errors(this_model=0.9, any=0.9, AR=0.5), "serve")
     assert "no worse" in sentence(errors(this_model=1.0, any=1.2, seasonal_naive=1), "serve")
     assert ranked(errors(a=2, b=1)) == ["b", "a"]
+
+
+def test_errors_beyond_the_limits_of_ratios_are_said_to_be_beyond_and_mase_ranks_them() -> None:
+    smallest, largest = SMALLEST_RATIO, LARGEST_RATIO
+    measured = {
+        "this model": Errors(smallest, 0.0145, 0.0374, 0.04, 9e-4),
+        "any": Errors(smallest, smallest, 0.0648, 0.07, 2e-3),
+        "AR": Errors(smallest, smallest, 2.4e-13, 3e-13, 1e-14),
+        "seasonal naive": Errors(1, 1, 12, 12, 0.3),
+        "last value": Errors(largest, largest, 1300, 1300, 30),
+    }
+    assert ranked(measured) == ["AR", "this model", "any", "seasonal naive", "last value"]
+    assert rank_line(measured) == (
+        "rank 2 of 5: its mean error is ≤ 0.01 (MASE 0.0374) of that of seasonal naive; "
+        "the best is AR with ≤ 0.01 (MASE 2.4e-13)"
+    )
+    assert sentence(measured, "serve") == "Do not serve it: AR is better on these series."
+    _, _, _, _, first, *_, last = str(table(measured, "")).splitlines()
+    assert [cell.strip() for cell in first.split("|")[1:4]] == ["AR", "≤ 0.01", "≤ 0.01"]
+    assert [cell.strip() for cell in last.split("|")[1:4]] == ["last value", "≥ 100", "≥ 100"]
+    rounded = measured | {"this model": Errors(smallest, smallest, 1e-6, 1e-6, 1e-7)}
+    assert sentence(rounded, "serve").startswith("Serve it"), "both are exact up to rounding"
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_forecasts_of_series_that_repeat_exactly_are_ranked_by_their_rmse(count: int) -> None:
+    x_N = np.tile([1.0, 2, 3, 10, 5, 6, 7], 30)
+    every = [Trial(str(number), x_N, 168, (168,)) for number in range(count)]
+    naive = [x_N[None, 168:182]] * count
+    measured = {
+        "this model": errors_of(every, [naive_OS + 0.1 for naive_OS in naive], naive, 7),
+        "any": errors_of(every, [naive_OS + 0.01 for naive_OS in naive], naive, 7),
+        "seasonal naive": errors_of(every, naive, naive, 7),
+    }
+    assert ranked(measured) == ["seasonal naive", "any", "this model"]
+    assert rank_line(measured).startswith("rank 3 of 3: its mean error is ≥ 100 times that of seasonal naive; the best")
 
 
 def test_few_forecasts_are_said_to_say_little() -> None:

@@ -24,6 +24,7 @@ MOST_FORECASTS = 1000
 """Number of forecasts over all series that are measured, at most. Series beyond it are left out, evenly spread."""
 
 SMALLEST_RATIO, LARGEST_RATIO = 0.01, 100.0
+"""Limits of the ratio of two errors of a series: a forecast without any error would otherwise decide a mean alone."""
 
 
 class Trial(NamedTuple):
@@ -79,9 +80,10 @@ def errors_of(every: Sequence[Trial], made: Sequence[Floats], naive: Sequence[Fl
 
     MASE and RMSSE are the mean absolute and the root mean squared error of a series, divided by those of seasonal naive
     one season ahead in the values before the first origin (Hyndman and Koehler, *Int. J. Forecasting* 22(4), 2006).
-    They are means over series, without those that repeat exactly. Ratios are kept within 0.01 and 100.
+    They are means over series, without those that repeat exactly. RMSE leaves out series that were constant alone.
+    Ratios to the error of seasonal naive are kept within 0.01 and 100 for each series.
     """
-    logs, scaled = [], []
+    logs, scaled, squares = [], [], []
     for one, made_OS, naive_OS in zip(every, made, naive, strict=True):
         truth_OS = one.truth(made_OS.shape[1])
         error_OS, other_OS = np.abs(made_OS - truth_OS), np.abs(naive_OS - truth_OS)
@@ -91,10 +93,12 @@ def errors_of(every: Sequence[Trial], made: Sequence[Floats], naive: Sequence[Fl
         square = float(np.sqrt((error_OS**2).mean()))
         if change_N.any():
             mean_square = float(np.sqrt((change_N**2).mean()))
-            scaled.append([error_OS.mean() / np.abs(change_N).mean(), square / mean_square, square / known_N.std()])
-    mae, next_value = np.exp(np.mean(logs, axis=0)).tolist()
-    mase, rmsse, rmse = np.mean(scaled, axis=0).tolist() if scaled else (math.nan,) * 3
-    return Errors(mae, next_value, mase, rmsse, rmse)
+            scaled.append([error_OS.mean() / np.abs(change_N).mean(), square / mean_square])
+        if np.ptp(known_N) > 0:
+            squares.append(square / known_N.std())
+    mae, next_value = map(_ratio, np.mean(logs, axis=0).tolist())
+    mase, rmsse = np.mean(scaled, axis=0).tolist() if scaled else (math.nan,) * 2
+    return Errors(mae, next_value, mase, rmsse, float(np.mean(squares)) if squares else math.nan)
 
 
 def fold_begins(known: int, horizon: int) -> list[int]:
@@ -131,3 +135,9 @@ def _log_ratio(error_OS: Floats, other_OS: Floats) -> float:
         return 0.0
     ratio = error / other if other else LARGEST_RATIO
     return math.log(min(max(ratio, SMALLEST_RATIO), LARGEST_RATIO))
+
+
+def _ratio(log: float) -> float:
+    """Return a ratio from its logarithm; a limit exactly, without an error of rounding."""
+    ratio = math.exp(log)
+    return next((limit for limit in (SMALLEST_RATIO, LARGEST_RATIO) if math.isclose(ratio, limit)), ratio)

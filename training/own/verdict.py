@@ -1,18 +1,23 @@
 """The verdict on a model of your own series: its rank, and one sentence that says what to do."""
 
+import math
 from collections.abc import Mapping
 
 from model.metadata import Calibration
-from training.own.backtest import Errors
-from training.tables import Table
+from training.own.backtest import LARGEST_RATIO, SMALLEST_RATIO, Errors
+from training.tables import Table, number
 
 MODEL, NAIVE = "this model", "seasonal naive"
 NOISE = 0.05
 """Two errors that differ by a smaller fraction count as equal: on real series, fits to other origins differ as much."""
 
+EXACT = 1e-4
+"""An RMSE below this fraction of the standard deviation counts as none."""
+
 FEW = 5
 """Fewer forecasts than this say little about a model."""
 
+_LIMITS = {SMALLEST_RATIO: f"≤ {SMALLEST_RATIO:g}", LARGEST_RATIO: f"≥ {LARGEST_RATIO:g}"}
 _NAMES = {4: "a year of quarters", 7: "a week of days", 12: "a year of months", 24: "a day of hours"}
 _NAMES |= {48: "a day of half-hours", 52: "a year of weeks", 168: "a week of hours", 336: "a week of half-hours"}
 _NAMES |= {96: "a day of quarters of an hour", 288: "a day of five minutes", 365: "a year of days"}
@@ -22,23 +27,37 @@ def table(errors: Mapping[str, Errors], title: str) -> Table:
     """Return the errors as a table, the best forecaster first."""
     rows = {name: list(errors[name]) for name in ranked(errors)}
     columns = ["MAE, seasonal naive = 1", "next value", "MASE", "RMSSE", "RMSE, deviations"]
-    return Table(title, "", columns, rows)
+    return Table(title, "", columns, rows, dict.fromkeys(columns[:2], ratio_text))
 
 
 def ranked(errors: Mapping[str, Errors]) -> list[str]:
-    """Return the names of the forecasters, the one with the smallest error first."""
-    return sorted(errors, key=lambda name: errors[name].mae)
+    """Return the names of the forecasters, the one with the smallest error first.
+
+    Errors at a limit of the ratios are equal. The MASE sorts them, or the RMSE where there is no MASE.
+    """
+
+    def key(name: str) -> tuple[float, ...]:
+        one = errors[name]
+        return one.mae, *(math.inf if math.isnan(value) else value for value in (one.mase, one.rmse))
+
+    return sorted(errors, key=key)
+
+
+def ratio_text(ratio: float) -> str:
+    """Return the text of a ratio to the error of seasonal naive, which was not measured beyond its limits."""
+    return _LIMITS.get(ratio) or number(ratio)
 
 
 def rank_line(errors: Mapping[str, Errors]) -> str:
     """Return the place of the model among all, and its distance to the next one or the best one."""
     order = ranked(errors)
-    place, own = order.index(MODEL) + 1, errors[MODEL].mae
-    line = f"rank {place} of {len(order)}: its mean error is {own:.3f} of that of seasonal naive"
-    if place == 1:
-        other = next(name for name in order if name != MODEL)
-        return f"{line}; the next is {other} with {errors[other].mae:.3f}"
-    return f"{line}; the best is {order[0]} with {errors[order[0]].mae:.3f}"
+    place, own = order.index(MODEL) + 1, errors[MODEL]
+    said, name = ("the next", order[1]) if place == 1 else ("the best", order[0])
+    other = errors[name]
+    tied = own.mae == other.mae == SMALLEST_RATIO and not math.isnan(own.mase)
+    own_error, other_error = (_ratio(one.mae) + f" (MASE {number(one.mase)})" * tied for one in (own, other))
+    line = f"rank {place} of {len(order)}: its mean error is {own_error} {'times' if own.mae > 1 else 'of'} that of"
+    return f"{line} seasonal naive; {said} is {name} with {other_error}"
 
 
 def network_rank(errors: Mapping[str, float]) -> str:
@@ -81,7 +100,7 @@ def coverage_line(calibration: Calibration | None, level: int = 80) -> str:
 def sentence(errors: Mapping[str, Errors], serve: str) -> str:
     """Return what to do: serve the model with the command `serve`, or what to take instead."""
     best = ranked(errors)[0]
-    if errors[MODEL].mae <= errors[best].mae * (1 + NOISE):
+    if best == MODEL or _equal(errors[MODEL], errors[best]):
         if errors[MODEL].mae >= 1 - NOISE:
             return f"Nothing is better than repeating the last season, and this model is no worse. It serves: {serve}"
         return f"Serve it: {serve}"
@@ -97,6 +116,17 @@ def caution(forecasts: int) -> str:
     if forecasts >= FEW:
         return ""
     return f"caution: {_counted(forecasts, 'forecast')} of a held-out part this short say little"
+
+
+def _equal(one: Errors, best: Errors) -> bool:
+    """Return whether an error differs from the best one by noise alone. RMSE tells it where the ratio is at a limit."""
+    if best.mae > SMALLEST_RATIO:
+        return one.mae <= best.mae * (1 + NOISE)
+    return one.rmse <= max(EXACT, best.rmse * (1 + NOISE))
+
+
+def _ratio(ratio: float) -> str:
+    return _LIMITS.get(ratio) or f"{ratio:.3f}"
 
 
 def _named(season: int) -> str:
