@@ -174,6 +174,26 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(
     assert not (tmp_path / "series").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--season", "0", "season must be 1 to 366, not 0"),
+        ("--season", "-1", "season must be 1 to 366, not -1"),
+        ("--season", "367", "season must be 1 to 366, not 367"),
+        ("--horizon", "0", "horizon must be 1 to 10,000, not 0"),
+        ("--origins", "0", "origins must be 1 to 1,000, not 0"),
+        ("--origins", "1001", "origins must be 1 to 1,000, not 1001"),
+    ],
+)
+@pytest.mark.parametrize("command", ["compare", "--data"])
+def test_comparing_and_training_refuse_the_same_options(
+    command: str, option: str, value: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "months.csv", sales())
+    assert main([command, str(data), "--runs", str(tmp_path), option, value]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_constant_series_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(write(tmp_path / "flat.csv", np.full(50, 2.0))), "--runs", str(tmp_path)]) == 2
     assert "no series changes" in capsys.readouterr().err

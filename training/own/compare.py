@@ -11,6 +11,7 @@ from training.checks import check_folder
 from training.own.backtest import errors_of, evenly, forecasts
 from training.own.data import read_own
 from training.own.forecasters import any_series, served, simple, statistical
+from training.own.options import require_backtest
 from training.own.picture import picture
 from training.own.verdict import NAIVE, horizon_line, ranked, season_line, table
 from training.report import save_figure
@@ -54,6 +55,9 @@ class Compare:
     runs: Path = Path("runs")
     """Directory of the plot: RUNS/compare.png."""
 
+    def __post_init__(self) -> None:
+        require_backtest(self.season, self.horizon, self.origins)
+
 
 def compare(options: Compare) -> None:
     """Print the table of errors, and draw the forecasts of one series.
@@ -62,8 +66,6 @@ def compare(options: Compare) -> None:
         ArtifactError: the model `any` cannot be used.
         ValueError: the file or an option is not usable.
     """
-    if options.origins < 1 or (options.horizon is not None and options.horizon < 1):
-        raise ValueError("origins and horizon must be at least 1")
     own = read_own(
         options.data, options.column, options.time, options.id, options.fill, options.season, options.horizon
     )

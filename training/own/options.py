@@ -13,6 +13,13 @@ from model.series.gaps import Fill
 from training.config import require, require_names
 
 
+def require_backtest(season: int | None, horizon: int | None, origins: int) -> None:
+    """Raise SettingError for a season, a horizon or a number of origins that no backtest can have."""
+    require(season is None or 1 <= season <= LONGEST_SEASON, "season", f"1 to {LONGEST_SEASON}", season)
+    require(horizon is None or 1 <= horizon <= 10_000, "horizon", "1 to 10,000", horizon)
+    require(1 <= origins <= 1000, "origins", "1 to 1,000", origins)
+
+
 @dataclass(frozen=True)
 class Own:
     """Fit a model to your own series, measure it beside baselines, and say whether it is worth serving.
@@ -69,11 +76,7 @@ class Own:
     """Directory of all runs. The plot and the errors are written to RUNS/NAME/."""
 
     def __post_init__(self) -> None:
-        require(
-            self.season is None or 1 <= self.season <= LONGEST_SEASON, "season", f"1 to {LONGEST_SEASON}", self.season
-        )
-        require(self.horizon is None or 1 <= self.horizon <= 10_000, "horizon", "1 to 10,000", self.horizon)
-        require(1 <= self.origins <= 1000, "origins", "1 to 1,000", self.origins)
+        require_backtest(self.season, self.horizon, self.origins)
         require_names(self.name, self.version)
 
     @property
