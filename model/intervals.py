@@ -45,6 +45,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -111,6 +112,11 @@ class Intervals:
         """Return the number of steps that have intervals."""
         return self.steps[-1]
 
+    @cached_property
+    def highest(self) -> int:
+        """Return the highest level whose radii are finite in all bins of all lengths of context, 0 for none."""
+        return int(np.isfinite(self.radius_CNRVK[..., 0]).all(axis=(0, 1, 2)).sum())
+
     def check(self, context: int, steps: int, levels: Sequence[int]) -> None:
         """Raise NoInterval unless `around` has intervals for this context, these steps and these levels."""
         if context < self.contexts[0]:
@@ -119,9 +125,10 @@ class Intervals:
             )
         if steps > self.horizon:
             raise NoInterval("steps", f"with level, at most {self.horizon}: intervals were calibrated that far")
-        highest = int(np.isfinite(self.radius_CNRVK[0, 0, 0, :, 0]).sum())
-        if max(levels) > highest:
-            raise NoInterval("level", f"at most {highest}: a higher one needs more rollouts than were calibrated on")
+        if max(levels) > self.highest:
+            raise NoInterval(
+                "level", f"at most {self.highest}: a higher one needs more rollouts than were calibrated on"
+            )
 
     def around(
         self,

@@ -92,6 +92,15 @@ def test_uncalibrated_intervals_are_refused() -> None:
         assert refused.value.field == field
 
 
+def test_a_level_that_longer_sequences_lack_is_refused_for_all() -> None:
+    random = np.random.default_rng(0)
+    radii = [conformal_radius(random.normal(size=(rollouts, 5)))[None, None] for rollouts in (50, 9)]
+    intervals = Intervals.of(about(), np.stack(radii))
+    intervals.check(8, 5, [90])
+    with pytest.raises(NoInterval, match="at most 90"):
+        intervals.check(8, 5, [95])
+
+
 def test_serialised_intervals_are_restored_or_refused() -> None:
     intervals = made()
     again = Intervals.from_bytes(intervals.to_bytes(), about())
