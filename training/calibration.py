@@ -81,12 +81,16 @@ def usual_context(contexts: Sequence[int], evaluated: int) -> int:
 
 
 def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str) -> list[Coverage]:
-    """Return the coverage of the intervals: at the steps where it is lowest and highest, and on average."""
+    """Return the coverage of the intervals: at the steps where it is lowest and highest, and on average.
+
+    Levels that the service refuses, because too few rollouts were calibrated on, have none.
+    """
+    levels = [level for level in SHOWN_LEVELS if level <= intervals.highest]
     error_BS = np.abs(each.error_BS) * each.scale_B[:, None]
-    inside_VS = np.zeros((len(SHOWN_LEVELS), error_BS.shape[1]))
+    inside_VS = np.zeros((len(levels), error_BS.shape[1]))
     for error_S, fit, state in zip(error_BS, fits_of(fitting, each), each.states, strict=True):
-        ends = intervals.around(np.zeros(len(error_S)), fit, state, each.context, SHOWN_LEVELS)
-        inside_VS += [error_S <= ends[f"hi-{level}"] for level in SHOWN_LEVELS]
+        ends = intervals.around(np.zeros(len(error_S)), fit, state, each.context, levels)
+        inside_VS += [error_S <= ends[f"hi-{level}"] for level in levels]
     return [
         Coverage(
             context=each.context,
@@ -96,7 +100,7 @@ def covered(intervals: Intervals, fitting: Fitting, each: Forecasts, kind: str) 
             mean=float(held_S.mean()),
             highest=float(held_S.max()),
         )
-        for level, held_S in zip(SHOWN_LEVELS, 100 * inside_VS / len(each), strict=True)
+        for level, held_S in zip(levels, 100 * inside_VS / len(each), strict=True)
     ]
 
 

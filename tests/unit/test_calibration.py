@@ -192,6 +192,17 @@ def test_a_series_that_repeats_itself_has_no_empty_bin(network: Network) -> None
     assert about.rollouts >= BIN // 2
 
 
+@pytest.mark.parametrize(("rollouts", "levels"), [(9, [50, 80, 90]), (8, [50, 80]), (1, [50])])
+def test_a_level_that_too_few_rollouts_calibrate_has_no_coverage(
+    network: Network, rollouts: int, levels: list[int]
+) -> None:
+    """Of n rollouts, none is beyond a level above 100 n / (n + 1)."""
+    config = dataclasses.replace(CONFIG, interval_rollouts=rollouts, interval_contexts=(16,))
+    intervals, about, _ = calibrated(network, config, WAVES)
+    assert intervals.highest == 100 * rollouts // (rollouts + 1)
+    assert sorted({row.level for row in about.coverage}) == levels
+
+
 @pytest.mark.parametrize("rollouts", [1, 2, 50])
 def test_few_rollouts_calibrate_too(network: Network, rollouts: int) -> None:
     for source in (WAVES, Series({"y": np.random.default_rng(0).standard_normal(400)}, horizon=4)):
