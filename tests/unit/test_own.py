@@ -10,6 +10,7 @@ import pytest
 
 from model.artifact import read_artifact
 from model.members.reference import ReferenceMembers
+from model.metadata import Calibration, Coverage
 from model.runtime.select import open_runtime
 from training.__main__ import is_fit, main
 from training.data import Floats
@@ -22,7 +23,17 @@ from training.own.forecasters import STATISTICAL, any_series, autoregressive, se
 from training.own.members import Choice, fit, has_logarithms, usable
 from training.own.pieces import Piece, pieces_of
 from training.own.regressions import Candidate, candidates
-from training.own.verdict import FEW, caution, horizon_line, network_rank, rank_line, ranked, sentence, table
+from training.own.verdict import (
+    FEW,
+    caution,
+    horizon_line,
+    interval_caution,
+    network_rank,
+    rank_line,
+    ranked,
+    sentence,
+    table,
+)
 
 
 def sales(length: int = 120, seed: int = 0, level: float = 50.0) -> Floats:
@@ -502,7 +513,51 @@ def test_forecasts_of_series_that_repeat_exactly_are_ranked_by_their_rmse(count:
 
 def test_few_forecasts_are_said_to_say_little() -> None:
     assert caution(FEW) == ""
-    assert "1 forecast of" in caution(1)
+    assert caution(1) == "caution: 1 forecast of a held-out part this short says little"
+    assert "2 forecasts of a held-out part this short say little" in caution(2)
+
+
+def measured(coverage: float, level: int = 80) -> Calibration:
+    """Return the description of intervals of which one level was measured."""
+    row = Coverage(context=64, level=level, lowest=0, mean=coverage, highest=100)
+    return Calibration(contexts=[64], horizon=10, rollouts=40, coverage=[row])
+
+
+@pytest.mark.parametrize(
+    ("coverage", "forecasts", "said"),
+    [
+        (0, 10, "too narrow"),
+        (48, 10, "too narrow"),
+        (60, 10, ""),  # two of ten more than expected may be chance
+        (60, 100, "too narrow"),
+        (66, 1000, ""),
+        (100, 10, ""),
+        (100, 100, "too wide"),
+        (94, 1000, ""),
+        (0, 1, ""),
+        (0, 0, ""),
+    ],
+)
+def test_intervals_that_hold_far_from_their_level_are_not_to_be_trusted(
+    coverage: float, forecasts: int, said: str
+) -> None:
+    caution = interval_caution(measured(coverage), forecasts)
+    assert said in caution
+    assert bool(said) == bool(caution)
+
+
+def test_intervals_that_were_not_measured_have_no_caution() -> None:
+    assert interval_caution(None, 10) == interval_caution(measured(0, level=50), 10) == ""
+
+
+def test_a_run_whose_intervals_are_far_too_narrow_says_so_before_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.random.default_rng(0).normal(size=200)
+    values[100] = 1e4
+    assert main(["--data", str(write(tmp_path / "outlier.csv", values)), "--runs", str(tmp_path)]) == 0
+    *_, caution, _ = capsys.readouterr().out.splitlines()
+    assert caution == "caution: the intervals are not to be trusted: they are too narrow on the held-out part"
 
 
 def test_the_horizon_is_said_in_seasons() -> None:

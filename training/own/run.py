@@ -32,6 +32,7 @@ from training.own.verdict import (
     caution,
     coverage_line,
     horizon_line,
+    interval_caution,
     rank_line,
     season_line,
     sentence,
@@ -93,7 +94,7 @@ def run(options: Own) -> int:
             horizon_line(own.horizon, own.season),
             coverage_line(about.intervals),
             rank_line(errors),
-            *filter(None, [caution(count)]),
+            *filter(None, [caution(count), interval_caution(about.intervals, count)]),
             sentence(errors, f"SINE_MODEL={options.artifact} make serve"),
         ):
             console.print(line, soft_wrap=True)

@@ -14,6 +14,11 @@ NOISE = 0.05
 EXACT = 1e-4
 """An RMSE below this fraction of the standard deviation counts as none."""
 
+FAR = 15
+"""Percentage points that the coverage of intervals may be off, with any number of forecasts. Beyond it, intervals of
+80 % miss more than one value in three, or less than one in twenty, instead of one in five.
+"""
+
 FEW = 5
 """Fewer forecasts than this say little about a model."""
 
@@ -91,10 +96,10 @@ def horizon_line(horizon: int, season: int) -> str:
 
 def coverage_line(calibration: Calibration | None, level: int = 80) -> str:
     """Return a sentence about the intervals."""
-    rows = [row for row in calibration.coverage if row.level == level] if calibration else []
-    if not rows:
+    held = _held(calibration, level)
+    if held is None:
         return "intervals: none, because the series are too short to calibrate them"
-    return f"intervals: those of {level} % held {rows[0].mean:.0f} % of the values in the held-out part"
+    return f"intervals: those of {level} % held {held:.0f} % of the values in the held-out part"
 
 
 def sentence(errors: Mapping[str, Errors], serve: str) -> str:
@@ -115,7 +120,27 @@ def caution(forecasts: int) -> str:
     """Return a warning if the errors come from few forecasts, otherwise nothing."""
     if forecasts >= FEW:
         return ""
-    return f"caution: {_counted(forecasts, 'forecast')} of a held-out part this short say little"
+    say = "says" if forecasts == 1 else "say"
+    return f"caution: {_counted(forecasts, 'forecast')} of a held-out part this short {say} little"
+
+
+def interval_caution(calibration: Calibration | None, forecasts: int, level: int = 80) -> str:
+    """Return a warning if the intervals held far from their level in the held-out part, otherwise nothing.
+
+    Far is more than two standard errors of so many forecasts, and `FAR` at least. The values of a forecast may be held
+    or missed together, so they count as one.
+    """
+    held = _held(calibration, level)
+    far = max(FAR, 2 * math.sqrt(level * (100 - level) / forecasts)) if forecasts else math.inf
+    if held is None or abs(held - level) <= far:
+        return ""
+    width = "narrow" if held < level else "wide"
+    return f"caution: the intervals are not to be trusted: they are too {width} on the held-out part"
+
+
+def _held(calibration: Calibration | None, level: int) -> float | None:
+    """Return how many per cent of the values in the held-out part the intervals of a level held, None without them."""
+    return next((row.mean for row in calibration.coverage if row.level == level), None) if calibration else None
 
 
 def _equal(one: Errors, best: Errors) -> bool:
