@@ -35,6 +35,11 @@ MOST_FRESH = 8000  # most windows of one level of noise that measure the coverag
 FAMILY_STEPS = 24
 CLEAN_QUANTILE, RATIO_QUANTILE = 0.99, 0.999
 
+LEAST_CLEAN = 0.01
+"""Residual of a clean sequence of your own series, at least. The network continues a series that repeats exactly with
+errors up to about a hundredth of the scale, which change with the number of values given.
+"""
+
 _Edges = tuple[list[float], list[list[float]]]
 """The noise or the growth between two bins, and for each of those bins the residual between two bins."""
 
@@ -144,11 +149,14 @@ def _fresh(
             yield name, forecasts(network, other)
 
 
-def _fitting(known: Sequence[Forecasts]) -> Fitting:
+def _fitting(known: Sequence[Forecasts], least_clean: float = 0.0, broad: Fitting | None = None) -> Fitting:
     """Return the expectations of the fit, for each length of context.
 
     Where no window is known to be clean, or none to be noisy, `clean` is the median of all residuals, and `noisiest`
-    a high quantile.
+    a high quantile. Both are at least `least_clean`.
+
+    Windows of few series overlap and resemble each other, so one window in a thousand is not known: the largest ratio
+    of all is too small. It is therefore never smaller than that of `broad`, the fit of a model of many kinds of series.
     """
     clean, noisiest = [], []
     for each in known:
@@ -158,10 +166,15 @@ def _fitting(known: Sequence[Forecasts]) -> Fitting:
         )
         clean.append(float(np.quantile(clean_B, CLEAN_QUANTILE) if len(clean_B) else np.median(each.residual_B)))
         noisiest.append(float(np.median(loudest_B) if len(loudest_B) else np.quantile(each.residual_B, CLEAN_QUANTILE)))
+    clean, noisiest = ([max(least_clean, value) for value in values] for values in (clean, noisiest))
     contexts = [each.context for each in known]
     unlimited = Fitting(contexts=contexts, clean=clean, noisiest=noisiest, largest_ratio=[0.0] * len(contexts))
     ratios = [[fit.ratio for fit in fits_of(unlimited, each) if fit] for each in known]
-    return unlimited.model_copy(update={"largest_ratio": [float(np.quantile(each, RATIO_QUANTILE)) for each in ratios]})
+    largest = [float(np.quantile(each, RATIO_QUANTILE)) for each in ratios]
+    if broad:
+        floors = [next(one.largest_ratio for one in broad.expectations if one.context <= length) for length in contexts]
+        largest = list(map(max, largest, floors))
+    return unlimited.model_copy(update={"largest_ratio": largest})
 
 
 def _intervals(known: Sequence[Forecasts], fitting: Fitting, horizon: int) -> tuple[Intervals, Calibration]:
@@ -225,9 +238,11 @@ def _bin_of(each: Forecasts, outer_edges: list[float], residual_edges: list[list
     return row_B.astype(np.int64) * (len(residual_edges[0]) + 1) + column_B
 
 
-def calibrated(known: Sequence[Forecasts], horizon: int) -> tuple[Intervals, Calibration, Fitting]:
+def calibrated(
+    known: Sequence[Forecasts], horizon: int, broad: Fitting | None
+) -> tuple[Intervals, Calibration, Fitting]:
     """Return the intervals, their description without a coverage, and the fit, from forecasts of several lengths of
-    context, ascending.
+    context, ascending. `broad` is the fit of a model of many kinds of series, whose limits are the narrowest allowed.
     """
-    fitting = _fitting(known)
+    fitting = _fitting(known, LEAST_CLEAN, broad)
     return *_intervals(known, fitting, horizon), fitting

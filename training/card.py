@@ -140,7 +140,10 @@ def _fit(about: Metadata) -> str:
     fit = about.fit
     if fit is None:
         return "The model has no fit: it does not know how well it fits a sequence, and never warns."
-    sequences = "waves, clean and noisy" if about.data.get("kind", "sine") == "sine" else "windows of the series"
+    kind = about.data.get("kind", "sine")
+    sequences = "waves, clean and noisy" if kind == "sine" else "windows of the series"
+    if kind == "own":
+        sequences += ", and larger than the limit of `any`"
     contexts = zip(fit.contexts, fit.clean, fit.noisiest, fit.largest_ratio, strict=True)
     of_context = {f"{context}": [*numbers] for context, *numbers in contexts}
     parts = [

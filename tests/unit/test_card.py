@@ -106,7 +106,8 @@ def test_the_card_of_an_older_artifact_promises_neither_a_level_nor_a_warning() 
 
 def test_the_card_of_a_model_of_your_own_series_says_which_errors_are_beyond_what_was_measured() -> None:
     errors = {"mae": 0.01, "next_value": 0.02, "mase": 0.01, "any/mae": 100.0, "any/next_value": 1, "any/mase": 100.0}
-    page = card_of(data={"kind": "own"}, errors=errors)
+    page = card_of(data={"kind": "own"}, errors=errors, fit=FITTED["fit"])
+    assert "windows of the series, and larger than the limit of `any`." in page
     assert "| this model | ≤ 0.01 |     0.0200 | 0.0100 |" in page
     assert "| any        |  ≥ 100 |       1.00 |    100 |" in page
 

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 from model.artifact import read_artifact
+from model.fit import fit_of
 from model.members.reference import ReferenceMembers
 from model.metadata import Calibration, Coverage
 from model.runtime.select import open_runtime
+from model.season import find_season
 from training.__main__ import is_fit, main
 from training.data import Floats
 from training.own import regressions, smoothing
 from training.own.backtest import LARGEST_RATIO, SMALLEST_RATIO, Errors, Trial, errors_of, evenly, forecasts, trials
 from training.own.choice import TOO_FEW, choose, member_rollouts
 from training.own.data import common_season, held_out_from, read_own, usual_horizon
-from training.own.fitting import fitted_model
+from training.own.fitting import calibrate, fitted_model
 from training.own.forecasters import STATISTICAL, any_series, autoregressive, seasonal_naive, served, statistical
 from training.own.members import Choice, fit, has_logarithms, usable
 from training.own.pieces import Piece, pieces_of
@@ -558,6 +560,39 @@ def test_a_run_whose_intervals_are_far_too_narrow_says_so_before_the_verdict(
     assert main(["--data", str(write(tmp_path / "outlier.csv", values)), "--runs", str(tmp_path)]) == 0
     *_, caution, _ = capsys.readouterr().out.splitlines()
     assert caution == "caution: the intervals are not to be trusted: they are too narrow on the held-out part"
+
+
+def repeating(pattern: list[float], count: int, noise: float = 0.0) -> Floats:
+    return np.tile(np.array(pattern, np.float64), count) + noise * np.random.default_rng(3).normal(
+        size=count * len(pattern)
+    )
+
+
+@pytest.mark.parametrize(
+    "values_N",
+    [
+        repeating([1, 2, 3, 10, 5, 6, 7], 30),
+        repeating([1, -1], 100),
+        repeating([0, 0, 0, 0, 1, 1, 1, 1], 26),
+        repeating([1, 2, 3, 10, 5, 6, 7], 30, noise=0.3),
+    ],
+    ids=["week", "alternating", "square", "noisy week"],
+)
+def test_a_model_does_not_warn_of_its_own_series_but_of_others(values_N: Floats) -> None:
+    artifact, runtime = any_series()
+    known_N = values_N[: held_out_from(len(values_N))]
+    season = find_season(known_N)
+    calibration = calibrate(artifact, None, [known_N], season, 10, lambda folds: folds)
+    assert calibration is not None
+    expectations = calibration[2].expectations
+
+    def fits(x_N: Floats) -> bool:
+        fit = fit_of(expectations, runtime.forecast(x_N.tolist(), 1, season)[1])
+        assert fit is not None
+        return fit.fits
+
+    assert all(fits(values_N[:end]) for end in range(len(values_N) - 30, len(values_N) + 1))
+    assert not fits(np.random.default_rng(5).normal(size=200))
 
 
 def test_the_horizon_is_said_in_seasons() -> None:

@@ -111,7 +111,7 @@ def calibrate(
             by_context.setdefault(context, []).append(forecasts_of(model, pasts, season, context))
     merged = [merge(each) for each in by_context.values()]
     enough = [each for each in merged if len(each) >= FEWEST_CALIBRATED]
-    return calibrated(enough, horizon) if enough else None
+    return calibrated(enough, horizon, artifact.metadata.fit) if enough else None
 
 
 def coverage_of(
