@@ -33,7 +33,7 @@ from training.own.backtest import errors_of, forecasts, trials
 from training.own.data import FEWEST, held_out_from
 from training.own.forecasters import any_series, simple
 from training.own.forecasters import served as forecasts_of
-from training.own.verdict import MODEL, NAIVE, table
+from training.own.verdict import MODEL, NAIVE, counted, table
 from training.report import HORIZON, PORTRAIT, ROLLOUT, error_curve, phase_portrait, rollout_picture, save_figure, three
 from training.series import Series, digest, fewest_points, read
 from training.tables import Table
@@ -129,7 +129,8 @@ def evaluate_own(artifact: Artifact, options: Evaluate) -> Table:
     forecasters = model | {"any": forecasts_of(any_series()[1], season)} | simple(season)
     made = {name: forecasts(forecaster, every_trial, horizon) for name, forecaster in forecasters.items()}
     errors = {name: errors_of(every_trial, each, made[NAIVE], season) for name, each in made.items()}
-    result = table(errors, f"{sum(len(one.origins) for one in every_trial)} forecasts of values it has not seen:")
+    count = sum(len(one.origins) for one in every_trial)
+    result = table(errors, f"{counted(count, 'forecast')} of values it has not seen:")
     print(result)
     return result
 

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from warnings import simplefilter
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from training.own import regressions, smoothing
 from training.own.backtest import LARGEST_RATIO, SMALLEST_RATIO, Errors, Trial, errors_of, evenly, forecasts, trials
 from training.own.choice import TOO_FEW, choose, member_rollouts
 from training.own.data import common_season, held_out_from, read_own, usual_horizon
+from training.own.description import without_members
 from training.own.fitting import calibrate, fitted_model
 from training.own.forecasters import STATISTICAL, any_series, autoregressive, seasonal_naive, served, statistical
 from training.own.members import Choice, fit, has_logarithms, usable
@@ -28,6 +30,7 @@ from training.own.regressions import Candidate, candidates
 from training.own.verdict import (
     FEW,
     caution,
+    coverage_line,
     horizon_line,
     interval_caution,
     network_rank,
@@ -160,7 +163,9 @@ def test_eight_values_are_enough_and_seven_are_not(tmp_path: Path, capsys: pytes
     assert read_artifact(tmp_path / "series" / "series.pt").metadata.architecture.members is None
     printed = capsys.readouterr().out
     assert "the horizon is 1 instead of" in printed
-    assert "caution: 1 forecast" in printed
+    assert "caution: 1 forecast of a held-out part this short says little" in printed
+    assert "\n1 forecast of the last 20% of 1 series, 8 values:\n" in printed
+    assert "the model is any alone: too few values change" in printed
     assert main(["--data", str(write(tmp_path / "seven.csv", sales(7))), "--runs", str(tmp_path)]) == 2
     assert "no series has 8 values" in capsys.readouterr().err
 
@@ -237,6 +242,23 @@ def test_compare_ranks_methods_without_a_training(tmp_path: Path, capsys: pytest
     assert "season: 12 values" in printed
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert list(tmp_path.glob("*.pt")) == []
+
+
+def test_compare_says_that_one_forecast_says_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(write(tmp_path / "eight.csv", sales(8))), "--runs", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "\n1 forecast of the last fifth of 1 series:\n" in printed
+    assert caution(1) in printed
+
+
+@pytest.mark.parametrize("name", STATISTICAL)
+def test_the_methods_of_statsforecast_say_nothing_of_their_own(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    pytest.importorskip("statsforecast", reason="the extra `examples` is not installed: make test-statistics")
+    simplefilter("always")
+    for season in (1, 2, 3):
+        for length in (8, 9, 10, 12):
+            statistical(season)[name](np.exp2(np.arange(length, dtype=np.float64)), 2)
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 @pytest.mark.parametrize("season", [1, 12, 48])
@@ -468,13 +490,43 @@ def errors(**mae: float) -> dict[str, Errors]:
 
 
 def test_the_verdict_names_what_is_better() -> None:
-    assert sentence(errors(this_model=0.5, any=0.6, seasonal_naive=1), "serve").startswith("Serve it")
-    assert sentence(errors(this_model=0.61, any=0.6, seasonal_naive=1), "serve").startswith("Serve it")
-    assert '"any"' in sentence(errors(this_model=0.9, any=0.6, seasonal_naive=1), "serve")
-    assert "last season is better" in sentence(errors(this_model=1.4, any=1.5, seasonal_naive=1), "serve")
-    assert "AR is better" in sentence(errors(this_model=0.9, any=0.9, AR=0.5), "serve")
-    assert "no worse" in sentence(errors(this_model=1.0, any=1.2, seasonal_naive=1), "serve")
+    assert sentence(errors(this_model=0.5, any=0.6, seasonal_naive=1), "serve", 12).startswith("Serve it")
+    assert sentence(errors(this_model=0.61, any=0.6, seasonal_naive=1), "serve", 12).startswith("Serve it")
+    assert '"any"' in sentence(errors(this_model=0.9, any=0.6, seasonal_naive=1), "serve", 12)
+    assert "last season is better" in sentence(errors(this_model=1.4, any=1.5, seasonal_naive=1), "serve", 12)
+    assert "AR is better" in sentence(errors(this_model=0.9, any=0.9, AR=0.5), "serve", 12)
+    assert "no worse" in sentence(errors(this_model=1.0, any=1.2, seasonal_naive=1), "serve", 12)
     assert ranked(errors(a=2, b=1)) == ["b", "a"]
+
+
+def test_the_verdict_says_what_is_repeated() -> None:
+    naive = errors(this_model=1.0, seasonal_naive=1)
+    assert "than repeating the last season" in sentence(naive, "serve", 12)
+    assert "than repeating the last value" in sentence(naive, "serve", 1)
+    worse = errors(this_model=1.4, seasonal_naive=1)
+    assert sentence(worse, "serve", 12) == "Do not serve it: repeating the last season is better."
+    assert sentence(worse, "serve", 1) == "Do not serve it: repeating the last value is better."
+    last = errors(this_model=0.9, last_value=0.5, seasonal_naive=1)
+    assert sentence(last, "serve", 12) == "Do not serve it: repeating the last value is better."
+
+
+def test_missing_intervals_have_the_reason_that_is_true() -> None:
+    constant_N, moving_N = np.full(160, 5.0), np.arange(8.0)
+    assert "do not change before" in coverage_line(None, [constant_N])
+    assert "too few values before" in coverage_line(None, [constant_N, moving_N])
+    assert "not measured" in coverage_line(measured(70, level=50), [moving_N])
+    assert coverage_line(measured(78), [moving_N]).startswith("intervals: those of 80 % held 78 %")
+
+
+def test_missing_members_have_the_reason_that_is_true(tmp_path: Path) -> None:
+    for length, reason in ((TOO_FEW, "too few values change"), (200, "no members lowered the errors of any")):
+        own = read_own(write(tmp_path / "a.csv", sales(length)), None, None, None, None, None, None)
+        assert reason in without_members(own, [])
+        assert "logarithms" in without_members(own, [Choice(12, True, (), (), 1, 12)])
+    late = read_own(
+        write(tmp_path / "late.csv", np.append(np.full(160, 5.0), sales(40))), None, None, None, None, None, None
+    )
+    assert "too few values change" in without_members(late, [])
 
 
 def test_errors_beyond_the_limits_of_ratios_are_said_to_be_beyond_and_mase_ranks_them() -> None:
@@ -491,12 +543,12 @@ def test_errors_beyond_the_limits_of_ratios_are_said_to_be_beyond_and_mase_ranks
         "rank 2 of 5: its mean error is ≤ 0.01 (MASE 0.0374) of that of seasonal naive; "
         "the best is AR with ≤ 0.01 (MASE 2.4e-13)"
     )
-    assert sentence(measured, "serve") == "Do not serve it: AR is better on these series."
+    assert sentence(measured, "serve", 12) == "Do not serve it: AR is better on these series."
     _, _, _, _, first, *_, last = str(table(measured, "")).splitlines()
     assert [cell.strip() for cell in first.split("|")[1:4]] == ["AR", "≤ 0.01", "≤ 0.01"]
     assert [cell.strip() for cell in last.split("|")[1:4]] == ["last value", "≥ 100", "≥ 100"]
     rounded = measured | {"this model": Errors(smallest, smallest, 1e-6, 1e-6, 1e-7)}
-    assert sentence(rounded, "serve").startswith("Serve it"), "both are exact up to rounding"
+    assert sentence(rounded, "serve", 12).startswith("Serve it"), "both are exact up to rounding"
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])

@@ -13,7 +13,7 @@ from training.own.data import read_own
 from training.own.forecasters import any_series, served, simple, statistical
 from training.own.options import require_backtest
 from training.own.picture import picture
-from training.own.verdict import NAIVE, horizon_line, ranked, season_line, table
+from training.own.verdict import NAIVE, caution, counted, horizon_line, ranked, season_line, table
 from training.report import save_figure
 
 MOST_SLOW = 100
@@ -82,9 +82,12 @@ def compare(options: Compare) -> None:
     made = {name: forecasts(forecaster, trials, own.horizon) for name, forecaster in forecasters.items()}
     errors = {name: errors_of(trials, each, made[NAIVE], own.season) for name, each in made.items()}
     count = sum(len(one.origins) for one in trials)
-    print(f"\n{table(errors, f'{count} forecasts of the last fifth of {len(trials)} series:')}\n")
+    title = f"{counted(count, 'forecast')} of the last fifth of {len(trials)} series:"
+    print(f"\n{table(errors, title)}\n")
     console.print(season_line(own.season, own.found), soft_wrap=True)
     console.print(horizon_line(own.horizon, own.season), soft_wrap=True)
+    if few := caution(count):
+        console.print(few, soft_wrap=True)
     console.print(f"best: {ranked(errors)[0]}")
     save_figure(picture(trials[-1], forecasters, own.horizon), options.runs / PICTURE)
     console.print(f"wrote {options.runs / PICTURE}", soft_wrap=True)

@@ -1,16 +1,18 @@
 """The metadata of a model of your own series: its data, its fit and its errors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue
 
 from training.own.backtest import Errors
+from training.own.choice import TOO_FEW
 from training.own.data import OwnSeries
 from training.own.members import Choice
 from training.own.options import Own
+from training.own.pieces import pieces_of
 from training.own.verdict import MODEL
 from training.series import HELD_OUT
 
@@ -26,8 +28,18 @@ def description(own: OwnSeries) -> dict[str, JsonValue]:
     }
 
 
-def training(options: Own, own: OwnSeries, choice: Choice | None) -> dict[str, JsonValue]:
-    """Describe the fit: what was chosen, and what the written weights have seen."""
+def without_members(own: OwnSeries, choices: Sequence[Choice]) -> str:
+    """Return why a model has no members, although these were chosen."""
+    known = own.known_values
+    if choices:
+        return "those that lowered the errors of any need logarithms, which some values do not have"
+    if sum(map(len, known)) <= TOO_FEW or not pieces_of(known, own.season, own.horizon):
+        return "too few values change before the held-out part to choose members"
+    return "no members lowered the errors of any, or there are too few seasons for them"
+
+
+def training(options: Own, own: OwnSeries, choice: Choice | str) -> dict[str, JsonValue]:
+    """Describe the fit: what was chosen, or why nothing was, and what the written weights have seen."""
     about: dict[str, JsonValue] = {
         "command": command(options),
         "method": "members beside the model any, chosen by backtests",
@@ -37,8 +49,8 @@ def training(options: Own, own: OwnSeries, choice: Choice | None) -> dict[str, J
         "origins": options.origins,
         "fitted_to": "all values" if options.refit else "all values but the held-out part",
     }
-    if choice is None:
-        return about | {"members": "none: they did not lower the errors of any"}
+    if isinstance(choice, str):
+        return about | {"members": f"none: {choice}"}
     return about | {
         "logarithm": choice.logarithm,
         "regressions": [

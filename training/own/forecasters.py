@@ -6,6 +6,7 @@ Shape suffixes: N values of a series, S steps.
 import math
 from importlib.util import find_spec
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -104,7 +105,9 @@ def _statistical(name: str, season: int) -> Forecaster:
         else:
             method = models.MSTL(season_length=season, trend_forecaster=automatic(**without))
         try:
-            return np.asarray(method.forecast(np.ascontiguousarray(x_N), steps)["mean"], dtype=np.float64)
+            with catch_warnings():
+                simplefilter("ignore", RuntimeWarning)  # it divides by zero on short series, and goes on
+                return np.asarray(method.forecast(np.ascontiguousarray(x_N), steps)["mean"], dtype=np.float64)
         except Exception:  # it refuses some short or constant series; each of its methods raises other errors
             return seasonal_naive(season)(x_N, steps)
 

@@ -20,7 +20,7 @@ from training.export import GOLDEN_STEPS, verify
 from training.own.backtest import Errors, Forecaster, Trial, errors_of, evenly, forecasts
 from training.own.choice import choose
 from training.own.data import OwnSeries, read_own
-from training.own.description import description, flat, golden_sequence, training
+from training.own.description import description, flat, golden_sequence, training, without_members
 from training.own.fitting import Model, calibrate, coverage_of, fitted_model
 from training.own.forecasters import any_series, served, simple
 from training.own.members import usable
@@ -30,6 +30,7 @@ from training.own.verdict import (
     MODEL,
     NAIVE,
     caution,
+    counted,
     coverage_line,
     horizon_line,
     interval_caution,
@@ -86,16 +87,16 @@ def run(options: Own) -> int:
         console.print()
         trials = own.trials(options.origins)
         count = sum(len(one.origins) for one in trials)
-        title = f"{count} forecasts of the last {HELD_OUT:.0%} of {len(trials)} series, {total:,} values:"
-        print(table(errors, title))
+        of = f"the last {HELD_OUT:.0%} of {len(trials)} series, {total:,} values"
+        print(table(errors, f"{counted(count, 'forecast')} of {of}:"))
         console.print()
         for line in (
             season_line(own.season, own.found),
             horizon_line(own.horizon, own.season),
-            coverage_line(about.intervals),
+            coverage_line(about.intervals, own.known_values),
             rank_line(errors),
             *filter(None, [caution(count), interval_caution(about.intervals, count)]),
-            sentence(errors, f"SINE_MODEL={options.artifact} make serve"),
+            sentence(errors, f"SINE_MODEL={options.artifact} make serve", own.season),
         ):
             console.print(line, soft_wrap=True)
     return 0
@@ -110,7 +111,7 @@ def _made(options: Own, own: OwnSeries, watch: Watch, console: Console) -> tuple
     ]
     choice = usable(choices, known)
     if choice is None:
-        console.print("the model is any alone: no members lower its errors, or the series are too short for them")
+        console.print(f"the model is any alone: {without_members(own, choices)}", soft_wrap=True)
     measured = fitted_model(artifact, choice, watch("fitting to what is before the held-out part", known))
     forecasters = {MODEL: served(measured.runtime, own.season), "any": served(runtime, own.told)}
     errors = measure(forecasters | simple(own.season), trials, own, watch)
@@ -139,7 +140,7 @@ def _made(options: Own, own: OwnSeries, watch: Watch, console: Console) -> tuple
             "version": options.version,
             "season": own.season,
             "data": description(own),
-            "training": training(options, own, choice),
+            "training": training(options, own, choice or without_members(own, choices)),
             "errors": flat(errors),
             "intervals": described,
             "fit": calibration[2] if calibration else None,

@@ -1,9 +1,12 @@
 """The verdict on a model of your own series: its rank, and one sentence that says what to do."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from model.metadata import Calibration
+from training.data import Floats
 from training.own.backtest import LARGEST_RATIO, SMALLEST_RATIO, Errors
 from training.tables import Table, number
 
@@ -90,29 +93,34 @@ def horizon_line(horizon: int, season: int) -> str:
     if season == 1:
         return f"horizon: {values}"
     if horizon % season == 0:
-        return f"horizon: {values}, which is {_counted(horizon // season, 'season')}"
+        return f"horizon: {values}, which is {counted(horizon // season, 'season')}"
     return f"horizon: {values}, which is {horizon / season:.2g} of a season"
 
 
-def coverage_line(calibration: Calibration | None, level: int = 80) -> str:
-    """Return a sentence about the intervals."""
+def coverage_line(calibration: Calibration | None, known: Sequence[Floats], level: int = 80) -> str:
+    """Return a sentence about the intervals. `known` are the series without their held-out parts."""
     held = _held(calibration, level)
+    if calibration is None:
+        if not any(np.ptp(x_N) > 0 for x_N in known):
+            return "intervals: none, because the series do not change before their held-out part"
+        return "intervals: none, because too few values before the held-out part can calibrate them"
     if held is None:
-        return "intervals: none, because the series are too short to calibrate them"
+        return "intervals: not measured, because the held-out part follows too few values or constant ones"
     return f"intervals: those of {level} % held {held:.0f} % of the values in the held-out part"
 
 
-def sentence(errors: Mapping[str, Errors], serve: str) -> str:
+def sentence(errors: Mapping[str, Errors], serve: str, season: int) -> str:
     """Return what to do: serve the model with the command `serve`, or what to take instead."""
     best = ranked(errors)[0]
+    repeated = "last season" if season > 1 and best != "last value" else "last value"
     if best == MODEL or _equal(errors[MODEL], errors[best]):
         if errors[MODEL].mae >= 1 - NOISE:
-            return f"Nothing is better than repeating the last season, and this model is no worse. It serves: {serve}"
+            return f"Nothing is better than repeating the {repeated}, and this model is no worse. It serves: {serve}"
         return f"Serve it: {serve}"
     if best == "any":
         return 'Do not serve it: the model "any", which is served without a training, is better on these series.'
     if best in (NAIVE, "last value"):
-        return f"Do not serve it: repeating the {'last season' if best == NAIVE else 'last value'} is better."
+        return f"Do not serve it: repeating the {repeated} is better."
     return f"Do not serve it: {best} is better on these series."
 
 
@@ -121,7 +129,7 @@ def caution(forecasts: int) -> str:
     if forecasts >= FEW:
         return ""
     say = "says" if forecasts == 1 else "say"
-    return f"caution: {_counted(forecasts, 'forecast')} of a held-out part this short {say} little"
+    return f"caution: {counted(forecasts, 'forecast')} of a held-out part this short {say} little"
 
 
 def interval_caution(calibration: Calibration | None, forecasts: int, level: int = 80) -> str:
@@ -158,5 +166,6 @@ def _named(season: int) -> str:
     return f" ({_NAMES[season]})" if season in _NAMES else ""
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return the number and the noun, in the plural unless it is one."""
     return f"{count} {noun}" + "s" * (count != 1)
