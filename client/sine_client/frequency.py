@@ -1,7 +1,7 @@
 """The frequency of one series: the grid of evenly spaced times that its times lie on.
 
 Days, weeks, hours and the like have a length. Months, quarters, years, half months and business days are counted on the
-calendar, on the column's own clock. Numbers count as they are.
+calendar, on the column's own clock, and so are days and weeks in a time zone. Numbers count as they are.
 """
 
 from collections.abc import Iterator
@@ -38,9 +38,12 @@ class Times:
     unit: str = ""
     """Unit of dates, as in `numpy.datetime64`: ms, us or ns."""
 
+    zoned: bool = False
+    """True if the dates are in a time zone, whose clocks may change. Their days are counted on its calendar."""
+
     def __getitem__(self, index_T: Integers) -> "Times":
         """Return the times of some rows."""
-        return Times(self.at_N[index_T], None if self.wall_N is None else self.wall_N[index_T], self.unit)
+        return Times(self.at_N[index_T], None if self.wall_N is None else self.wall_N[index_T], self.unit, self.zoned)
 
 
 class Frequency(NamedTuple):
@@ -139,19 +142,23 @@ def _counts(times: Times) -> Iterator[tuple[Integers, Frequency]]:
     Months go before days, since the first of two or three months may be as far apart as days are.
     """
     at_T, wall_T, unit = times.at_N.astype(np.int64), times.wall_N, times.unit
-    frequent = wall_T is None or np.diff(at_T).min() < FREQUENT_DAYS * 86_400 * TICKS[unit]
-    if frequent:
-        yield at_T, Frequency(1, unit)
     if wall_T is None:
+        yield at_T, Frequency(1, unit)
         return
     day_T, clock_T = on_calendar(wall_T, unit)
     shifts = bool(np.any(wall_T - at_T != wall_T[0] - at_T[0]))
     clock = _usual(clock_T)
+    lengths: tuple[Integers, Frequency] = (at_T, Frequency(1, unit))
+    if times.zoned and not shifts and not np.any(np.diff(at_T) % (86_400 * TICKS[unit])):
+        lengths = (day_T.astype(np.int64), Frequency(1, "day", clock=clock))  # the clocks may change later
+    frequent = np.diff(at_T).min() < FREQUENT_DAYS * 86_400 * TICKS[unit]
+    if frequent:
+        yield lengths
     dates = bool(np.all(np.abs(clock_T - clock) <= tolerance(shifts, unit)))
     if not frequent:
         if dates:
             yield from ((count_T, counted._replace(clock=clock)) for count_T, counted in _months(day_T))
-        yield at_T, Frequency(1, unit)
+        yield lengths
     if shifts:
         yield (
             (day_T.astype(np.int64), Frequency(1, "day", clock=clock))

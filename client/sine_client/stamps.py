@@ -78,7 +78,7 @@ class Stamp:
 
     @property
     def times(self) -> Times:
-        return Times(np.array([self.at]), np.array([self.wall]), UNIT)
+        return Times(np.array([self.at]), np.array([self.wall]), UNIT, self.zone is not None)
 
 
 def read_stamp(text: str) -> Stamp:

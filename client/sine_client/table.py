@@ -122,7 +122,7 @@ def _begins(name: str | int, times: TimeColumn, row_T: Integers, freq: Time | No
     if len(row_T) < 2:
         raise ValueError(f"series {name!r}: a single time has no frequency; freq has to be given")
     wall_T = None if times.wall_N is None else times.wall_N[row_T]
-    grid = grid_of(Times(times.at_N[row_T], wall_T, "" if numbers else UNIT))
+    grid = grid_of(Times(times.at_N[row_T], wall_T, "" if numbers else UNIT, times.zone is not None))
     if not isinstance(grid, Grid) or grid.missing:
         first = grid.first_gap if isinstance(grid, Grid) else grid.index
         usual = f", and the usual step is {grid.step}"

@@ -69,7 +69,7 @@ def _found(times: Times, start_B1: Integers, several_B: Mask) -> Iterator[tuple[
         return
     frequent = FREQUENT_DAYS * 86_400 * TICKS[times.unit]
     first_B = even_B & (step_B < frequent)
-    yield _rows(first_B, step_B, Frequency(1, times.unit))
+    yield from _lengths(times, start_B1, first_B, step_B)
     index_R = np.flatnonzero(several_B & ~first_B)
     if len(index_R):
         for found_R, fields_R, frequency in _on_calendar(*_part(times, start_B1, index_R)):
@@ -111,7 +111,7 @@ def _on_calendar(times: Times, start_R1: Integers) -> Iterator[tuple[Integers, I
     left_R &= ~chosen_R
 
     chosen_R = left_R & rare_R & even_R & (dates_R | ~shifts_R)
-    yield _rows(chosen_R, step_R, Frequency(1, unit))
+    yield from _lengths(times, start_R1, chosen_R, step_R)
     left_R &= ~chosen_R & dates_R
 
     count_R, daily_R = _steps(day_N.astype(np.int64), start_R1)
@@ -122,6 +122,20 @@ def _on_calendar(times: Times, start_R1: Integers) -> Iterator[tuple[Integers, I
     count_R, even_days_R = _steps(np.busday_count(EPOCH, day_N), start_R1)
     chosen_R = left_R & even_days_R & ~_any(~np.is_busday(day_N), first_R)
     yield _rows(chosen_R, count_R, Frequency(1, "business day"), clock_R=clock_R)
+
+
+def _lengths(
+    times: Times, start_B1: Integers, chosen_B: Mask, step_B: Integers
+) -> Iterator[tuple[Integers, Integers, Frequency]]:
+    """Yield the same of the chosen series, whose times are a length apart. Whole days in a time zone are days."""
+    assert times.wall_N is not None  # noqa: S101 - numbers have no calendar
+    if times.zoned:
+        ticks = 86_400 * TICKS[times.unit]
+        days_B = chosen_B & (step_B % ticks == 0) & ~_differ(times.wall_N - times.at_N, start_B1)
+        clock_B = times.wall_N[start_B1[:-1]] % ticks
+        yield _rows(days_B, step_B // ticks, Frequency(1, "day"), clock_R=clock_B)
+        chosen_B = chosen_B & ~days_B
+    yield _rows(chosen_B, step_B, Frequency(1, times.unit))
 
 
 def _rows(

@@ -41,7 +41,7 @@ def times(table: Table, name: str) -> Times:
     if isinstance(dtype := column.dtype, pl.Datetime):
         column = _complete(table, name, column, _DATE_ALLOWED)
         at_N, wall_N = column.to_physical(), column.dt.replace_time_zone(None).to_physical()
-        return Times(at_N.to_numpy(), wall_N.to_numpy(), dtype.time_unit)
+        return Times(at_N.to_numpy(), wall_N.to_numpy(), dtype.time_unit, zoned=dtype.time_zone is not None)
     if not column.dtype.is_numeric():
         raise wrong_type(table, name, "dates or numbers")
     column = _complete(table, name, column, _NUMBER_ALLOWED)

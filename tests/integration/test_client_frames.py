@@ -38,6 +38,8 @@ EVEN = {
     "28th of months": steps(datetime(2023, 1, 28), "1mo").cast(pl.Date),
     "days to a leap day": steps(datetime(2024, 2, 8), "1d").cast(pl.Date),
     "hours": steps(datetime(2026, 1, 1), "1h"),
+    "days of a zone before DST": steps(datetime(2026, 3, 6), "1d").dt.replace_time_zone(BERLIN),
+    "weeks of a zone before DST": steps(datetime(2026, 6, 1), "1w").dt.replace_time_zone(BERLIN),
     "days of a zone to DST": steps(datetime(2026, 3, 8), "1d").dt.replace_time_zone(BERLIN),
     "hours of a zone to DST": in_berlin(steps(datetime(2026, 3, 28, 5), "1h")),
     "quarters of an hour of a zone from DST": in_berlin(steps(datetime(2026, 10, 24, 20), "15m")),

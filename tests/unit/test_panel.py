@@ -15,6 +15,7 @@ from model.series.panel import Choice, Panel, panel_of, read_panels
 from model.series.reading import read_series
 from model.series.regular import UNKNOWN, regular_frequencies
 from model.series.table import SeriesError, read_table
+from sine_client.dates import following
 from sine_client.frequency import Frequency, Grid, Times, grid_of
 
 BERLIN = "Europe/Berlin"
@@ -35,7 +36,8 @@ def dates(start: str, step: str, count: int = 30, zone: str | None = None) -> pl
 def grids(column: pl.Series) -> Times:
     at = column.cast(pl.Datetime("us", column.dtype.time_zone)) if isinstance(column.dtype, pl.Datetime) else column
     wall = at.dt.replace_time_zone(None).to_physical().to_numpy()
-    return Times(at.to_physical().to_numpy().astype(np.int64), wall, "us")
+    zoned = isinstance(at.dtype, pl.Datetime) and at.dtype.time_zone is not None
+    return Times(at.to_physical().to_numpy().astype(np.int64), wall, "us", zoned)
 
 
 EVEN = {
@@ -55,6 +57,9 @@ EVEN = {
     ).sort(),
     "business days": (days := dates("2026-01-05", "1d")).filter(days.dt.weekday() < 6),
     "days of a zone": dates("2026-03-20", "1d", zone=BERLIN),
+    "days of a zone between its changes": dates("2026-05-01", "1d", zone=BERLIN),
+    "weeks of a zone between its changes": dates("2026-05-01 12:00", "1w", 10, BERLIN),
+    "14 days of a zone between its changes": dates("2026-05-02", "14d", 10, BERLIN),
     "hours of a zone": dates("2026-03-28", "1h", zone="UTC").dt.convert_time_zone(BERLIN),
     "months of a zone": dates("2026-01-01", "1mo", zone=BERLIN),
     "every second day at noon": dates("2026-01-01 12:00", "2d"),
@@ -68,7 +73,7 @@ def test_the_frequency_of_a_series_among_others_is_that_of_the_series_alone(name
     assert times.wall_N is not None
     grid = grid_of(times)
     assert isinstance(grid, Grid)
-    both = Times(np.tile(times.at_N, 2).astype(np.int64), np.tile(times.wall_N, 2), "us")
+    both = Times(np.tile(times.at_N, 2).astype(np.int64), np.tile(times.wall_N, 2), "us", times.zoned)
     frequencies, number_B = regular_frequencies(both, np.array([0, count, 2 * count]))
     assert [frequencies[number] for number in number_B] == [grid.frequency] * 2
 
@@ -212,3 +217,19 @@ def test_times_are_written_in_the_type_that_they_were_read_in(tmp_path: Path, co
     assert written.to_list() == expected.to_list()
     assert written.dtype == expected.dtype
     assert (panel.form.zone == ZoneInfo(BERLIN)) == (str(column.dtype).find(BERLIN) > 0)
+
+
+@pytest.mark.parametrize("zone", [BERLIN, "America/Havana", "Australia/Lord_Howe", "Asia/Kolkata"])
+@pytest.mark.parametrize("step", ["1d", "2d", "1w", "10d", "14d", "1mo"])
+def test_dates_of_a_zone_keep_their_time_of_day_where_its_clocks_change_later(
+    tmp_path: Path, step: str, zone: str
+) -> None:
+    times = dates("2026-05-04 09:30", step, zone=zone)
+    for count in (2, 5):
+        frame = pl.DataFrame({"unique_id": ["a"] * count, "ds": times[:count], "y": np.arange(float(count))})
+        frame.write_parquet(path := tmp_path / "series.parquet")
+        panel = read_panel(path)
+        ahead_S = np.arange(1, 21)
+        at_BS = following(panel.last, panel.frequencies, panel.frequency_B, ahead_S, panel.form.zone)
+        written = panel.form.written(at_BS.ravel(), panel.last, len(ahead_S))
+        assert written.to_list() == times[count : count + 20].to_list()
