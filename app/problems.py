@@ -106,7 +106,11 @@ def _response(problem: Problem, path: str) -> Response:
     if protocol_of(path) == TIME_SERIES:
         status = _TIME_SERIES_STATUS.get(status, status)
         place = problem.errors[0].pointer if problem.errors else ""
-        kind = f"{problem.title.replace(' ', '')}Error" if status != HTTPStatus.BAD_REQUEST else "BadRequestError"
+        kind = (
+            f"{problem.title.replace(' ', '').removesuffix('Error')}Error"
+            if status != HTTPStatus.BAD_REQUEST
+            else "BadRequestError"
+        )
         error = TimeSeriesError(code=str(status), message=detail, param=place, type=kind)
         content = TimeSeriesProblem(error=error).model_dump_json()
         return Response(content, status, problem.headers, "application/json")

@@ -30,8 +30,10 @@ from sine_client.dates import following
 from sine_client.frequency import Frequency, Times
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_S = 253_000_000_000
-"""The year 9987. A later time has no text of four digits for the year."""
+_SECONDS = range(-62_135_596_800, 253_000_000_000)
+"""The years 1 to 9987. Other times have no text of four digits for the year."""
+
+_YEARS = "one with which the series begins after the year 0, and the forecast before the year 9987, both in UTC"
 
 
 async def respond(
@@ -125,6 +127,8 @@ def _start(each: TimeSeriesInput, number: int, now_s: int) -> str:
         len(each.series),
         SHORT.get(each.frequency, each.frequency),
     )
+    if first_s not in _SECONDS:
+        raise invalid(pointer, _YEARS)
     if unit in SECONDS:
         start_s = first_s + steps * SECONDS[unit]
     else:
@@ -132,13 +136,13 @@ def _start(each: TimeSeriesInput, number: int, now_s: int) -> str:
         last = Times(np.array([first_s * 1000]), np.array([first_s * 1000]), "ms")
         frequency = Frequency(MONTHS[unit], "month", day=day, clock=clock_s * 1000)
         start_s = int(following(last, [frequency], np.zeros(1, np.int64), np.array([steps]))[0, 0]) // 1000
-    if start_s > _LAST_S:
-        raise invalid(pointer, "one with which the forecast begins before the year 9987")
+    if start_s not in _SECONDS:
+        raise invalid(pointer, _YEARS)
     return _written(start_s)
 
 
 def _written(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{(_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()}Z"
 
 
 def router(settings: Settings) -> APIRouter:

@@ -152,12 +152,16 @@ def _name(value: object) -> str | int:
     """Return a name of a series. It is a function because the error of a union has a pointer for each type."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise PydanticCustomError("name", "Input should be text or a whole number")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise PydanticCustomError("name", "Input should be text or a whole number from -2^63 to 2^64 - 1")
     return value
 
 
 def _time(value: object) -> str | int | float:
     """Return a time or a frequency, whose text is read later."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or value in (math.inf, -math.inf):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise PydanticCustomError("time", "Input should be text or a finite number")
+    if isinstance(value, float) and not math.isfinite(value):
         raise PydanticCustomError("time", "Input should be text or a finite number")
     return value
 

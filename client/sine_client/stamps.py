@@ -94,8 +94,12 @@ def read_stamp(text: str) -> Stamp:
     except (ValueError, KeyError, OSError):  # there is no such day, or no such zone
         raise WrongTime(TIMES_ALLOWED) from None
     if zone is not None:
-        at = int(to_utc(np.array([wall]), UNIT, zone)[0]) if given is None else wall - given // _MICROSECOND
-        if int(to_wall(np.array([at]), UNIT, zone)[0]) != wall:
+        try:
+            at = int(to_utc(np.array([wall]), UNIT, zone)[0]) if given is None else wall - given // _MICROSECOND
+            exists = int(to_wall(np.array([at]), UNIT, zone)[0]) == wall
+        except OverflowError:
+            raise WrongTime("a time from the year 1 to the year 9999, in UTC too") from None
+        if not exists:
             raise WrongTime("a time that the zone has, with the offset that the zone has then")
         return Stamp(at, wall, "zone", zone)
     if given is not None:

@@ -1,6 +1,6 @@
 """The start and the frequency of a series in a request, and the times that follow it."""
 
-from typing import Any
+import math
 
 import numpy as np
 
@@ -12,6 +12,8 @@ Time = str | int | float
 _DAY = 86_400 * 10**6
 _MICROSECONDS = {UNIT: 1, "day": _DAY, "business day": 2 * _DAY, "half month": 16 * _DAY, "month": 31 * _DAY}
 """The length of a unit, at most."""
+
+_WHOLE = range(-(2**63), 2**63)
 
 _LAST = int(np.datetime64("9990-01-01", "us").astype(np.int64))
 
@@ -42,8 +44,7 @@ def times_after(
     if not isinstance(start, str):
         if isinstance(freq, str) or not freq > 0:
             raise WrongStart("freq", "a number above 0, because start is a number")
-        numbers: list[Any] = (start + freq * number_S).tolist()
-        return numbers
+        return _numbers(start, freq, number_S.tolist())
     if not isinstance(freq, str):
         raise WrongStart("freq", "text, such as D or 15min, because start is a date")
     try:
@@ -58,3 +59,19 @@ def times_after(
         raise WrongStart("freq", "one with which the forecast ends before the year 9990")
     at_BS = following(stamp.times, [frequency], np.zeros(1, np.int64), number_S, stamp.zone)
     return write_stamps(at_BS[0].astype(np.int64), stamp)
+
+
+def _numbers(start: int | float, freq: int | float, number_S: list[int]) -> list[int] | list[float]:
+    """Return the times of the values with these numbers. Raises WrongStart if they cannot be told apart, or written."""
+    for field, value in (("start", start), ("freq", freq)):
+        if value not in _WHOLE if isinstance(value, int) else not math.isfinite(value):
+            raise WrongStart(field, "a finite number; a whole one from -2^63 to 2^63 - 1")
+    if isinstance(start, int) and isinstance(freq, int):
+        times = [start + freq * number for number in number_S]
+        if times[-1] not in _WHOLE:
+            raise WrongStart("freq", "one with which the forecast ends before 2^63")
+        return times
+    fractions = [float(start + freq * number) for number in number_S]
+    if not math.isfinite(fractions[-1]) or freq < math.ulp(fractions[-1]):
+        raise WrongStart("freq", "one with which the forecast ends at a finite number that differs from the one before")
+    return fractions

@@ -66,6 +66,7 @@ def dates(server: Server, start: str | float | None, freq: str | float | None, g
         ),
         (5, 2, [13, 15, 17]),
         (0.5, 0.25, [1.5, 1.75, 2.0]),
+        (2**63 - 7, 1, [2**63 - 3, 2**63 - 2, 2**63 - 1]),
         (None, None, [5, 6, 7]),
     ],
 )
@@ -149,6 +150,18 @@ def test_every_error_has_a_pointer_and_nothing_is_done(server: Server) -> None:
         ({"series": [series(unique_id=None)]}, "/series/0/unique_id"),
         ({"series": [series(unique_id=True)]}, "/series/0/unique_id"),
         ({"series": [series(start=True, freq=1)]}, "/series/0/start"),
+        ({"series": [series(unique_id=2**70)]}, "/series/0/unique_id"),
+        ({"series": [series(unique_id=-(2**63) - 1)]}, "/series/0/unique_id"),
+        ({"series": [series(start=2**63, freq=1)]}, "/series/0/start"),
+        ({"series": [series(start=-(2**70), freq=1)]}, "/series/0/start"),
+        ({"series": [series(start=10**400, freq=1)]}, "/series/0/start"),
+        ({"series": [series(start=2**63 - 42, freq=1)]}, "/series/0/freq"),
+        ({"series": [series(start=1, freq=10**25)]}, "/series/0/freq"),
+        ({"series": [series(start=0.5, freq=10**400)]}, "/series/0/freq"),
+        ({"series": [series(start=1e308, freq=1e308)]}, "/series/0/freq"),
+        ({"series": [series(start=1e300, freq=1)]}, "/series/0/freq"),
+        ({"series": [series(start="0001-01-01T00:00[Asia/Tokyo]", freq="D")]}, "/series/0/start"),
+        ({"series": [series(start="9999-12-31T23:00-05:00[America/New_York]", freq="D")]}, "/series/0/start"),
         ({"series": [series()], "horizon": 0}, "/horizon"),
         ({"series": [series()], "horizon": 10_001}, "/horizon"),
         ({"series": [series()], "horizon": 1000, "level": [80]}, "/horizon"),
@@ -160,6 +173,21 @@ def test_bad_input_is_refused_with_a_pointer(server: Server, fields: dict[str, A
     answer = ask(server, **fields)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_start_that_is_no_number_is_refused(server: Server) -> None:
+    body = '{"horizon": 3, "series": [{"unique_id": "a", "start": NaN, "freq": 1, "y": [1.0]}]}'
+    answer = httpx.post(f"{server.url}/forecast", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"pointer": "/series/0/start", "detail": "input should be text or a finite number"}
+    ]
+
+
+def test_names_may_be_any_whole_numbers_of_64_bits(server: Server) -> None:
+    names = [-(2**63), 2**64 - 1]
+    answer = ask(server, series=[series(unique_id=name) for name in names])
+    assert [forecast["unique_id"] for forecast in answer.json()["forecasts"]] == names
 
 
 def test_an_unknown_model_a_compressed_body_and_another_type_are_refused(server: Server) -> None:

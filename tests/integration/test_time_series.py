@@ -73,6 +73,7 @@ def test_quantiles_rise(server: Server) -> None:
         ("W", "2026-01-01T12:30:00Z", "2026-02-05T12:30:00Z"),
         ("month", "2026-01-31T12:30:00Z", "2026-06-30T12:30:00Z"),
         ("Q", "2025-11-30T00:00:00Z", "2027-02-28T00:00:00Z"),
+        ("D", "0001-01-01", "0001-01-06T00:00:00Z"),
         ("year", "2024-02-29T00:00:00Z", "2029-02-28T00:00:00Z"),
     ],
 )
@@ -104,6 +105,9 @@ def test_the_models_are_listed_by_name(server: Server) -> None:
         (body(series(frequency="fortnight")), 400, "/inputs/0/frequency"),
         (body(series(), series(start_timestamp="tomorrow")), 400, "/inputs/1/start_timestamp"),
         (body(series(start_timestamp="9990-01-01")), 400, "/inputs/0/start_timestamp"),
+        (body(series(start_timestamp="9999-12-31T23:59:59-12:00", frequency="M")), 400, "/inputs/0/start_timestamp"),
+        (body(series(start_timestamp="0001-01-01T00:00:00+14:00", frequency="S")), 400, "/inputs/0/start_timestamp"),
+        (body(series(start_timestamp="0001-01-01T00:00:00+14:00", frequency="Y")), 400, "/inputs/0/start_timestamp"),
         (body(series(), series(series=WAVE[:5]), quantiles=[0.1]), 400, "/inputs/1/series"),
         (body(series(), quantiles=[0.333]), 400, "/options/quantiles"),
         (body(series(), quantiles=[1.0]), 400, "/options/quantiles/0"),
