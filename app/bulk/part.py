@@ -21,6 +21,7 @@ from app.bulk.tables import csv_of, repeated, write_refused, write_table
 from model.artifact import read_artifact
 from model.forecast import Model, SeriesForecasts
 from model.runtime.select import open_runtime
+from model.series.ends import with_times
 from model.series.panel import UNIQUE_ID, Choice, Panel, Refused, read_panels
 from model.series.table import SeriesError
 from sine_client.dates import following
@@ -105,6 +106,7 @@ class _Block(NamedTuple):
 def _block(panel: Panel, model: Model, options: Options, source: str) -> _Block:
     if panel.columns.id is None:  # a file without ids is one series with the name of the file
         panel = _named(panel, source.partition(".")[0])
+    panel = with_times(panel, 0 if options.backtest else options.horizon, source)
     scores = None
     if options.backtest:
         frame, scores, forecasts = backtest(panel, model, options)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.series.ends import with_times
 from model.series.panel import Choice, Panel, panel_of, read_panels
 from model.series.reading import read_series
 from model.series.regular import UNKNOWN, regular_frequencies
@@ -233,3 +234,57 @@ def test_dates_of_a_zone_keep_their_time_of_day_where_its_clocks_change_later(
         at_BS = following(panel.last, panel.frequencies, panel.frequency_B, ahead_S, panel.form.zone)
         written = panel.form.written(at_BS.ravel(), panel.last, len(ahead_S))
         assert written.to_list() == times[count : count + 20].to_list()
+
+
+def yearly(first: int, dtype: Any = pl.Datetime, zone: str | None = None) -> pl.Series:
+    return pl.Series([datetime(first + number, 1, 1) for number in range(4)]).cast(dtype).dt.replace_time_zone(zone)
+
+
+def texts(first: int, clock: str = "") -> pl.Series:
+    return pl.Series([f"{first + number}-01-01{clock}" for number in range(4)])
+
+
+def numbers(first: int, dtype: Any = pl.Int64) -> pl.Series:
+    return pl.Series([first + number for number in range(4)]).cast(dtype)
+
+
+MOST = 2**63 - 4
+EARLY_AND_LATE = {
+    "int64": (numbers(0), numbers(MOST)),
+    "uint64": (numbers(0, pl.UInt64), numbers(MOST, pl.UInt64)),
+    "int8": (numbers(0, pl.Int8), numbers(124, pl.Int8)),
+    "integers in text": (numbers(0, pl.String), numbers(MOST, pl.String)),
+    "float32": (numbers(0, pl.Float32), pl.Series([0.0, 1e38, 2e38, 3e38], dtype=pl.Float32)),
+    "dates": (yearly(2000).cast(pl.Date), yearly(9996).cast(pl.Date)),
+    "years above 9999": (yearly(2000), yearly(9995).dt.offset_by("10y")),
+    "microseconds": (yearly(2000), yearly(9996)),
+    "milliseconds of a zone": (yearly(2000, pl.Datetime("ms"), BERLIN), yearly(9995, pl.Datetime("ms"), BERLIN)),
+    "nanoseconds": (yearly(2000, pl.Datetime("ns")), yearly(2258, pl.Datetime("ns"))),
+    "nanoseconds in text": (texts(2000, " 00:00:00.123456789"), texts(2258, " 00:00:00.123456789")),
+    "text": (texts(2000), texts(9996)),
+}
+
+
+@pytest.mark.parametrize("name", EARLY_AND_LATE)
+def test_a_series_whose_forecast_has_no_times_is_refused_alone(tmp_path: Path, name: str) -> None:
+    early, late = EARLY_AND_LATE[name]
+    names = [each for each in "abc" for _ in range(4)]
+    frame = pl.DataFrame({"unique_id": names, "ds": pl.concat([late, early, late]), "y": np.arange(12.0)})
+    frame.write_parquet(path := tmp_path / "series.parquet")
+    panel = with_times(read_panel(path), 3, "series.parquet")
+    assert panel.ids.to_list() == ["b"]
+    assert (panel.value_N.tolist(), panel.start_B1.tolist()) == ([4, 5, 6, 7], [0, 4])
+    assert [each.id for each in panel.refused] == ["a", "c"]
+    start = "series.parquet: the forecast of series 'a' ends at a time that cannot be written; "
+    assert panel.refused[0].reason.startswith(start)
+    at_BS = following(panel.last, panel.frequencies, panel.frequency_B, np.arange(1, 4), panel.form.zone)
+    written = panel.form.written(at_BS.ravel(), panel.last, 3)
+    assert written.is_sorted()
+
+
+def test_the_last_time_that_can_be_written_is(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"unique_id": ["a"] * 4, "ds": numbers(2**63 - 7), "y": np.arange(4.0)})
+    frame.write_parquet(path := tmp_path / "series.parquet")
+    panel = read_panel(path)
+    assert with_times(panel, 3, "series.parquet") is panel
+    assert [str(each.id) for each in with_times(panel, 4, "series.parquet").refused] == ["a"]
