@@ -10,8 +10,11 @@ import polars as pl
 
 from model.series.columns import Columns
 from model.series.table import MISSING, Table
+from model.series.times import has_offset
 from model.series.values import text_of
 from sine_client.frequency import Floats, Integers, Times
+
+_CLOCK = r"\d[T ]+\d{1,2}:"  # a time of day after a date; an offset from UTC may have a colon too
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,16 @@ def form_of_times(table: Table, columns: Columns) -> TimeForm:
     if texts.cast(pl.Float64, strict=False).null_count() == 0:
         whole = texts.cast(pl.Int64, strict=False).null_count() == 0
         return TimeForm("number", pl.Int64() if whole else pl.Float64())
-    if not texts.str.contains(":", literal=True).any():
-        return TimeForm("date", pl.String())
-    timed = texts.filter(texts.str.contains(":", literal=True))[0]
-    fraction = "%.f" if texts.str.contains(r":\d{2}[.,]\d").any() else ""
-    text = f"%Y-%m-%d{'T' if 'T' in timed else ' '}%H:%M:%S{fraction}"
-    offset = re.search(r":.*(?:Z|UTC|[+-]\d{2}:?\d{2}|[+-]\d{2})$", timed)
-    return TimeForm("offset" if offset else "datetime", pl.String(), text=text)
+    clocks = texts.str.contains(_CLOCK)
+    timed = bool(clocks.any())
+    example = texts.filter(clocks)[0] if timed else texts[0]
+    date = "%Y-%m-%d"
+    if timed:
+        fraction = "%.f" if texts.str.contains(r":\d{2}[.,]\d").any() else ""
+        date += f"{'T' if re.search(r'[0-9]T', example) else ' '}%H:%M:%S{fraction}"
+    if has_offset(example):
+        return TimeForm("offset", pl.String(), text=date)
+    return TimeForm("datetime", pl.String(), text=date) if timed else TimeForm("date", pl.String())
 
 
 def _unit(unit: str) -> Literal["ms", "us", "ns"]:

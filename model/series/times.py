@@ -3,6 +3,7 @@
 Whole numbers have exact differences. The same time in seconds, as a float, is rounded by up to 0.1 µs.
 """
 
+import re
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,12 @@ def times(table: Table, name: str) -> Times:
 def is_date(texts: pl.Series) -> pl.Series:
     """Return whether each text has the form of a date that `times` reads."""
     return texts.str.contains(_DATE).fill_null(False)
+
+
+def has_offset(text: str) -> bool:
+    """Return whether a text that `times` reads ends with its offset from UTC."""
+    match = re.match(_DATE, text)
+    return match is not None and match[8] is not None
 
 
 def form_of(times: Times) -> str | None:

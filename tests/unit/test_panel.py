@@ -206,8 +206,13 @@ def test_a_bare_column_is_one_series_whose_times_count_its_values(tmp_path: Path
         pl.Series(["2026-01-01T10:00:00", "2026-01-01T11:00:00"]),
         pl.Series(["2026-01-01 10:00:00.5", "2026-01-01 11:00:00.500"]),
         pl.Series(["2026-01-01 10:00:00-03:30", "2026-01-01 11:00:00-03:30"]),
+        pl.Series(["2026-01-01+01:00", "2026-01-02+01:00"]),
+        pl.Series(["2026-01-01-11:00", "2026-01-02-11:00"]),
     ],
-    ids=["date", "datetime", "zone", "int", "float", "text", "text with T", "text with fractions", "text with offset"],
+    ids=[
+        *["date", "datetime", "zone", "int", "float", "text", "text with T", "text with fractions"],
+        *["text with offset", "date with offset", "date west of UTC"],
+    ],
 )
 def test_times_are_written_in_the_type_that_they_were_read_in(tmp_path: Path, column: pl.Series) -> None:
     frame = pl.DataFrame({"unique_id": [1, 1], "ds": column, "y": [1.0, 2.0]})
@@ -234,6 +239,21 @@ def test_dates_of_a_zone_keep_their_time_of_day_where_its_clocks_change_later(
         at_BS = following(panel.last, panel.frequencies, panel.frequency_B, ahead_S, panel.form.zone)
         written = panel.form.written(at_BS.ravel(), panel.last, len(ahead_S))
         assert written.to_list() == times[count : count + 20].to_list()
+
+
+CLOCKS = {"": "", " 00:00": " 00:00:00", "T00:00:00": "T00:00:00", " 23:30": " 23:30:00"}
+OFFSETS = {"+0100": "+01:00", "-11:00": "-11:00", "+14": "+14:00", " +0530": "+05:30", "Z": "+00:00", " UTC": "+00:00"}
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_texts_with_an_offset_keep_it_and_their_day(tmp_path: Path, clock: str, offset: str) -> None:
+    times = [f"2026-01-0{day}{clock}{offset}" for day in range(1, 6)]
+    pl.DataFrame({"unique_id": ["a"] * 5, "ds": times, "y": np.arange(5.0)}).write_csv(path := tmp_path / "series.csv")
+    panel = read_panel(path)
+    at_BS = following(panel.last, panel.frequencies, panel.frequency_B, np.arange(1, 3), panel.form.zone)
+    written = panel.form.written(at_BS.ravel(), panel.last, 2).to_list()
+    assert written == [f"2026-01-0{day}{CLOCKS[clock]}{OFFSETS[offset]}" for day in (6, 7)]
 
 
 def yearly(first: int, dtype: Any = pl.Datetime, zone: str | None = None) -> pl.Series:
