@@ -73,7 +73,7 @@ def forecast(client: Client, asked: argparse.Namespace) -> None:
 
     name = "input" if asked.file is None else str(asked.file)
     with opened(asked.file) as lines:
-        freq = asked.freq if asked.freq is None or not is_number(asked.freq) else float(asked.freq)
+        freq = asked.freq if asked.freq is None or not is_number(asked.freq) else numeric(asked.freq)
         series = read_csv(lines, name, freq, asked.id, asked.time, asked.column)
     if asked.plot and len(series) > MOST_PLOTS:
         raise ValueError(f"--plot draws at most {MOST_PLOTS} series, and there are {len(series)}")
@@ -215,10 +215,18 @@ def _add_table(command: argparse.ArgumentParser) -> None:
     add("--level", type=option(whole), nargs="+", help="add intervals of these levels, in percent")
     add("--freq", help="the frequency of the times, such as D, h or ME; default: found in the times of each series")
     add("--model", metavar="NAME", help="the model to ask, if several are served")
-    add("--id", default="unique_id", metavar="NAME", help="the column that names the series; default: unique_id")
-    add("--time", default="ds", metavar="NAME", help="the column of times; default: ds")
+    add("--id", metavar="NAME", help="the column that names the series; default: unique_id")
+    add("--time", metavar="NAME", help="the column of times; default: ds")
     add("--column", default="y", metavar="NAME", help="the column of values; default: y")
     add("--plot", action="store_true", help=f"draw the forecasts instead, of at most {MOST_PLOTS} series")
+
+
+def numeric(text: str) -> int | float:
+    """Return the number that the text is, whole if it can be."""
+    try:
+        return whole(text)
+    except ValueError:
+        return number(text)
 
 
 def is_number(text: str) -> bool:

@@ -84,8 +84,8 @@ class Client:
         freq: str | int | float | None = None,
         *,
         model: str | None = None,
-        id_col: str = "unique_id",
-        time_col: str = "ds",
+        id_col: str | None = None,
+        time_col: str | None = None,
         target_col: str = "y",
     ) -> Any:
         """Return the forecasts of the series in a DataFrame, as a DataFrame of the same kind.
@@ -97,9 +97,11 @@ class Client:
             level: levels of prediction intervals in per cent, such as [80, 95].
             freq: the frequency of the times, such as D, h or ME; found in the times of each series if it is None.
             model: the name of a served model; None is for the default one.
-            id_col, time_col, target_col: the names of the columns.
+            id_col: the column that names the series; None is for `unique_id`, if there is one.
+            time_col: the column of times; None is for `ds`, if there is one.
+            target_col: the column of values.
 
-        The answer has `id_col`, `time_col`, a column with the model's name, and the ends of its intervals, such as
+        The answer has the ids, the times, a column with the model's name, and the ends of its intervals, such as
         `any-lo-95`. Series are sent in batches, a few at a time. The errors are those of the other methods.
         """
         from sine_client.frames import read_frame, write_frame  # NumPy and narwhals, which no other method needs
@@ -195,8 +197,8 @@ class AsyncClient:
         freq: str | int | float | None = None,
         *,
         model: str | None = None,
-        id_col: str = "unique_id",
-        time_col: str = "ds",
+        id_col: str | None = None,
+        time_col: str | None = None,
         target_col: str = "y",
     ) -> Any:
         from sine_client.batches import AT_ONCE, bodies, report_misfits

@@ -9,45 +9,56 @@ from contextlib import suppress
 
 import numpy as np
 
+from sine_client.columns import DS, UNIQUE_ID, Asked, choose, refuse_ignored
 from sine_client.messages import ForecastResponse
 from sine_client.starts import Time
 from sine_client.table import Rows, TimeColumn, column_of_texts, series_of
 from sine_client.values import number, whole
 
+ASKED = Asked("--id", "--time", " ")
+
 
 def read_csv(
-    lines: Iterable[str], name: str, freq: Time | None, id_col: str, time_col: str, target_col: str
+    lines: Iterable[str], name: str, freq: Time | None, id_col: str | None, time_col: str | None, target_col: str
 ) -> list[Rows]:
     """Return the series of a CSV file whose first row has the names of its columns.
 
-    Raises ValueError for a missing column, a cell that is no number, and series that cannot be forecast. The message
-    begins with `name`.
+    Raises ValueError for a missing column, for one of times or ids that is not used, for a cell that is no number, and
+    for series that cannot be forecast. The message begins with `name`.
     """
     reader = csv.DictReader(lines, strict=True)
     columns = list(reader.fieldnames or ())
     if target_col not in columns:
         found = ", ".join(map(repr, columns)) or "none"
         raise ValueError(f"{name}, row 1: there is no column {target_col!r}, only {found}; --column names another one")
-    ids: list[str | int] = []
-    texts: list[str] = []
+    if twice := next((column for column in columns if column and columns.count(column) > 1), None):
+        raise ValueError(f"{name}, row 1: two columns are called {twice!r}")
+    try:
+        used = choose(columns, id_col, time_col, target_col, ASKED)
+    except ValueError as error:
+        raise ValueError(f"{name}, row 1: {error}") from None
+    cells: dict[str, list[str]] = {column: [] for column in columns}
     values: list[float] = []
     try:
         for row in reader:
             place = f"{name}, row {reader.line_num}"
-            ids.append(row[id_col] if id_col in columns else target_col)
-            texts.append(row[time_col] if time_col in columns else "")
             try:
                 values.append(number((row[target_col] or "").strip()))
             except ValueError as error:
                 raise ValueError(f"{place}: {target_col}: {error}") from None
             if None in row or None in row.values():
                 raise ValueError(f"{place}: there are {len(columns)} columns, and not in this row")
+            for column, cell in row.items():
+                cells[column].append(cell)
     except csv.Error as error:
         raise ValueError(f"{name}, row {reader.line_num}: {error}") from None
     if not values:
         raise ValueError(f"{name}: there are no rows in it")
     try:
-        times = _times(texts) if time_col in columns else None
+        for column in used.unused:
+            refuse_ignored(used, column, cells[column], ASKED)
+        ids: Sequence[str | int] = [target_col] * len(values) if used.id is None else cells[used.id]
+        times = None if used.time is None else _times(cells[used.time])
         return list(series_of(ids, np.array(values), times, freq))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
@@ -62,11 +73,11 @@ def _times(texts: Sequence[str]) -> TimeColumn:
     return column_of_texts(texts)
 
 
-def csv_rows(responses: Sequence[ForecastResponse], id_col: str, time_col: str) -> Iterator[list[object]]:
+def csv_rows(responses: Sequence[ForecastResponse], id_col: str | None, time_col: str | None) -> Iterator[list[object]]:
     """Yield the rows of the table of forecasts, its header first."""
     ends = list(responses[0].forecasts[0].intervals or {})
     name = responses[0].model
-    yield [id_col, time_col, name, *(f"{name}-{end}" for end in ends)]
+    yield [id_col or UNIQUE_ID, time_col or DS, name, *(f"{name}-{end}" for end in ends)]
     for response in responses:
         for forecast in response.forecasts:
             bounds = [(forecast.intervals or {})[end] for end in ends]

@@ -11,6 +11,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from sine_client.columns import DS, UNIQUE_ID, Asked, choose, refuse_ignored
 from sine_client.messages import ForecastResponse, SeriesForecast
 from sine_client.starts import Time
 from sine_client.table import Rows, TimeColumn, column_of_dates, column_of_texts, series_of
@@ -27,16 +28,21 @@ class Given:
     rows: list[Rows]
 
 
-def read_frame(df: Any, freq: Time | None, id_col: str, time_col: str, target_col: str) -> Given:
+_ASKED = Asked("id_col", "time_col", "=")
+
+
+def read_frame(df: Any, freq: Time | None, id_col: str | None, time_col: str | None, target_col: str) -> Given:
     """Return the series of a DataFrame in long form.
 
     A DataFrame that has no column of ids is one series with the name of the column of values. Raises ValueError for
-    columns that do not exist or have the wrong type, and for series that cannot be forecast; TypeError for what is no
-    DataFrame.
+    columns that do not exist or have the wrong type, for times or ids that would be ignored, and for series that cannot
+    be forecast; TypeError for what is no DataFrame.
     """
     frame = nw.from_native(df, eager_only=True)
     if target_col not in frame.columns:
         raise ValueError(f"there is no column {target_col!r}, only {', '.join(map(repr, frame.columns))}")
+    _refuse_index(frame, id_col or UNIQUE_ID, time_col or DS)
+    used = choose(frame.columns, id_col, time_col, target_col, _ASKED)
     if not len(frame):
         raise ValueError("the table has no rows")
     column = frame[target_col]
@@ -44,14 +50,29 @@ def read_frame(df: Any, freq: Time | None, id_col: str, time_col: str, target_co
         raise ValueError(f"the column {target_col!r} has the type {column.dtype}; numbers are needed")
     y_N = column.cast(nw.Float64).to_numpy().astype(np.float64)
     ids: Sequence[str | int] = [target_col] * len(frame)
-    if id_col in frame.columns:
-        ids = frame[id_col].to_list()
+    if used.id is not None:
+        ids = frame[used.id].to_list()
         if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in ids):
-            raise ValueError(f"the column {id_col!r} needs a text or a whole number in each row")
-    times = _times(frame[time_col]) if time_col in frame.columns else None
+            raise ValueError(f"the column {used.id!r} needs a text or a whole number in each row")
+    if used.id is None or used.time is None:
+        for name in used.unused:
+            refuse_ignored(used, name, frame[name].to_list(), _ASKED)
+    times = None if used.time is None else _times(frame[used.time])
     if times is None and freq is not None:
-        raise ValueError(f"there is no column {time_col!r}, so freq has no use")
-    return Given(frame, id_col, time_col, times, list(series_of(ids, y_N, times, freq)))
+        raise ValueError(f"there is no column {DS!r}, so freq has no use")
+    return Given(frame, used.id or UNIQUE_ID, used.time or DS, times, list(series_of(ids, y_N, times, freq)))
+
+
+def _refuse_index(frame: nw.DataFrame[Any], id_col: str, time_col: str) -> None:
+    """Raise ValueError if the index of a frame of pandas may hold the times or the ids that its columns lack."""
+    index: Any = nw.maybe_get_index(frame)
+    if index is None or (time_col in frame.columns and (id_col in frame.columns or index.is_unique)):
+        return
+    if index.inferred_type != "integer" or any(name is not None for name in index.names):
+        raise ValueError(
+            "the index of the table is not used, and may hold its times or ids: reset_index() makes columns of it, "
+            "and reset_index(drop=True) removes it"
+        )
 
 
 def _times(column: nw.Series[Any]) -> TimeColumn:
@@ -61,9 +82,13 @@ def _times(column: nw.Series[Any]) -> TimeColumn:
         raise ValueError(f"the column {column.name!r} has a row without a time")
     if dtype == nw.Date or isinstance(dtype, nw.Datetime):
         zone = dtype.time_zone if isinstance(dtype, nw.Datetime) else None
+        if isinstance(dtype, nw.Datetime) and dtype.time_unit == "ns" and (column.dt.timestamp("ns") % 1000 != 0).any():
+            raise ValueError(f"the column {column.name!r} has times with nanoseconds; microseconds are needed")
         at_N = column.cast(nw.Datetime("us")).dt.timestamp("us") if dtype == nw.Date else column.dt.timestamp("us")
         return column_of_dates(at_N.to_numpy().astype(np.int64), zone, dtype == nw.Date)
     if dtype.is_integer():
+        if int(column.max()) >= 2**63:
+            raise ValueError(f"the column {column.name!r} has times above 2^63 - 1")
         return TimeColumn("number", column.to_numpy().astype(np.int64))
     if dtype.is_float():
         return TimeColumn("number", column.to_numpy().astype(np.float64))
@@ -101,6 +126,8 @@ def _written(given: Given, forecasts: Sequence[SeriesForecast]) -> nw.Series[Any
         return nw.new_series(name, found, nw.Int64, backend=backend)
     dtype = given.frame.schema[name]
     if times.kind == "number":
+        if dtype.is_integer() and max(found) > np.iinfo(given.frame[name].to_numpy().dtype).max:  # pandas would wrap
+            raise ValueError(f"the column {name!r} has the type {dtype}, which cannot hold the times of the forecasts")
         return nw.new_series(name, found, backend=backend).cast(dtype)
     if not (dtype == nw.Date or isinstance(dtype, nw.Datetime)):  # texts stay texts
         spaced = " " in str(given.frame[name][0]).strip()

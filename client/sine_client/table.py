@@ -71,7 +71,10 @@ def column_of_dates(at_N: Integers, zone: str | None, whole_days: bool) -> TimeC
     """Return a column of microseconds since 1970, in UTC if there is a zone."""
     if zone is None:
         return TimeColumn("date" if whole_days else "time", at_N, at_N)
-    found = ZoneInfo(zone)
+    try:
+        found = ZoneInfo(zone)
+    except (ValueError, KeyError, OSError):
+        raise ValueError(f"the time zone {zone!r} has no name; convert to one like UTC or Europe/Berlin") from None
     return TimeColumn("zone", at_N, to_wall(at_N, UNIT, found), found)
 
 
@@ -137,10 +140,26 @@ def _check(name: str | int, times: TimeColumn, row_T: Integers, start: Time, fre
         expected = times_after(start, freq, 0, len(row_T))
     except WrongStart as error:
         raise ValueError(f"series {name!r}: {error.field}: {error}") from None
+    if times.kind == "number":
+        _check_numbers(name, times.at_N[row_T], np.array(expected), freq)
+        return
     found = [_shown(times, row) for row in row_T]
     for one, other in zip(expected, found, strict=True):
-        if times.kind != "number" and one != other and read_stamp(str(one)).at != read_stamp(str(other)).at:
+        if one != other and read_stamp(str(one)).at != read_stamp(str(other)).at:
             raise ValueError(f"series {name!r}: with the frequency {freq}, {one} is expected, not {other}")
+
+
+def _check_numbers(name: str | int, at_T: Integers | Floats, expected_T: Integers | Floats, freq: Time) -> None:
+    """Raise ValueError if times that are numbers are not those that a frequency makes. Fractions may be rounded."""
+    if at_T.dtype == np.int64 and int(freq) != freq:
+        raise ValueError(f"series {name!r}: the frequency {freq} is not whole, and the times are whole numbers")
+    rounding = 0.0 if at_T.dtype == np.int64 else 1e-6 * float(freq) + 2 * float(np.spacing(np.abs(at_T).max()))
+    off_T = np.abs(at_T - expected_T) > rounding
+    if np.any(off_T):
+        first = int(off_T.argmax())
+        raise ValueError(
+            f"series {name!r}: with the frequency {freq}, {expected_T[first]} is expected, not {at_T[first]}"
+        )
 
 
 def _start(stamp: Stamp) -> str:

@@ -4,38 +4,14 @@ A column of dates or of names of series that nobody asked for is an error. Witho
 wrong order, or several series as one.
 """
 
-import re
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from model.series.table import SeriesError, Table
 from model.series.times import is_date
 from model.series.values import TEXT
-from sine_client.frequency import Grid, Times, grid_of
-
-_TIMES = {
-    "ds",
-    "date",
-    "dates",
-    "datetime",
-    "date_time",
-    "time",
-    "times",
-    "timestamp",
-    "timestamps",
-    "period",
-    "t",
-    "year",
-}
-_IDS = {"id", "ids", "uid", "uuid", "key", "series", "sku", "item", "product", "store", "shop", "sensor", "meter"}
-_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-_LIKE_DATES = (  # 31.12.26, 12/31/2026, 2026Q1, 2026-W05, 2026 01, 12:30, Jan 2026
-    r"(?i)^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{4}[-/ ]?(w|q|\d{2}$)|.*\d:\d{2}|"
-    rf"({_MONTHS})[a-z]*[ .\-/])"
-)
-_SAMPLE = 1000  # rows that are looked at to tell what a column holds
+from sine_client.columns import DS, LIKE_DATES, SAMPLE, UNIQUE_ID, counts, named_like_ids, named_like_times
 
 
 @dataclass(frozen=True)
@@ -62,8 +38,8 @@ def choose(table: Table, value: str | None = None, time: str | None = None, id: 
             raise SeriesError(f"{table.path}: there is no column {name!r}, only {_listed(names)}")
     if len(set(named)) < len(named):
         raise SeriesError(f"{table.path}: --column, --time and --id must name different columns")
-    id = _default(id, "unique_id", names, named)
-    time = _default(time, "ds", names, named)
+    id = _default(id, UNIQUE_ID, names, named)
+    time = _default(time, DS, names, named)
     others = [name for name in names if name not in (time, id)]
     if value is None and "y" not in others and len(others) != 1:
         raise SeriesError(f"{table.path}: choose the column of values with --column; there are {_listed(others)}")
@@ -96,22 +72,19 @@ def _ignored(table: Table, name: str, kind: str, option: str) -> SeriesError:
 
 def _holds_times(column: pl.Series) -> bool:
     """Return whether the column looks like times: by its type, its name, its texts, or as a count in another order."""
-    if column.dtype.is_temporal() or column.name.strip().lower() in _TIMES:
+    if column.dtype.is_temporal() or named_like_times(column.name):
         return True
     if column.dtype not in TEXT:
         return column.dtype.is_numeric() and _counts(column)
     texts = column.cast(pl.String).str.strip_chars()
-    given = texts.drop_nulls().head(_SAMPLE)
-    dates = is_date(given) | given.str.contains(_LIKE_DATES)
+    given = texts.drop_nulls().head(SAMPLE)
+    dates = is_date(given) | given.str.contains(LIKE_DATES)
     return _counts(texts) or (len(given) > 0 and bool(dates.all()))
 
 
 def _counts(column: pl.Series) -> bool:
     """Return whether the column has evenly spaced numbers in another order than that of the rows."""
-    number_N = column.cast(pl.Float64, strict=False).to_numpy()
-    if len(number_N) < 2 or not np.all(np.isfinite(number_N)) or np.all(np.diff(number_N) >= 0):
-        return False
-    return isinstance(grid := grid_of(Times(np.sort(number_N))), Grid) and not grid.missing
+    return counts(column.cast(pl.Float64, strict=False).to_numpy())
 
 
 def _holds_ids(column: pl.Series, ordered: bool) -> bool:
@@ -121,12 +94,7 @@ def _holds_ids(column: pl.Series, ordered: bool) -> bool:
     """
     if column.dtype.is_nested() or not 1 < column.n_unique() < len(column):
         return False
-    words = re.split(r"[^a-z0-9]+", column.name.strip().lower())
-    return (
-        words[-1] in _IDS
-        or column.name.lower().endswith("id")
-        or (column.dtype in TEXT and not ordered and _words(column))
-    )
+    return named_like_ids(column.name) or (column.dtype in TEXT and not ordered and _words(column))
 
 
 def _words(column: pl.Series) -> bool:

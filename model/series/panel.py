@@ -23,10 +23,8 @@ from model.series.rows import Rows
 from model.series.table import SeriesError, Table, blocks, read_content, table_of
 from model.series.times import times
 from model.series.values import bad_value, check_ids, checked_numbers, is_empty, no_id
+from sine_client.columns import UNIQUE_ID as UNIQUE_ID
 from sine_client.frequency import Floats, Frequency, Integers, Times
-
-UNIQUE_ID = "unique_id"
-"""The usual name of the column that names series."""
 
 ROWS = 100_000
 """The number of rows that are looked at together."""

@@ -283,6 +283,16 @@ def test_a_table_of_series_becomes_a_table_of_forecasts(server: Server, tmp_path
     assert "forecast" in plot
 
 
+@pytest.mark.parametrize(("freq", "written"), [(1, ["4", "5"]), ("1.0", ["4.0", "5.0"]), (None, ["4", "5"])])
+def test_whole_times_stay_whole(server: Server, freq: object, written: list[str]) -> None:
+    options = () if freq is None else ("--freq", freq)
+    status, output, _ = ask(
+        server, "forecast", "--horizon", 2, *options, text="ds,mood,y\n1,low,2\n2,low,3\n3,high,2\n"
+    )
+    assert status == 0
+    assert [row.split(",")[1] for row in output.splitlines()[1:]] == written
+
+
 @pytest.mark.parametrize(
     ("text", "options", "said"),
     [
@@ -293,6 +303,19 @@ def test_a_table_of_series_becomes_a_table_of_forecasts(server: Server, tmp_path
         ("ds,y\n1,2\n2,3\n4,5\n", (), "input: series 'y': 4 comes after 2, and the usual step is 1; times have to be"),
         ("ds,y\nsoon,2\n", (), "input: the time 'soon' cannot be read: a date like 2026-01-31"),
         ("ds,y\n2026-01-01,2\n", (), "input: series 'y': a single time has no frequency; freq has to be given"),
+        ("x,y\n1,2\n", ("--time", "date"), "input, row 1: there is no column 'date' for --time, only 'x', 'y'"),
+        ("ds,y\n1,2\n", ("--id", "store"), "input, row 1: there is no column 'store' for --id, only 'ds', 'y'"),
+        ("date,y\n1,2\n", (), "input: the column 'date' looks like times and is not used: add --time date, or remove"),
+        ("when,y\n2026-01,2\n2026-02,3\n", (), "input: the column 'when' looks like times and is not used"),
+        ("n,y\n3,2\n2,1\n1,5\n", (), "input: the column 'n' looks like times and is not used: add --time n, or remove"),
+        (
+            "date,store,y\n1,a,2\n2,a,2\n1,b,2\n2,b,2\n",
+            ("--time", "date"),
+            "input: the column 'store' looks like names of series and is not used: add --id store, or remove",
+        ),
+        ("who,y\na,2\na,2\nb,2\nb,2\n", (), "input: the column 'who' looks like names of series and is not used"),
+        ("ds,y,y\n1,2,3\n", (), "input, row 1: two columns are called 'y'"),
+        ("ds,y\n1,2\n2,3\n10,5\n", ("--freq", 1), "input: series 'y': with the frequency 1, 3 is expected, not 10"),
         ("unique_id,y\n" + "".join(f"{n},1\n" for n in range(5)), ("--plot",), "--plot draws at most 4 series"),
     ],
 )

@@ -1,6 +1,7 @@
 """Tests of `Client.forecast`: DataFrames of pandas and polars, with the numbers and dates of bulk forecasts."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -144,6 +145,25 @@ def test_a_frequency_may_be_given(server: Server) -> None:
             lambda frame: frame.filter(pl.col("ds") != date(2023, 3, 31)),
             "series 'a': 2023-04-30 comes after 2023-02-28",
         ),
+        (lambda frame: frame.rename({"ds": "date"}), "the column 'date' looks like times .*: add time_col='date', or"),
+        (
+            lambda frame: (
+                frame.with_columns(ds=pl.lit(date(2026, 1, 1)), unique_id=pl.lit("b"))
+                .drop("ds")
+                .with_columns(x=frame["ds"])
+            ),
+            "the column 'x' looks like times and is not used",
+        ),
+        (
+            lambda frame: pl.concat([frame, frame.with_columns(unique_id=pl.lit("b"))]).rename({"unique_id": "store"}),
+            "the column 'store' looks like names of series and is not used: add id_col='store', or",
+        ),
+        (
+            lambda frame: pl.concat([frame.drop("ds"), frame.drop("ds").with_columns(unique_id=pl.lit("b"))]).rename(
+                {"unique_id": "who"}
+            ),
+            "the column 'who' looks like names of series",
+        ),
         (lambda frame: frame.with_columns(y=pl.col("y") * 1e20), "series 'a': /y/1: Input should be less than"),
     ],
 )
@@ -152,6 +172,77 @@ def test_a_frame_that_cannot_be_used_is_explained_and_nothing_is_sent(
 ) -> None:
     with Client("http://localhost:1") as client, pytest.raises(ValueError, match=why):
         client.forecast(change(one_series(EVEN["month ends"])), 3)
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "why"),
+    [
+        ({"y": [1.0, 2.0]}, {"time_col": "date"}, "there is no column 'date' for time_col, only 'y'"),
+        ({"y": [1.0, 2.0]}, {"time_col": "ds"}, "there is no column 'ds' for time_col, only 'y'"),
+        ({"ds": [1, 2], "y": [1.0, 2.0]}, {"id_col": "store"}, "there is no column 'store' for id_col, only 'ds', 'y'"),
+        ({"ds": [1, 2], "y": [1.0, 2.0]}, {"id_col": "ds", "time_col": "ds"}, "must be different columns"),
+        ({"ds": [1, 2, 3, 10], "y": [1.0] * 4}, {"freq": 1}, "with the frequency 1, 4 is expected, not 10"),
+        ({"ds": [1, 2, 3, 4], "y": [1.0] * 4}, {"freq": 2}, "with the frequency 2, 3 is expected, not 2"),
+        ({"ds": [0.5, 1.0, 1.6], "y": [1.0] * 3}, {"freq": 0.5}, "with the frequency 0.5, 1.5 is expected, not 1.6"),
+        ({"ds": [1], "y": [1.0]}, {"freq": 0.5}, "the frequency 0.5 is not whole, and the times are whole numbers"),
+        ({"ds": pl.Series([2**63], dtype=pl.UInt64), "y": [1.0]}, {"freq": 1}, "'ds' has times above 2^63 - 1"),
+        (
+            {"ds": pl.Series([datetime(2026, 1, 1)]).cast(pl.Datetime("ns")).dt.offset_by("1ns"), "y": [1.0]},
+            {"freq": "D"},
+            "the column 'ds' has times with nanoseconds; microseconds are needed",
+        ),
+    ],
+)
+def test_nothing_of_a_frame_is_ignored_in_silence(frame: dict[str, Any], options: dict[str, Any], why: str) -> None:
+    with Client("http://localhost:1") as client, pytest.raises(ValueError, match=re.escape(why)):
+        client.forecast(pl.DataFrame(frame), 3, **options)
+
+
+INDEXES = {
+    "dates": pd.date_range("2026-01-01", periods=4),
+    "periods": pd.period_range("2026-01", periods=4, freq="M"),
+    "texts": pd.Index(["2026-01", "2026-02", "2026-03", "2026-04"]),
+    "numbers with a name": pd.RangeIndex(4, name="ds"),
+    "ids and dates": pd.MultiIndex.from_product([["a", "b"], pd.date_range("2026-01-01", periods=2)]),
+}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_times_and_ids_in_an_index_of_pandas_are_refused(name: str) -> None:
+    with (
+        Client("http://localhost:1") as client,
+        pytest.raises(ValueError, match=r"reset_index\(\) makes columns of it"),
+    ):
+        client.forecast(pd.DataFrame({"y": [1.0, 2.0, 3.0, 4.0]}, index=INDEXES[name]), 3)
+
+
+def test_ids_in_an_index_are_refused_and_labels_of_rows_are_not(server: Server) -> None:
+    frame = pd.DataFrame({"ds": [1, 2, 1, 2], "y": [1.0, 2.0, 3.0, 4.0]}, index=["a", "a", "b", "b"])
+    with Client(server.url) as client:
+        with pytest.raises(ValueError, match=r"reset_index\(\) makes columns of it"):
+            client.forecast(frame, 3)
+        labelled = frame.iloc[:2].set_axis(["first", "second"])
+        assert client.forecast(labelled, 2)["ds"].tolist() == [3, 4]
+        assert client.forecast(frame.iloc[::-1].iloc[:2].reset_index(drop=True), 2)["ds"].tolist() == [3, 4]
+
+
+def test_offsets_and_two_columns_of_one_name_in_pandas_are_refused() -> None:
+    offsets = pd.DataFrame({"ds": pd.date_range("2026-01-01", periods=4, tz="+05:30"), "y": [1.0, 2.0, 3.0, 4.0]})
+    twice = pd.DataFrame([[1, 2.0, 3.0]], columns=["ds", "y", "y"])
+    with Client("http://localhost:1") as client:
+        with pytest.raises(ValueError, match=r"the time zone 'UTC\+05:30' has no name; convert to one like UTC"):
+            client.forecast(offsets, 3)
+        with pytest.raises(ValueError, match="'y' 2 times"):
+            client.forecast(twice, 3)
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame, pd.DataFrame])
+def test_times_that_a_column_cannot_hold_are_refused(server: Server, kind: Any) -> None:
+    frame = kind({"ds": np.array([124, 125, 126], np.int8), "y": [1.0, 2.0, 3.0]})
+    with Client(server.url) as client:
+        assert list(client.forecast(frame, 1)["ds"]) == [127]
+        with pytest.raises(ValueError, match="'ds' has the type Int8, which cannot hold the times of the forecasts"):
+            client.forecast(frame, 2)
 
 
 def test_the_options_of_a_forecast_are_checked_before_anything_is_sent() -> None:
