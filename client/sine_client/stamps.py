@@ -53,6 +53,8 @@ _SAME = {
     "AS": "YS",
 }
 _MONTHS = {"M": 1, "Q": 3, "Y": 12}
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _HALVES = {"SMS": 1, "SM": 15, "SME": 15}
 _frequency = re.compile(r"([1-9]\d{0,8})?([A-Za-z]{1,3})(?:-([A-Z]{3}|\d{1,2}))?").fullmatch
 
@@ -135,8 +137,8 @@ def read_frequency(text: str, first: Stamp) -> Frequency:
     count, unit, suffix = int(match[1] or 1), _SAME.get(match[2], match[2]), match[3]
     (day,), (clock,) = on_calendar(np.array([first.wall]), UNIT)
     _, (of_month,), (length,) = in_month(np.array([day]))
-    if suffix is not None and unit not in ("W", "Q", "QS", "QE", "Y", "YS", "YE", "M"):
-        raise WrongTime(FREQUENCIES_ALLOWED)
+    if suffix is not None:
+        _check_suffix(unit, suffix, match[2], day)
     if unit in _LENGTHS:
         return Frequency(count * _LENGTHS[unit], UNIT)
     if unit in ("D", "W"):
@@ -160,6 +162,35 @@ def read_frequency(text: str, first: Stamp) -> Frequency:
     if suffix is not None and suffix.isdigit():
         anchor = int(suffix)
     return Frequency(count * _MONTHS[unit[0]], "month", day=anchor, clock=int(clock))
+
+
+def _check_suffix(unit: str, suffix: str, written: str, day: np.datetime64) -> None:
+    """Raise WrongTime if a unit does not have this suffix, or if the first day of the series is not on it.
+
+    `W-MON` begins on a Monday. `QE-DEC` and `QS-JAN` begin in a month that is whole quarters from that one, `YE-DEC` in
+    the month itself. `M-15` begins on the 15th, or on the last day of a shorter month.
+    """
+    name = f"{written}-{suffix}"
+    if unit == "W":
+        if suffix not in _WEEKDAYS:
+            raise WrongTime(f"a day after {written}-, from MON to SUN, or none")
+        if int(day.astype(np.int64) + 3) % 7 != _WEEKDAYS.index(suffix):  # 1970 began on a Thursday
+            raise WrongTime(f"a start on the weekday of {name}")
+    elif unit == "M":
+        _, (of_month,), (length,) = in_month(np.array([day]))
+        if not suffix.isdigit() or not 1 <= int(suffix) <= MONTH_END:
+            raise WrongTime(f"a day of the month after {written}-, from 1 to {MONTH_END}, or none")
+        if of_month != min(int(suffix), length):
+            raise WrongTime(f"a start on the day of the month of {name}, or on the last day of a shorter month")
+    elif unit in ("Q", "QS", "QE", "Y", "YS", "YE"):
+        if suffix not in _MONTH_NAMES:
+            raise WrongTime(f"a month after {written}-, from JAN to DEC, or none")
+        between = int(day.astype("datetime64[M]").astype(np.int64)) - _MONTH_NAMES.index(suffix)
+        if between % _MONTHS[unit[0]]:
+            months = f"in the month of {name}" if unit[0] == "Y" else f"in a month that is whole quarters from {suffix}"
+            raise WrongTime(f"a start {months}, with {name}")
+    else:
+        raise WrongTime(f"{written} without a suffix; {FREQUENCIES_ALLOWED}")
 
 
 def write_frequency(frequency: Frequency) -> str:

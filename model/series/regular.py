@@ -131,7 +131,8 @@ def _lengths(
     assert times.wall_N is not None  # noqa: S101 - numbers have no calendar
     if times.zoned:
         ticks = 86_400 * TICKS[times.unit]
-        days_B = chosen_B & (step_B % ticks == 0) & ~_differ(times.wall_N - times.at_N, start_B1)
+        shift_N = times.wall_N - times.at_N.astype(np.int64, copy=False)
+        days_B = chosen_B & (step_B % ticks == 0) & ~_differ(shift_N, start_B1)
         clock_B = times.wall_N[start_B1[:-1]] % ticks
         yield _rows(days_B, step_B // ticks, Frequency(1, "day"), clock_R=clock_B)
         chosen_B = chosen_B & ~days_B

@@ -1,14 +1,17 @@
 """Tests of POST /forecast: many series at once, with dates, all or none."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
 from sine_client.messages import ForecastResponse
+from sine_client.starts import WrongStart, times_after
 from tests.bulk import bulk, table
 from tests.server import Server
 
@@ -46,6 +49,12 @@ def dates(server: Server, start: str | float | None, freq: str | float | None, g
         ("2026-01-06", "B", ["2026-01-12", "2026-01-13", "2026-01-14"]),
         ("2024-02-25", "D", ["2024-02-29", "2024-03-01", "2024-03-02"]),
         ("2026-01-01", "2W", ["2026-02-26", "2026-03-12", "2026-03-26"]),
+        ("2026-01-05", "W-MON", ["2026-02-02", "2026-02-09", "2026-02-16"]),
+        ("2026-01-04", "2W-SUN", ["2026-03-01", "2026-03-15", "2026-03-29"]),
+        ("2025-03-31", "QE-DEC", ["2026-03-31", "2026-06-30", "2026-09-30"]),
+        ("2025-02-28", "Q-NOV", ["2026-02-28", "2026-05-31", "2026-08-31"]),
+        ("2022-04-01", "YS-APR", ["2026-04-01", "2027-04-01", "2028-04-01"]),
+        ("2025-02-28", "M-30", ["2025-06-30", "2025-07-30", "2025-08-30"]),
         ("2026-01-01", "h", ["2026-01-01T04:00:00", "2026-01-01T05:00:00", "2026-01-01T06:00:00"]),
         ("2026-01-01T00:00", "15min", ["2026-01-01T01:00:00", "2026-01-01T01:15:00", "2026-01-01T01:30:00"]),
         ("2026-01-01T00:00+02:00", "D", [f"2026-01-0{day}T00:00:00+02:00" for day in (5, 6, 7)]),
@@ -74,6 +83,40 @@ def test_the_times_follow_those_of_the_series(
     server: Server, start: str | float | None, freq: str | float | None, expected: list[Any]
 ) -> None:
     assert dates(server, start, freq) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "freq", "allowed"),
+    [
+        ("2026-01-04", "W-MON", "a start on the weekday of W-MON"),
+        ("2026-01-05", "W-ZZZ", "a day after W-, from MON to SUN, or none"),
+        ("2026-01-05", "W-5", "a day after W-, from MON to SUN, or none"),
+        ("2026-01-31", "QE-DEC", "a start in a month that is whole quarters from DEC, with QE-DEC"),
+        ("2026-02-01", "QS-JAN", "a start in a month that is whole quarters from JAN, with QS-JAN"),
+        ("2026-03-31", "YE-DEC", "a start in the month of YE-DEC, with YE-DEC"),
+        ("2026-03-31", "A-12", "a month after A-, from JAN to DEC, or none"),
+        ("2026-03-31", "Q-MON", "a month after Q-, from JAN to DEC, or none"),
+        ("2026-01-31", "M-0", "a day of the month after M-, from 1 to 31, or none"),
+        ("2026-01-31", "M-99", "a day of the month after M-, from 1 to 31, or none"),
+        ("2026-01-31", "M-JAN", "a day of the month after M-, from 1 to 31, or none"),
+        ("2026-01-30", "M-31", "a start on the day of the month of M-31, or on the last day of a shorter month"),
+        ("2026-01-31", "ME-31", "ME without a suffix; a number and a unit, like"),
+        ("2026-01-31", "D-MON", "D without a suffix; a number and a unit, like"),
+    ],
+)
+def test_a_start_that_is_not_on_its_frequency_is_refused(start: str, freq: str, allowed: str) -> None:
+    with pytest.raises(WrongStart, match=re.escape(allowed)) as refusal:
+        times_after(start, freq, 4, 3)
+    assert refusal.value.field == "freq"
+
+
+def test_every_suffix_is_that_of_pandas() -> None:
+    for freq in ("W-MON", "W-TUE", "W-SUN", "QE-JAN", "QE-DEC", "QS-FEB", "QS-DEC", "YE-JUN", "YS-OCT"):
+        expected = pd.date_range("2023-01-01", periods=40, freq=freq)
+        assert times_after(str(expected[0].date()), freq, 0, 40) == [str(day.date()) for day in expected]
+        for day in pd.date_range(expected[0], expected[1], inclusive="neither"):
+            with pytest.raises(WrongStart):
+                times_after(str(day.date()), freq, 0, 40)
 
 
 @pytest.mark.parametrize("name", ["sine", "any"])
