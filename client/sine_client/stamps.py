@@ -28,6 +28,14 @@ _stamp = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(Z|[+-]\d{2}:\d{2})?(?:\[([\w+/-]{1,64})\])?)?"
 ).fullmatch
 
+FILE_DATE = (
+    r"^(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?)?"
+    r"\s*(Z|UTC|[+-]\d{2}:?\d{2}|[+-]\d{2})?$"
+)
+"""The pattern of dates in files. Its groups are the year, month, day, hour, minute, second, fraction and offset."""
+
+_file_date = re.compile(FILE_DATE, re.ASCII).match
+
 TIMES_ALLOWED = (
     "a date like 2026-01-31, a time like 2026-01-31T12:00 or 2026-01-31T12:00+01:00[Europe/Berlin], or a number"
 )
@@ -107,6 +115,25 @@ def read_stamp(text: str) -> Stamp:
     if given is not None:
         return Stamp(wall - given // _MICROSECOND, wall, "offset")
     return Stamp(wall, wall, "date" if clock is None else "time")
+
+
+def read_text(text: str) -> Stamp:
+    """Return the time that a text in a file is, such as 2026-01 or 2026/1/31 12:00 +0100. Raises WrongTime.
+
+    Files are written by many programs. A request has fewer forms, which are read too.
+    """
+    match = _file_date(text)
+    if match is None:
+        return read_stamp(text)
+    year, month, day, hour, minute, second, fraction, offset = match.groups()
+    written = f"{year}-{month:0>2}-{day or '1':0>2}"
+    if hour is not None or offset is not None:
+        parts = (fraction or "").rstrip("0")
+        written += f"T{hour or '0':0>2}:{minute or '00'}:{second or '00'}{'.' + parts if parts else ''}"
+    if offset is not None:
+        digits = "0000" if offset in ("Z", "UTC") else f"{offset[1:].replace(':', ''):0<4}"
+        written += f"{offset[0] if offset[0] in '+-' else '+'}{digits[:2]}:{digits[2:]}"
+    return read_stamp(written)
 
 
 def write_stamps(at_S: Integers, first: Stamp) -> list[str]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sine_client.dates import to_wall
 from sine_client.frequency import Floats, Grid, Integers, Times, grid_of
-from sine_client.stamps import UNIT, Stamp, WrongTime, read_stamp, write_frequency, write_stamps
+from sine_client.stamps import UNIT, Stamp, WrongTime, read_stamp, read_text, write_frequency, write_stamps
 from sine_client.starts import Time, WrongStart, times_after
 
 MOST_SERIES, MOST_BYTES = 64, 262_144
@@ -55,7 +55,7 @@ def column_of_texts(texts: Sequence[str]) -> TimeColumn:
     stamps: dict[str, Stamp] = {}
     for text in dict.fromkeys(texts):
         try:
-            stamps[text] = read_stamp(text.strip())
+            stamps[text] = read_text(text.strip())
         except WrongTime as error:
             raise ValueError(f"the time {text!r} cannot be read: {error}") from None
     kinds = {stamp.kind for stamp in stamps.values()}

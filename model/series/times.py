@@ -12,11 +12,8 @@ import polars as pl
 from model.series.table import MISSING, Table
 from model.series.values import text_of, wrong_type
 from sine_client.frequency import Times
+from sine_client.stamps import FILE_DATE
 
-_DATE = (
-    r"^(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?)?"
-    r"\s*(Z|UTC|[+-]\d{2}:?\d{2}|[+-]\d{2})?$"
-)
 _DATE_ALLOWED = "a date or a date and time is needed, like 2026-01-31 or 2026-01-31 12:00"
 _NUMBER_ALLOWED = "a number is needed, like the other times"
 
@@ -54,12 +51,12 @@ def times(table: Table, name: str) -> Times:
 
 def is_date(texts: pl.Series) -> pl.Series:
     """Return whether each text has the form of a date that `times` reads."""
-    return texts.str.contains(_DATE).fill_null(False)
+    return texts.str.contains(FILE_DATE).fill_null(False)
 
 
 def has_offset(text: str) -> bool:
     """Return whether a text that `times` reads ends with its offset from UTC."""
-    match = re.match(_DATE, text)
+    match = re.match(FILE_DATE, text)
     return match is not None and match[8] is not None
 
 
@@ -77,7 +74,7 @@ def form_of(times: Times) -> str | None:
 def _from_text(table: Table, name: str, texts: pl.Series) -> Times:
     """Return dates that are texts. Each row is read by the same rule, so no row decides how others are read."""
     fields = ["year", "month", "day", "hour", "minute", "second", "fraction", "offset"]
-    part = texts.str.extract_groups(_DATE).struct.rename_fields(fields).struct.unnest()
+    part = texts.str.extract_groups(FILE_DATE).struct.rename_fields(fields).struct.unnest()
     unit: Literal["us", "ns"] = "ns" if (part["fraction"].str.len_chars() > 6).any() else "us"
     part = part.select(
         pl.col("year", "month"),

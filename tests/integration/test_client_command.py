@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from sine_client import Client
+from sine_client.files import read_csv
+from sine_client.starts import times_after
 from tests.bulk import bulk, table
 from tests.server import ROOT, Server
 
@@ -281,6 +284,33 @@ def test_a_table_of_series_becomes_a_table_of_forecasts(server: Server, tmp_path
     assert (status, errors) == (0, "")
     assert plot.startswith("a\n")
     assert "forecast" in plot
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("2018-{:02}", "2018-{:02}-01"),
+        ("2018/{}/1", "2018-{:02}-01"),
+        ("2018-{}-01 6:00", "2018-{:02}-01T06:00:00"),
+        ("2018-{:02}-01 06:00:00,500", "2018-{:02}-01T06:00:00.500000"),
+        ("2018-{:02}-01T06:00:00.000000000", "2018-{:02}-01T06:00:00"),
+        ("2018-{:02}-01+0530", "2018-{:02}-01T00:00:00+05:30"),
+        ("2018-{:02}-01 06:00 UTC", "2018-{:02}-01T06:00:00+00:00"),
+    ],
+)
+def test_dates_are_read_as_in_files_of_bulk_forecasts(first: str, expected: str) -> None:
+    lines = ["ds,y\n", *(f'"{first.format(month)}",{month % 3}\n' for month in range(1, 9))]
+    (series,) = read_csv(lines, "input", None, None, None, "y")
+    assert times_after(series.start, series.freq, 8, 3) == [expected.format(month) for month in (9, 10, 11)]
+
+
+def test_a_file_of_months_has_the_forecasts_of_bulk(server: Server, tmp_path: Path) -> None:
+    months = [f"{2018 + month // 12}-{month % 12 + 1:02}" for month in range(60)]
+    pl.DataFrame({"unique_id": "in", "ds": months, "y": np.resize(WAVE, 60)}).write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", "--horizon", 3) == 0
+    status, output, errors = ask(server, "forecast", tmp_path / "in.csv", "--horizon", 3, "--model", "any")
+    assert (status, errors) == (0, "")
+    assert pl.read_csv(output.encode()).equals(pl.read_csv(tmp_path / "out.csv"))
 
 
 @pytest.mark.parametrize(("freq", "written"), [(1, ["4", "5"]), ("1.0", ["4.0", "5.0"]), (None, ["4", "5"])])
