@@ -91,7 +91,8 @@ def _times(column: nw.Series[Any]) -> TimeColumn:
             raise ValueError(f"the column {column.name!r} has times above 2^63 - 1")
         return TimeColumn("number", column.to_numpy().astype(np.int64))
     if dtype.is_float():
-        return TimeColumn("number", column.to_numpy().astype(np.float64))
+        precision = np.finfo(np.float32 if dtype == nw.Float32 else np.float64).eps
+        return TimeColumn("number", column.to_numpy().astype(np.float64), precision=float(precision))
     texts = column.to_list()
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"the column {column.name!r} has the type {dtype}; dates, texts or numbers are needed")

@@ -21,6 +21,9 @@ EPOCH = np.datetime64("1970-01-01")
 FREQUENT_DAYS = 12  # halves of months are at least 13 days apart, less an hour of a clock that is put forward
 
 
+DOUBLE = float(np.finfo(np.float64).eps)
+"""The precision of numbers in double precision."""
+
 MONTH_END = 31
 """The day of a month that stands for its last day."""
 
@@ -41,9 +44,13 @@ class Times:
     zoned: bool = False
     """True if the dates are in a time zone, whose clocks may change. Their days are counted on its calendar."""
 
+    precision: float = DOUBLE
+    """For numbers with fractions: the relative distance of neighbours in the type that they were rounded to."""
+
     def __getitem__(self, index_T: Integers) -> "Times":
         """Return the times of some rows."""
-        return Times(self.at_N[index_T], None if self.wall_N is None else self.wall_N[index_T], self.unit, self.zoned)
+        wall_T = None if self.wall_N is None else self.wall_N[index_T]
+        return Times(self.at_N[index_T], wall_T, self.unit, self.zoned, self.precision)
 
 
 class Frequency(NamedTuple):
@@ -118,7 +125,7 @@ def grid_of(times: Times) -> Grid | Uneven:
     if len(times.at_N) < 2:
         return Grid(np.zeros(len(times.at_N), np.int64), Frequency(0, ""))
     if times.at_N.dtype == np.float64:
-        return _floats(times.at_N.astype(np.float64))
+        return _floats(times.at_N.astype(np.float64), times.precision)
     grids = []
     for position_T, counted in _counts(times):
         apart_T = np.diff(position_T)
@@ -205,12 +212,17 @@ def in_month(day_N: np.ndarray) -> tuple[Integers, Integers, Integers]:
     return month_N.astype(np.int64), (day_N - first_N).astype(np.int64) + 1, length_N
 
 
-def _floats(at_T: Floats) -> Grid | Uneven:
+def resolution(at_T: Floats, precision: float) -> float:
+    """Return the distance of the largest number from its neighbour in the type of this precision."""
+    return float(np.spacing(np.abs(at_T).max())) * (precision / DOUBLE)
+
+
+def _floats(at_T: Floats, precision: float) -> Grid | Uneven:
     """Return the grid of times that are floats, which are rounded to the resolution of the largest."""
-    apart_T = np.diff(at_T)
-    step = max(float(np.median(apart_T)), np.spacing(np.abs(at_T).max()))
+    apart_T, least = np.diff(at_T), resolution(at_T, precision)
+    step = max(float(np.median(apart_T)), least)
     steps_T = np.rint(apart_T / step)
-    tolerance = 1e-6 * step + 2 * np.spacing(np.abs(at_T).max())
+    tolerance = 1e-6 * step + 2 * least
     off_T = (np.abs(apart_T - steps_T * step) > tolerance * np.maximum(steps_T, 1)) | (steps_T < 1)
     if np.any(off_T):
         first = int(np.argmax(off_T))

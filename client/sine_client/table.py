@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sine_client.dates import to_wall
-from sine_client.frequency import Floats, Grid, Integers, Times, grid_of
+from sine_client.frequency import DOUBLE, Floats, Grid, Integers, Times, grid_of, resolution
 from sine_client.stamps import UNIT, Stamp, WrongTime, read_stamp, read_text, write_frequency, write_stamps
 from sine_client.starts import Time, WrongStart, times_after
 
@@ -35,6 +35,9 @@ class TimeColumn:
     """Microseconds since 1970 as the clock on the wall shows them. None for numbers."""
 
     zone: ZoneInfo | None = None
+
+    precision: float = DOUBLE
+    """For numbers with fractions: the relative distance of neighbours in the type of the column."""
 
     def stamp(self, row: int) -> Stamp:
         assert self.wall_N is not None and self.kind != "number"  # noqa: S101, PT018 - numbers are no dates
@@ -125,7 +128,7 @@ def _begins(name: str | int, times: TimeColumn, row_T: Integers, freq: Time | No
     if len(row_T) < 2:
         raise ValueError(f"series {name!r}: a single time has no frequency; freq has to be given")
     wall_T = None if times.wall_N is None else times.wall_N[row_T]
-    grid = grid_of(Times(times.at_N[row_T], wall_T, "" if numbers else UNIT, times.zone is not None))
+    grid = grid_of(Times(times.at_N[row_T], wall_T, "" if numbers else UNIT, times.zone is not None, times.precision))
     if not isinstance(grid, Grid) or grid.missing:
         first = grid.first_gap if isinstance(grid, Grid) else grid.index
         usual = f", and the usual step is {grid.step}"
@@ -141,7 +144,7 @@ def _check(name: str | int, times: TimeColumn, row_T: Integers, start: Time, fre
     except WrongStart as error:
         raise ValueError(f"series {name!r}: {error.field}: {error}") from None
     if times.kind == "number":
-        _check_numbers(name, times.at_N[row_T], np.array(expected), freq)
+        _check_numbers(name, times.at_N[row_T], np.array(expected), freq, times.precision)
         return
     found = [_shown(times, row) for row in row_T]
     for one, other in zip(expected, found, strict=True):
@@ -149,11 +152,15 @@ def _check(name: str | int, times: TimeColumn, row_T: Integers, start: Time, fre
             raise ValueError(f"series {name!r}: with the frequency {freq}, {one} is expected, not {other}")
 
 
-def _check_numbers(name: str | int, at_T: Integers | Floats, expected_T: Integers | Floats, freq: Time) -> None:
+def _check_numbers(
+    name: str | int, at_T: Integers | Floats, expected_T: Integers | Floats, freq: Time, precision: float
+) -> None:
     """Raise ValueError if times that are numbers are not those that a frequency makes. Fractions may be rounded."""
     if at_T.dtype == np.int64 and int(freq) != freq:
         raise ValueError(f"series {name!r}: the frequency {freq} is not whole, and the times are whole numbers")
-    rounding = 0.0 if at_T.dtype == np.int64 else 1e-6 * float(freq) + 2 * float(np.spacing(np.abs(at_T).max()))
+    rounding = 0.0
+    if at_T.dtype == np.float64:
+        rounding = 1e-6 * float(freq) + 2 * resolution(at_T.astype(np.float64), precision)
     off_T = np.abs(at_T - expected_T) > rounding
     if np.any(off_T):
         first = int(off_T.argmax())

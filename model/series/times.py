@@ -11,7 +11,7 @@ import polars as pl
 
 from model.series.table import MISSING, Table
 from model.series.values import text_of, wrong_type
-from sine_client.frequency import Times
+from sine_client.frequency import DOUBLE, Times
 from sine_client.stamps import FILE_DATE
 
 _DATE_ALLOWED = "a date or a date and time is needed, like 2026-01-31 or 2026-01-31 12:00"
@@ -45,8 +45,10 @@ def times(table: Table, name: str) -> Times:
     column = _complete(table, name, column, _NUMBER_ALLOWED)
     if column.dtype.is_integer():
         return Times(_complete(table, name, column.cast(pl.Int64, strict=False), _NUMBER_ALLOWED).to_numpy())
+    precision = float(np.finfo(np.float32).eps) if column.dtype == pl.Float32 else DOUBLE
     at = column.cast(pl.Float64)
-    return Times(_complete(table, name, at.set(~at.is_finite(), None), _NUMBER_ALLOWED).to_numpy())
+    at_N = _complete(table, name, at.set(~at.is_finite(), None), _NUMBER_ALLOWED).to_numpy()
+    return Times(at_N, precision=precision)
 
 
 def is_date(texts: pl.Series) -> pl.Series:

@@ -46,6 +46,7 @@ EVEN = {
     "quarters of an hour of a zone from DST": in_berlin(steps(datetime(2026, 10, 24, 20), "15m")),
     "business days": (days := steps(datetime(2026, 1, 5), "1d", 30)).filter(days.dt.weekday() < 6),
     "whole numbers": pl.Series(range(3, 43, 2)),
+    "fractions of 32 bits": pl.Series(np.arange(100, 102, 0.1, dtype=np.float32)),
     "fractions": pl.Series([0.25 * number for number in range(20)]),
     "texts": pl.Series([f"2026-01-{day:02}" for day in range(1, 21)]),
     "texts with offsets": pl.Series([f"2026-01-{day:02} 00:00:00+01:00" for day in range(1, 21)]),

@@ -308,3 +308,20 @@ def test_the_last_time_that_can_be_written_is(tmp_path: Path) -> None:
     panel = read_panel(path)
     assert with_times(panel, 3, "series.parquet") is panel
     assert [str(each.id) for each in with_times(panel, 4, "series.parquet").refused] == ["a"]
+
+
+@pytest.mark.parametrize("step", [0.1, 0.3, 0.001])
+def test_fractions_of_32_bits_are_evenly_spaced_as_far_as_they_can_be(tmp_path: Path, step: float) -> None:
+    times = (step * np.arange(3000)).astype(np.float32)
+    frame = pl.DataFrame({"unique_id": ["a"] * 3000, "ds": times, "y": np.arange(3000.0)})
+    frame.write_parquet(path := tmp_path / "series.parquet")
+    panel = read_panel(path)
+    assert not panel.refused
+    at_BS = following(panel.last, panel.frequencies, panel.frequency_B, np.arange(1, 4), panel.form.zone)
+    written = panel.form.written(at_BS.ravel(), panel.last, 3)
+    assert written.dtype == pl.Float32
+    np.testing.assert_allclose(written.to_numpy(), step * np.arange(3000, 3003), rtol=1e-6)
+    frame.with_columns(ds=pl.when(pl.int_range(3000) == 7).then(pl.col("ds") * 1.01).otherwise("ds")).write_parquet(
+        path
+    )
+    assert len(read_panel(path).refused) == 1
