@@ -1,7 +1,9 @@
 """How a file writes times, so that forecasts are written in the same way."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -9,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from model.series.columns import Columns
-from model.series.table import MISSING, Table
+from model.series.table import MISSING, Table, table_of
 from model.series.times import has_offset
-from model.series.values import text_of
+from model.series.values import TEXT, text_of
 from sine_client.frequency import Floats, Integers, Times
 
 _CLOCK = r"\d[T ]+\d{1,2}:"  # a time of day after a date; an offset from UTC may have a colon too
@@ -32,6 +34,13 @@ class TimeForm:
 
     text: str = ""
     """The form of dates and times that are texts, without an offset."""
+
+    @property
+    def family(self) -> str:
+        """The kind of the times, for people. Times of one kind can be written in one form."""
+        return {"number": "numbers", "offset": "dates with an offset from UTC"}.get(
+            self.kind, "dates without an offset"
+        )
 
     def written(self, at_N: Integers | Floats, last: Times, each: int) -> pl.Series:
         """Return a column of times [N]; `each` of them, one after the other, follow each of the times `last`."""
@@ -63,7 +72,33 @@ def form_of_times(table: Table, columns: Columns) -> TimeForm:
     """Return the form of a table's times. Without times, the values are counted."""
     if columns.time is None:
         return TimeForm("number", pl.Int64())
-    column = text_of(table.frame[columns.time])
+    return _form_of(table.frame[columns.time])
+
+
+def form_of_file(content: bytes, table: Table, name: str, starts: Sequence[int]) -> TimeForm | None:
+    """Return the form in which all texts of a column of times can be written, or None if they have no common one.
+
+    Args:
+        content: the bytes of the file.
+        table: the whole file. It may lack columns of a Parquet file, which are read here.
+        name: the column. Without such a column, or if it holds no texts, the form is None too.
+        starts: the first row of each block, and the number of all rows. A block at a time needs less memory.
+    """
+    if table.lines is None and name not in table.frame.columns:
+        table = table_of(table.path, content, name)
+    if name not in table.frame.columns or table.frame[name].dtype not in TEXT:
+        return None
+    column = table.frame[name]
+    forms = [_form_of(column.slice(first, end - first)) for first, end in pairwise(starts)]
+    if len({form.family for form in forms}) > 1:
+        return None
+    if forms[0].kind == "number":
+        return next((form for form in forms if form.dtype == pl.Float64), forms[0])
+    return max(forms, key=lambda form: len(form.text))  # dates have no form, and fractions have the longest
+
+
+def _form_of(column: pl.Series) -> TimeForm:
+    column = text_of(column)
     dtype = column.dtype
     if dtype == pl.Date:
         return TimeForm("date", dtype)

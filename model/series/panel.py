@@ -16,13 +16,14 @@ import numpy as np
 import polars as pl
 
 from model.series.columns import Columns, choose
-from model.series.forms import TimeForm, form_of_times
+from model.series.forms import TimeForm, form_of_file, form_of_times
 from model.series.gaps import Fill
 from model.series.regular import UNKNOWN, Mask, regular_frequencies
 from model.series.rows import Rows
 from model.series.table import SeriesError, Table, blocks, read_content, table_of
 from model.series.times import times
 from model.series.values import bad_value, check_ids, checked_numbers, is_empty, no_id
+from sine_client.columns import DS
 from sine_client.columns import UNIQUE_ID as UNIQUE_ID
 from sine_client.frequency import Floats, Frequency, Integers, Times
 
@@ -84,22 +85,32 @@ def read_panels(path: Path, choice: Choice, rows: int = ROWS) -> Iterator[Panel]
         SeriesError: the file, its columns or a time in it is not usable, or the rows of a series are not together.
     """
     content = read_content(path)
-    first_B1 = first_rows(table_of(path, content, choice.id or UNIQUE_ID), choice.id)
+    whole = table_of(path, content, choice.id or UNIQUE_ID)
+    first_B1 = first_rows(whole, choice.id)
     starts, end = [0], int(first_B1[-1])
     while starts[-1] < end:
         # The last series that ends within so many rows, or the next one if it is longer
         series = int(np.searchsorted(first_B1, starts[-1] + rows, side="right")) - 1
         starts.append(int(first_B1[series] if first_B1[series] > starts[-1] else first_B1[series + 1]))
+    form = form_of_file(content, whole, choice.time or DS, starts) if len(starts) > 2 else None
+    known: TimeForm | None = None
+    del whole  # its memory is free again
     for table in blocks(path, content, starts):
         end = table.first + table.frame.height
         first, last = np.searchsorted(first_B1, (table.first, end)).tolist()
-        yield panel_of(table, choice, first_B1[first : last + 1] - table.first)
+        panel = panel_of(table, choice, first_B1[first : last + 1] - table.first, form)
+        known = known or panel.form
+        if panel.form.family != known.family:
+            why = f"{panel.columns.time} has {known.family} before this row, and {panel.form.family} from here on"
+            raise table.error(0, f"{why}; all times of a file need one form")
+        yield panel
 
 
-def panel_of(table: Table, choice: Choice, start_B1: Integers | None = None) -> Panel:
-    """Return the series of a table. `start_B1` is the result of `first_rows`, if it is known.
+def panel_of(table: Table, choice: Choice, start_B1: Integers | None = None, form: TimeForm | None = None) -> Panel:
+    """Return the series of a table.
 
-    `read_panels` has the errors.
+    `start_B1` is the result of `first_rows`, and `form` that of `form_of_file`, if they are known. `read_panels` has
+    the errors.
     """
     fill, at_least, path = choice.fill, choice.at_least, table.path
     columns = choose(table, choice.column, choice.time, choice.id)
@@ -147,7 +158,7 @@ def panel_of(table: Table, choice: Choice, start_B1: Integers | None = None) -> 
         fine_B[list(alone)] = True
         value_N, start_B1 = _joined(value_N, start_B1, fine_B, alone)
         ids, last, frequency_B = ids.filter(pl.Series(fine_B)), last[np.flatnonzero(fine_B)], frequency_B[fine_B]
-    form = form_of_times(table, columns)
+    form = form or form_of_times(table, columns)
     return Panel(ids, value_N, start_B1, last, frequencies, frequency_B, form, refused, columns)
 
 

@@ -47,8 +47,8 @@ def times(table: Table, name: str) -> Times:
         return Times(_complete(table, name, column.cast(pl.Int64, strict=False), _NUMBER_ALLOWED).to_numpy())
     precision = float(np.finfo(np.float32).eps) if column.dtype == pl.Float32 else DOUBLE
     at = column.cast(pl.Float64)
-    at_N = _complete(table, name, at.set(~at.is_finite(), None), _NUMBER_ALLOWED).to_numpy()
-    return Times(at_N, precision=precision)
+    finite = _complete(table, name, at.set(~at.is_finite(), None), _NUMBER_ALLOWED)
+    return Times(finite.to_numpy(), precision=precision)
 
 
 def is_date(texts: pl.Series) -> pl.Series:

@@ -1,5 +1,6 @@
 """Tests of files of many series: the same series, frequencies and errors as when each is read alone."""
 
+import gzip
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -325,3 +326,52 @@ def test_fractions_of_32_bits_are_evenly_spaced_as_far_as_they_can_be(tmp_path: 
         path
     )
     assert len(read_panel(path).refused) == 1
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".parquet.gz"])
+@pytest.mark.parametrize(
+    ("first", "second", "written"),
+    [
+        ("2026-01-0{}", "2026-01-01 0{}:00", ["2026-01-04 00:00:00", "2026-01-01 04:00:00"]),
+        ("2026-01-0{} 12:00", "2026-01-01 12:00:00.{}", ["2026-01-04 12:00:00", "2026-01-01 12:00:00.400"]),
+        ("2026-01-0{}+01:00", "2026-01-0{} 12:00+01:00", ["2026-01-04 00:00:00+01:00", "2026-01-04 12:00:00+01:00"]),
+    ],
+)
+def test_blocks_of_texts_are_written_in_one_form(
+    tmp_path: Path, suffix: str, first: str, second: str, written: list[str]
+) -> None:
+    for one, other, expected in ((first, second, written), (second, first, written[::-1])):
+        times = [form.format(number) for form in (one, other) for number in (1, 2, 3)]
+        panels = list(read_panels(write_series(tmp_path / f"series{suffix}", times), Choice(), rows=3))
+        assert [next_time(panel) for panel in panels] == expected
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_numbers_and_fractions_in_different_blocks_are_one_column(tmp_path: Path, suffix: str) -> None:
+    path = write_series(tmp_path / f"series{suffix}", ["1", "2", "3", "0.5", "1.0", "1.5"])
+    assert [panel.form.dtype for panel in read_panels(path, Choice(), rows=3)] == [pl.Float64] * 2
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("other", ["2026-01-0{}", "2026-01-0{} 12:00+01:00"])
+def test_blocks_whose_times_have_no_common_form_are_refused(tmp_path: Path, suffix: str, other: str) -> None:
+    first = "{}" if other.endswith("}") else "2026-01-0{}"
+    times = [form.format(number) for form in (first, other) for number in (1, 2, 3)]
+    path = write_series(tmp_path / f"series{suffix}", times)
+    row = 5 if suffix == ".csv" else 4
+    with pytest.raises(SeriesError, match=rf"row {row}: ds has .* before this row, and dates with.* from here on"):
+        list(read_panels(path, Choice(), rows=3))
+
+
+def write_series(path: Path, times: list[str]) -> Path:
+    """Write two series of three values, and return the file."""
+    frame = pl.DataFrame({"unique_id": ["a"] * 3 + ["b"] * 3, "ds": times, "y": np.arange(6.0)})
+    frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    return path
+
+
+def next_time(panel: Panel) -> str:
+    at_BS = following(panel.last, panel.frequencies, panel.frequency_B, np.arange(1, 2), panel.form.zone)
+    return str(panel.form.written(at_BS.ravel(), panel.last, 1)[0])
