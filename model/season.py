@@ -1,9 +1,14 @@
 """The season of a request: the number of steps after which its values repeat, found in the values alone.
 
 Two sequences are made of the values: what a parabola leaves of them, and their differences. The first shows smooth
-seasons. The second shows seasons beside a level that wanders. Each has an autocorrelation r_l at each lag l: the sum of
-the products of the values l apart, divided by the root of the sums of squares of both factors. Then 1 - r_l is the
-variogram, half of the mean square of what changes in l steps, in units of the variance.
+seasons. The second shows seasons beside a level that wanders. A few outliers would hide the season from both, because
+they have most of the sum of squares. So each sequence is cut into 8 parts, and its values are clipped to twice the
+largest magnitude in the part that is the sixth by this magnitude. Peaks of a season are in more parts than two.
+
+Each sequence has an autocorrelation r_l at each lag l: the sum of the products of the values l apart, divided by the
+root of the sums of squares of both factors. This root counts for at least a quarter of its value in a sequence of even
+size, or else the constant ends of a step would be alike. Then 1 - r_l is the variogram, half of the mean square of what
+changes in l steps, in units of the variance.
 
     own_s    = mean of 1 - r_l at the lags s, 2s and 3s
     around_s = mean of 1 - r_l at all lags from s/2 to 7s/2
@@ -17,7 +22,8 @@ has a minimum there, and if 1 - left_s is larger than max(2, sqrt(2 log s)) of B
 
 The largest of s errors is about sqrt(2 log s) of them. The correlations of neighbours widen the error (Bartlett, "On
 the theoretical specification and sampling properties of autocorrelated time-series", *Suppl. J. R. Stat. Soc.* 8(1),
-1946). Those of farther values are left out, because they are large in a seasonal series itself.
+1946). Those of farther values are left out, because they are large in a seasonal series itself. The error of a few
+periods of a smooth wave is above 1 all the same, so a lag with left_s below `CLEAR` needs no test of it.
 
 The geometric mean of left_s in both sequences must be below 1 by `LEAST_EXPLAINED`, and by more for few values.
 Candidates are compared by this mean times exp(2 s / (N - s)): a profile of s numbers is estimated from N values, and
@@ -25,7 +31,12 @@ this is the factor of Akaike's criterion for few values (Hurvich and Tsai, *Biom
 candidate wins that is as good as the best one within the error of the comparison. So a multiple of the season is not
 taken for it, and a week is taken instead of a day where days of the week differ.
 
-Shape suffixes: N values, R = 2 sequences, L lags, S seasons from 1 on, H half lags.
+Two large changes can be s apart by chance, as in prices that stay the same for long. So the values s apart have to
+agree in more than two places. The sum of their products must be at least `LEAST_AGREEMENT` of its standard errors. The
+standard error is the root of the sum of their squares, which holds if the products differ in size (White,
+*Econometrica* 48(4), 1980). Two equal products alone sum to sqrt(2) of it.
+
+Shape suffixes: N values, R = 2 sequences, L lags, S seasons from 1 on, H half lags, P products or parts.
 """
 
 import math
@@ -52,6 +63,24 @@ MULTIPLES = 3
 FARTHEST = 2 / 3
 """The fraction of the values that a lag of a second or third multiple is at most. Beyond it there are few pairs."""
 
+PARTS, USUAL, OUTLIER = 8, 6, 2.0
+"""Values are clipped to OUTLIER times the largest magnitude in the part of rank USUAL of PARTS.
+
+A season that is there three times has its peaks in at least three parts.
+"""
+
+FEWEST_CLIPPED = 2 * PARTS
+"""Fewer values are not clipped: a part would be a single value."""
+
+LEAST_ENERGY = 0.25
+"""The least denominator of an autocorrelation, as a fraction of that of a sequence of even size."""
+
+CLEAR = 0.05
+"""A season that leaves less than this of the changes of one sequence is found without a test of significance."""
+
+LEAST_AGREEMENT, OF_FEW_PRODUCTS = 1.5, 0.3
+"""The products must sum to the smaller of LEAST_AGREEMENT and OF_FEW_PRODUCTS sqrt(N - s) standard errors."""
+
 LEAST_EXPLAINED, OF_FEW_VALUES = 0.15, 2.5
 """A season has to explain the larger of LEAST_EXPLAINED and OF_FEW_VALUES / sqrt(N) of the changes."""
 
@@ -60,6 +89,9 @@ TOLERANCE = 5.0
 
 NEAR_CALENDAR = 0.05
 """A season of the calendar is taken if it is as good as the one found, and differs from it by at most this fraction."""
+
+FEW_PERIODS = 4
+"""In fewer periods, lags beside the season of a smooth wave are as good. So a clear season of the calendar is taken."""
 
 ROUNDING = 16 * np.finfo(np.float64).eps
 """The remainder of values of size 1 counts as zero if it is not larger than this."""
@@ -87,20 +119,32 @@ def find_season(values: Sequence[float] | Floats) -> int:
 
     together_S = np.sqrt(np.maximum(left_RS[0, :-1] * left_RS[1, :-1], 1e-12))
     minimum_RS = (left_RS[:, 1:-1] < left_RS[:, :-2]) & (left_RS[:, 1:-1] <= left_RS[:, 2:])
-    significant_RS = left_RS[:, 1:-1] < 1 - error_RS[:, 1:]
+    significant_RS = minimum_RS & (left_RS[:, 1:-1] < np.maximum(1 - error_RS[:, 1:], CLEAR))
     candidate_S = known.enough_S & (together_S < 1 - max(LEAST_EXPLAINED, OF_FEW_VALUES / math.sqrt(count)))
     candidate_S[0] = False
-    candidate_S[1:] &= (minimum_RS & significant_RS).any(axis=0)
+    candidate_S[1:] &= significant_RS.any(axis=0)
     if not candidate_S.any():
         return 1
     compared_S = known.penalty_S * together_S
     factor = 1 + TOLERANCE / math.sqrt(count)
     good_S = candidate_S & (compared_S <= factor * compared_S[candidate_S].min())
     found = int(good_S.argmax()) + 1
+    if not any(_agrees(sequence_RN[row], found) for row in np.flatnonzero(significant_RS[:, found - 2])):
+        return 1
     for season in CALENDAR:
         if abs(season - found) <= NEAR_CALENDAR * found and season <= longest:
-            return season if compared_S[season - 1] <= factor * compared_S[found - 1] else found
+            most = factor * compared_S[found - 1]
+            if count < FEW_PERIODS * season:
+                most = max(most, CLEAR * known.penalty_S[season - 1])
+            return season if compared_S[season - 1] <= most else found
     return found
+
+
+def _agrees(z_N: Floats, season: int) -> bool:
+    """Return whether the values a season apart are alike in more than two places."""
+    product_P = z_N[season:] * z_N[:-season]
+    least = min(LEAST_AGREEMENT, OF_FEW_PRODUCTS * math.sqrt(len(product_P)))
+    return bool(product_P.sum() >= least * math.sqrt(product_P @ product_P))
 
 
 class _Known(NamedTuple):
@@ -138,7 +182,7 @@ def _known(count: int) -> _Known:
 
 
 def _without_trend(x_N: Floats, trend_2N: Floats) -> Floats:
-    """Return what a parabola leaves of the values, and their differences less the mean: [2, N].
+    """Return what a parabola leaves of the values, and their differences less the mean, without outliers: [2, N].
 
     A remainder that is no larger than the rounding of the values is 0.
     """
@@ -147,6 +191,15 @@ def _without_trend(x_N: Floats, trend_2N: Floats) -> Floats:
     sequence_RN[0] = x_N - x_N.mean()
     sequence_RN[0] -= (trend_2N @ sequence_RN[0]) @ trend_2N
     sequence_RN[1, :-1] = x_N[1:] - x_N[:-1] - (x_N[-1] - x_N[0]) / (len(x_N) - 1)
+    if len(x_N) >= FEWEST_CLIPPED:
+        size_RN = np.abs(sequence_RN)
+        largest_RP = np.maximum.reduceat(size_RN, np.arange(PARTS) * len(x_N) // PARTS, axis=1)
+        most_R1 = OUTLIER * np.sort(largest_RP, axis=1)[:, USUAL - 1 : USUAL]
+        if (size_RN > most_R1).any():
+            np.clip(sequence_RN, -most_R1, most_R1, out=sequence_RN)
+            sequence_RN[0] -= sequence_RN[0].mean()
+            sequence_RN[0] -= (trend_2N @ sequence_RN[0]) @ trend_2N
+            sequence_RN[1, :-1] -= sequence_RN[1, :-1].mean()
     sequence_RN[np.abs(sequence_RN).max(axis=1) <= ROUNDING] = 0
     return sequence_RN
 
@@ -160,8 +213,9 @@ def _autocorrelation(sequence_RN: Floats, longest: int) -> Floats:
     energy_RN = np.zeros((len(sequence_RN), count + 1))
     np.cumsum(sequence_RN**2, axis=1, out=energy_RN[:, 1:])
     early_RL, late_RL = energy_RN[:, : count - longest - 1 : -1], energy_RN[:, -1:] - energy_RN[:, : longest + 1]
-    least_R1 = np.maximum(1e-6 * energy_RN[:, -1:], 1e-300)  # below it, a product is rounding
-    correlation_RL: Floats = product_RL / np.maximum(np.sqrt(np.maximum(early_RL * late_RL, 0)), least_R1)
+    even_L = LEAST_ENERGY * (1 - np.arange(longest + 1) / count)
+    least_RL = np.maximum(even_L * energy_RN[:, -1:], 1e-300)
+    correlation_RL: Floats = product_RL / np.maximum(np.sqrt(np.maximum(early_RL * late_RL, 0)), least_RL)
     return correlation_RL
 
 

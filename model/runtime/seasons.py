@@ -5,7 +5,7 @@ by rounding alone.
 
 This module runs as machine code: Numba infers the types, and mypy does not check them.
 
-Shape suffixes: N values of a sequence, B sequences, S seasons from 1 on, L lags, H half lags.
+Shape suffixes: N values of a sequence, B sequences, S seasons from 1 on, L lags, H half lags, P parts.
 """
 
 import logging
@@ -18,16 +18,25 @@ import numpy.typing as npt
 
 from model.season import (
     CALENDAR,
+    CLEAR,
     FARTHEST,
+    FEW_PERIODS,
+    FEWEST_CLIPPED,
     FEWEST_VALUES,
+    LEAST_AGREEMENT,
+    LEAST_ENERGY,
     LEAST_EXPLAINED,
     LONGEST_SEASON,
     MULTIPLES,
     NEAR_CALENDAR,
+    OF_FEW_PRODUCTS,
     OF_FEW_VALUES,
     OTHER_SEASONS,
+    OUTLIER,
+    PARTS,
     ROUNDING,
     TOLERANCE,
+    USUAL,
     Floats,
     find_season,
 )
@@ -57,7 +66,8 @@ def _season(x_N):
     rest_squares = change_squares = 0.0
     squared = 0
     least = 1.0 - max(LEAST_EXPLAINED, OF_FEW_VALUES / np.sqrt(count))
-    together_S, candidate_S = np.empty(longest), np.zeros(longest, np.bool_)
+    together_S = np.empty(longest)
+    in_rest_S, in_change_S = np.zeros(longest, np.bool_), np.zeros(longest, np.bool_)  # the candidates of each
     best = np.inf
     for s in range(1, longest + 1):
         quarter = max(s // 4, 1)
@@ -70,23 +80,37 @@ def _season(x_N):
         if s == 1 or together >= least or not (s * OTHER_SEASONS <= count or _is_calendar(s)):
             continue
         error = max(2.0, np.sqrt(2.0 * np.log(s))) / np.sqrt(count - s)
-        if _is_minimum(rest_S, s, 1.0 - error * np.sqrt(1.0 + 2.0 * rest_squares)) or _is_minimum(
-            change_S, s, 1.0 - error * np.sqrt(1.0 + 2.0 * change_squares)
-        ):
-            candidate_S[s - 1] = True
+        in_rest_S[s - 1] = _is_minimum(rest_S, s, max(1.0 - error * np.sqrt(1.0 + 2.0 * rest_squares), CLEAR))
+        in_change_S[s - 1] = _is_minimum(change_S, s, max(1.0 - error * np.sqrt(1.0 + 2.0 * change_squares), CLEAR))
+        if in_rest_S[s - 1] or in_change_S[s - 1]:
             best = min(best, together_S[s - 1])
     if best == np.inf:
         return 1
     factor = 1.0 + TOLERANCE / np.sqrt(count)
     found = 1
     for s in range(1, longest + 1):
-        if candidate_S[s - 1] and together_S[s - 1] <= factor * best:
+        if (in_rest_S[s - 1] or in_change_S[s - 1]) and together_S[s - 1] <= factor * best:
             found = s
             break
+    if not ((in_rest_S[found - 1] and _agrees(rest_N, found)) or (in_change_S[found - 1] and _agrees(change_N, found))):
+        return 1
     for season in _CALENDAR:
         if abs(season - found) <= NEAR_CALENDAR * found and season <= longest:
-            return season if together_S[season - 1] <= factor * together_S[found - 1] else found
+            most = factor * together_S[found - 1]
+            if count < FEW_PERIODS * season:
+                most = max(most, CLEAR * np.exp(2.0 * season / (count - season)))
+            return season if together_S[season - 1] <= most else found
     return found
+
+
+@_SUM
+def _agrees(z_N, season):
+    """Return whether the values a season apart are alike in more than two places."""
+    total = squares = 0.0
+    for i in range(len(z_N) - season):
+        product = z_N[i] * z_N[i + season]
+        total, squares = total + product, squares + product * product
+    return total >= min(LEAST_AGREEMENT, OF_FEW_PRODUCTS * np.sqrt(len(z_N) - season)) * np.sqrt(squares)
 
 
 @_EXACT
@@ -106,21 +130,35 @@ def _is_minimum(left_S, s, most):
 
 @_EXACT
 def _without_trend(x_N):
-    """Return what a parabola leaves of the values, and their differences less the mean, [N] each."""
+    """Return what a parabola leaves of the values, and their differences less the mean, without outliers, [N] each."""
     count = len(x_N)
     rest_N, change_N = np.empty(count), np.zeros(count)
     largest = np.abs(x_N).max()
     if largest == 0.0:
         largest = 1.0
-    middle = (count - 1) / 2
-    mean = 0.0
     for i in range(count):
         rest_N[i] = x_N[i] / largest
-        mean += rest_N[i]
-    mean /= count
     change = (rest_N[-1] - rest_N[0]) / (count - 1)
     for i in range(count - 1):
         change_N[i] = rest_N[i + 1] - rest_N[i] - change
+    _subtract_parabola(rest_N)
+    if count >= FEWEST_CLIPPED:
+        if _clip(rest_N):
+            _subtract_parabola(rest_N)
+        if _clip(change_N):
+            change_N[:-1] -= change_N[:-1].mean()
+    if np.abs(rest_N).max() <= ROUNDING:
+        rest_N[:] = 0.0
+    if np.abs(change_N).max() <= ROUNDING:
+        change_N[:] = 0.0
+    return rest_N, change_N
+
+
+@_SUM
+def _subtract_parabola(rest_N):
+    count = len(rest_N)
+    mean = rest_N.mean()
+    middle = (count - 1) / 2
     # The sums of the squares of a line and of a bow, which are orthogonal to each other and to a constant
     bow_mean = (count**2 - 1) / 12
     line = line_squares = bow = bow_squares = 0.0
@@ -128,16 +166,35 @@ def _without_trend(x_N):
         rest_N[i] -= mean
         t = i - middle
         b = t * t - bow_mean
-        line, line_squares = line + t * rest_N[i], line_squares + t * t
-        bow, bow_squares = bow + b * rest_N[i], bow_squares + b * b
+        line += t * rest_N[i]
+        line_squares += t * t
+        bow += b * rest_N[i]
+        bow_squares += b * b
+    line, bow = line / line_squares, bow / bow_squares
     for i in range(count):
         t = i - middle
-        rest_N[i] -= line / line_squares * t + bow / bow_squares * (t * t - bow_mean)
-    if np.abs(rest_N).max() <= ROUNDING:
-        rest_N[:] = 0.0
-    if np.abs(change_N).max() <= ROUNDING:
-        change_N[:] = 0.0
-    return rest_N, change_N
+        rest_N[i] -= line * t + bow * (t * t - bow_mean)
+
+
+@_EXACT
+def _clip(z_N):
+    """Clip the outliers of a sequence in place. Return whether it has any."""
+    count = len(z_N)
+    largest_P = np.zeros(PARTS)
+    for part in range(PARTS):
+        most = 0.0
+        for i in range(part * count // PARTS, (part + 1) * count // PARTS):
+            size = abs(z_N[i])
+            most = size if size > most else most
+        largest_P[part] = most
+    largest_P.sort()
+    most = OUTLIER * largest_P[USUAL - 1]
+    if largest_P[-1] <= most:
+        return False
+    for i in range(count):
+        z = z_N[i]
+        z_N[i] = most if z > most else -most if z < -most else z
+    return True
 
 
 @_SUM
@@ -155,11 +212,11 @@ def _autocorrelation(z_N, longest):
     energy_N = np.zeros(count + 1)
     for i in range(count):
         energy_N[i + 1] = energy_N[i] + z_N[i] ** 2
-    least = max(1e-6 * energy_N[-1], 1e-300)
+    even = LEAST_ENERGY * energy_N[-1] / count
     r_L = np.empty(longest + 1)
     for lag in range(longest + 1):
         early, late = energy_N[count - lag], energy_N[-1] - energy_N[lag]
-        r_L[lag] = _product(z_N, lag) / max(np.sqrt(max(early * late, 0.0)), least)
+        r_L[lag] = _product(z_N, lag) / max(np.sqrt(max(early * late, 0.0)), even * (count - lag), 1e-300)
     return r_L
 
 

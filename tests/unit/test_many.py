@@ -98,6 +98,14 @@ def test_the_seasons_of_many_sequences_are_those_of_each(chosen: list[tuple[int,
     assert find_seasons(*joined(rows)).tolist() == [find_season(row) for row in rows]
 
 
+@given(st.integers(0, 10_000), st.integers(6, 300), st.floats(-1e3, 1e3))
+def test_outliers_and_steps_leave_the_seasons_of_many_those_of_each(seed: int, length: int, size: float) -> None:
+    rng = np.random.default_rng(seed)
+    outlier_T, step_T = (size * (rng.random(length) < 0.02) for _ in range(2))
+    rows = [sequence(seed, length) + outlier_T, sequence(seed, length) + step_T.cumsum(), step_T.cumsum()]
+    assert find_seasons(*joined(rows)).tolist() == [find_season(row) for row in rows]
+
+
 def test_a_long_sequence_has_its_long_season() -> None:
     row = sequence(3, 10) * 0 + 1
     long = np.resize(np.random.default_rng(0).standard_normal(336), 2400)

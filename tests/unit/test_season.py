@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from model.season import LONGEST_SEASON, Floats, find_season
+from model.runtime.seasons import season_of
+from model.season import CALENDAR, LONGEST_SEASON, Floats, find_season
 from training.families import AIRLINE
 from training.prior.catalogue import SHARES, batch
 from training.prior.kinds import walk
 
+PHASES = math.tau * np.arange(8) / 8
 SEASONS = (2, 4, 7, 12, 24, 30, 52, 168)
 
 
@@ -70,6 +72,66 @@ def test_the_season_of_airline_passengers_is_a_year() -> None:
 @pytest.mark.parametrize("season", [7, 12, 24])
 def test_two_seasons_of_the_calendar_are_enough(season: int) -> None:
     assert find_season(pattern(season, 2 * season + 1)) == season
+
+
+@pytest.mark.parametrize("season", CALENDAR)
+def test_a_smooth_wave_of_the_calendar_is_found_in_three_periods_and_a_long_one_in_two(season: int) -> None:
+    for periods in (2, 2.5, 3, 3.25, 4):
+        if periods >= 3 or season >= 24 or (periods == 2.5 and season > 4):
+            count = math.ceil(periods * season)
+            assert {season_of(np.sin(phase + math.tau * np.arange(count) / season)) for phase in PHASES} == {season}
+
+
+@pytest.mark.parametrize("season", [3, 5, 10, 20, 30, 60, 100, 200])
+def test_a_smooth_wave_of_another_length_is_found_in_three_and_a_half_periods_and_not_in_two(season: int) -> None:
+    for periods, found in ((2, False), (3.5, True), (6, True)):
+        count = math.ceil(periods * season)
+        seasons = {season_of(np.sin(phase + math.tau * np.arange(count) / season)) for phase in PHASES}
+        assert seasons == {season} if found else season not in seasons
+
+
+@pytest.mark.parametrize("season", [47, 51, 94, 165, 345])
+def test_a_season_beside_one_of_the_calendar_is_told_from_it(season: int) -> None:
+    assert {season_of(np.sin(phase + math.tau * np.arange(6 * season) / season)) for phase in PHASES} == {season}
+
+
+@pytest.mark.parametrize("peak", [5, 15, 100])
+@pytest.mark.parametrize("season", [7, 12, 24])
+def test_one_outlier_neither_hides_the_season_nor_makes_another_one(season: int, peak: float) -> None:
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        x_T = wave(season, 12 * season) + 0.1 * random.standard_normal(12 * season)
+        x_T[random.integers(len(x_T))] += random.choice([-peak, peak])
+        assert season_of(x_T) == season
+
+
+def test_a_shift_of_the_level_does_not_hide_a_smooth_season() -> None:
+    for shift in range(20, 220, 10):
+        x_T = wave(12, 240) + noise(240, 0.1)
+        assert season_of(x_T + 8 * (np.arange(240) >= shift)) == 12
+
+
+@pytest.mark.parametrize("count", [130, 182, 260])
+def test_a_week_of_high_sales_in_each_year_is_a_season(count: int) -> None:
+    year_T = np.zeros(52)
+    year_T[17:19] = 5, 7
+    assert season_of(np.resize(year_T, count) + noise(count, 0.5)) == 52
+
+
+@pytest.mark.parametrize("count", [60, 200, 1000])
+def test_no_step_has_a_season(count: int) -> None:
+    assert {season_of((np.arange(count) >= shift).astype(float)) for shift in range(1, count, count // 50)} == {1}
+
+
+@pytest.mark.parametrize("changes", [2, 4, 10, 30])
+def test_few_lists_of_prices_that_change_at_random_seem_to_have_a_season(changes: int) -> None:
+    seasonal = []
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        step_T = np.zeros(200)
+        step_T[random.choice(np.arange(1, 200), changes, replace=False)] = random.exponential(1, changes)
+        seasonal.append(season_of(step_T.cumsum()) > 1)
+    assert np.mean(seasonal) <= 0.1
 
 
 def test_a_week_is_found_where_its_days_differ_and_a_day_where_they_do_not() -> None:
