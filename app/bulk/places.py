@@ -7,12 +7,14 @@
 Programs that read folders of tables leave out names that begin with `_` or a dot.
 """
 
+import hashlib
 import os
-import secrets
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from app.bulk.options import WrongOption
@@ -84,8 +86,8 @@ def _of_file(source: Path, out: Path) -> Part:
 def published(path: Path) -> Iterator[Path]:
     """Yield the path of a new file, and rename it to `path` at the end. A remote file is sent as a whole instead.
 
-    A rename has no moment at which the file is half there. Files that an earlier run was killed over are removed. Two
-    runs may write the same file at once: both write the same bytes.
+    A rename has no moment at which the file is half there. Two runs may write the same file at once: each writes under
+    a name of its own, and both write the same bytes. Files that a killed process of this machine left are removed.
     """
     if isinstance(path, RemotePath):
         with tempfile.TemporaryDirectory() as folder:
@@ -93,9 +95,10 @@ def published(path: Path) -> Iterator[Path]:
             path.write_bytes(new.read_bytes())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{_escaped(path.name)}.*.new"):
-        left.unlink(missing_ok=True)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    for left in path.parent.glob(f".{_escaped(path.name)}.{_machine()}-*.new"):
+        if not _lives(int(left.name.removesuffix(".new").rpartition("-")[2])):
+            left.unlink(missing_ok=True)
+    new = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.new")
     try:
         yield new
         with new.open("rb") as file:
@@ -103,6 +106,27 @@ def published(path: Path) -> Iterator[Path]:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+@cache
+def _machine() -> str:
+    """Return a name of the processes among which a process id is unique: those of a container, or of a machine."""
+    try:
+        where = Path("/proc/sys/kernel/random/boot_id").read_text() + str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        where = socket.gethostname()
+    return hashlib.sha256(where.encode()).hexdigest()[:16]
+
+
+def _lives(process: int) -> bool:
+    """Return whether there is a process of this id on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # a process of another user
+        pass
+    return True
 
 
 def _escaped(name: str) -> str:

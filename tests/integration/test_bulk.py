@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import time
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from app.bulk.options import Options, WrongOption
+from app.bulk.places import published
 from app.bulk.processes import processes
 from app.bulk.run import Standing, run
 from model import DEFAULT_ARTIFACT
@@ -19,6 +21,7 @@ from model.artifact import read_artifact
 from model.runtime.select import open_runtime
 from model.season import find_season
 from tests.bulk import begin, bulk, contents, parts_of, table, wait_for_parts, write_parts
+from tests.waiting import wait_for
 
 OPTIONS = ("--horizon", 5, "--level", 80, 95)
 
@@ -133,6 +136,41 @@ def test_shards_processes_and_a_single_run_write_the_same_bytes(tmp_path: Path) 
     whole = contents(tmp_path / "whole")
     assert len(whole) == 6
     assert contents(tmp_path / "both") == whole == contents(tmp_path / "shards")
+
+
+def test_a_file_that_another_process_is_writing_stays_and_that_of_a_killed_one_goes(tmp_path: Path) -> None:
+    target, forks = tmp_path / "part.csv", multiprocessing.get_context("forkserver")
+    writers = [forks.Process(target=_write_and_wait, args=(target,), daemon=True) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    wait_for("both writers", lambda: len(list(tmp_path.iterdir())) == 2, 20)
+    killed, alive = writers
+    killed.kill()
+    killed.join()
+    with published(target) as new:
+        new.write_text("whole")
+    (left,) = set(tmp_path.iterdir()) - {target}
+    assert str(alive.pid) in left.name
+    alive.kill()
+    alive.join()
+
+
+def _write_and_wait(target: Path) -> None:
+    with published(target) as new:
+        new.write_text("half")
+        time.sleep(60)
+
+
+def test_shards_that_begin_together_all_end_well(tmp_path: Path) -> None:
+    source = write_parts(tmp_path / "in", parts=3, series=2)
+    shards = [
+        begin(source, tmp_path / "out", "--horizon", 2, "--model", "sine", "--workers", 1, "--shard", f"{shard}/3")
+        for shard in (1, 2, 3)
+    ]
+    for shard in shards:
+        shard.join()
+    assert [shard.exitcode for shard in shards] == [0, 0, 0]
+    assert len(contents(tmp_path / "out")) == 4
 
 
 def test_parts_that_are_there_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
