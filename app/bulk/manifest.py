@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from app.bulk.options import Options, WrongOption
-from app.bulk.places import published
+from app.bulk.places import Places, published, series_of
 from model.series.panel import UNIQUE_ID, first_rows
 from model.series.table import Table, read_content, table_of
 
@@ -28,7 +28,7 @@ class Survey:
     """The sha256 of the file, hexadecimal."""
 
     id_B: npt.NDArray[np.uint64]
-    """A hash of the id of each series. Empty if the part has no ids."""
+    """A hash of the id of each series. A part without ids is one series."""
 
 
 def survey(path: Path, id: str | None) -> Survey:
@@ -45,10 +45,10 @@ def survey(path: Path, id: str | None) -> Survey:
 
 
 def _series(table: Table, id: str | None) -> tuple[pl.Series, npt.NDArray[np.int64]]:
-    """Return the id of each series as text, and its first row. There are none without a column of ids."""
+    """Return the id of each series as text, and its first row."""
     name = id or UNIQUE_ID
     if name not in table.frame.columns:
-        return pl.Series([], dtype=pl.String), np.zeros(0, np.int64)
+        return pl.Series([series_of(table.path)]), np.zeros(1, np.int64)
     first_B = first_rows(table, name)[:-1]
     return table.frame[name].gather(first_B).cast(pl.String), first_B
 
@@ -75,39 +75,59 @@ def _check_two(first: Path, second: Path, id: str | None) -> None:
         raise tables[1].error(other_row_B[at], why)
 
 
-def described(model: str, digest: str, options: Options, inputs: dict[str, str]) -> dict[str, object]:
-    """Return the manifest of a run. `inputs` has the digest of each part."""
-    return {"format": 1, "model": model, "model_sha256": digest, **options.described(), "inputs": inputs}
+def described(model: str, digest: str, options: Options, inputs: dict[str, str], output: str) -> dict[str, object]:
+    """Return the manifest of a run. `inputs` has the digest of each part, and `output` is the name of a file.
+
+    It is empty for a folder, which has a manifest of its own.
+    """
+    named = {"output": output} if output else {}
+    return {"format": 1, "model": model, "model_sha256": digest, **options.described(), **named, "inputs": inputs}
 
 
-def write_or_compare(path: Path, manifest: dict[str, object], targets: Sequence[Path]) -> None:
+def write_or_compare(places: Places, manifest: dict[str, object]) -> None:
     """Write the manifest of a new run, or compare it with that of the run that goes on.
 
     A manifest without any output is of a run that failed before its first part, and is replaced.
 
     Raises:
-        WrongOption: the run before asked for something else, or there is output without a manifest.
+        WrongOption: the run before asked for something else, or there are files that no manifest tells of.
     """
+    path, targets = places.manifest, [part.target for part in places.parts]
     there = next((target for target in targets if target.exists()), None)
-    if there is None:
+    unknown = there or next((each for each in places.beside if each.exists()), None)
+    before = _read(path)  # after the look at the files, because another shard writes the manifest before them
+    if before is None:
+        if unknown is not None:
+            raise WrongOption(f"{unknown}: exists, and {path} does not say what it was made of; remove it")
+    else:
+        owner = before.setdefault("output", manifest.get("output"))
+        if owner != manifest.get("output") and path.with_name(str(owner)).exists():
+            raise WrongOption(f"{path}: tells of {path.with_name(str(owner))}; choose another name for OUT")
+    if before is None or there is None:
         with published(path) as new:
             new.write_text(json.dumps(manifest, indent=1) + "\n")
         return
-    try:
-        before = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise WrongOption(f"{there}: exists, and {path} does not say what it was made of; remove it") from None
-    except ValueError:
-        raise WrongOption(f"{path}: is not a manifest; remove it and the output beside it") from None
-    other = [name for name in manifest if not isinstance(before, dict) or before.get(name) != manifest[name]]
+    other = [name for name in manifest if before.get(name) != manifest[name]]
     if other:
         changes = "; ".join(_change(name, before, manifest) for name in other)
         why = f"the output was begun with something else: {changes}"
         raise WrongOption(f"{path}: {why}. Choose another OUT, or remove the output and this file")
 
 
-def _change(name: str, before: object, manifest: dict[str, object]) -> str:
+def _read(path: Path) -> dict[str, object] | None:
+    """Return a manifest, or None if there is none. Raises WrongOption if the file is something else."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "model_sha256" not in found:
+        raise WrongOption(f"{path}: is not a manifest; remove it and the output beside it, or choose another OUT")
+    return found
+
+
+def _change(name: str, before: dict[str, object], manifest: dict[str, object]) -> str:
     if name == "inputs":
         return "the files in IN have changed"
-    was = before.get(name, "missing") if isinstance(before, dict) else "missing"
-    return f"{name} was {was} and is {manifest[name]}"
+    return f"{name} was {before.get(name, 'missing')} and is {manifest[name]}"

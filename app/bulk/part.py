@@ -16,7 +16,7 @@ import torch
 
 from app.bulk.backtest import backtest
 from app.bulk.options import Options
-from app.bulk.places import Part
+from app.bulk.places import Part, series_of
 from app.bulk.tables import csv_of, repeated, write_refused, write_table
 from model.artifact import read_artifact
 from model.forecast import Model, SeriesForecasts
@@ -105,7 +105,7 @@ class _Block(NamedTuple):
 
 def _block(panel: Panel, model: Model, options: Options, source: str) -> _Block:
     if panel.columns.id is None:  # a file without ids is one series with the name of the file
-        panel = _named(panel, source.partition(".")[0])
+        panel = _named(panel, series_of(Path(source)))
     panel = with_times(panel, 0 if options.backtest else options.horizon, source)
     scores = None
     if options.backtest:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,42 +45,60 @@ class Places:
 
     parts: list[Part]
     manifest: Path
+    beside: list[Path]
+    """The files or folders of refused series and of scores."""
 
 
 def places(source: Path, out: Path) -> Places:
     """Return the files of a run from a file to a file, or from a folder to a folder.
 
     Raises:
-        WrongOption: a name does not say the type of its table, the folder has other files, or none.
+        WrongOption: a name does not say the type of its table, the folder has other files, or none, or the run would
+            write over its input.
     """
     if not source.is_dir():
         if out.is_dir() or out.suffix not in (*PARQUET, *CSV):
             raise WrongOption(f"{out}: {source} is a file, so OUT has to be a file too; {_TYPES}")
-        return Places([_of_file(source, out)], out.with_name(f"{out.stem}_manifest.json"))
+        return _of_file(source, out)
     if out.suffix in (*PARQUET, *CSV) or (out.exists() and not out.is_dir()):
         raise WrongOption(f"{out}: {source} is a folder, so OUT has to be one too")
-    if out.exists() and out.samefile(source):
+    beside = [out / "_refused", out / "_scores"]
+    if source.resolve() in [folder.resolve() for folder in (out, *beside)]:
         raise WrongOption(f"{out}: OUT has to be another folder than IN")
+    if out.resolve().is_relative_to(source.resolve()):
+        below = out.resolve().relative_to(source.resolve()).parts[0]
+        if not below.startswith(("_", ".")):
+            raise WrongOption(f"{out}: OUT lies in IN, of which {below} would be a part; choose a folder outside of it")
     found = sorted(path for path in source.iterdir() if not path.name.startswith(("_", ".")))
     names = {path: path.name.removesuffix(".gz") for path in found}
+    stems = Counter(map(series_of, found))
     for path, name in names.items():
         if path.is_dir() or Path(name).suffix not in (*PARQUET, *CSV):
             raise WrongOption(f"{path}: a folder of parts has tables alone; {_TYPES} (.csv.gz too)")
-        if sum(name == other for other in names.values()) > 1:
-            raise WrongOption(f"{path}: two parts would be written to {out / name}")
+        if stems[series_of(path)] > 1:
+            raise WrongOption(f"{path}: two parts are called {series_of(path)}; their names have to differ before .csv")
     if not names:
         raise WrongOption(f"{source}: there is no part in this folder; {_TYPES}")
     parts = [
         Part(path, out / name, out / "_refused" / f"{Path(name).stem}.csv", out / "_scores" / name)
         for path, name in names.items()
     ]
-    return Places(parts, out / "_manifest.json")
+    return Places(parts, out / "_manifest.json", beside)
 
 
-def _of_file(source: Path, out: Path) -> Part:
-    beside = {kind: out.with_name(f"{out.stem}_{kind}") for kind in ("refused", "scores")}
-    scores = beside["scores"].with_name(beside["scores"].name + out.suffix)
-    return Part(source, out, beside["refused"].with_name(beside["refused"].name + ".csv"), scores)
+def series_of(path: Path) -> str:
+    """Return the name of the series of a file without ids: that of the file, without its type."""
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def _of_file(source: Path, out: Path) -> Places:
+    refused = out.with_name(f"{out.stem}_refused.csv")
+    scores = out.with_name(f"{out.stem}_scores{out.suffix}")
+    manifest = out.with_name(f"{out.stem}_manifest.json")
+    for path in (out, refused, scores, manifest):
+        if path.exists() and source.exists() and path.samefile(source):
+            raise WrongOption(f"{out}: the run would write over its input, {source}; choose another name for OUT")
+    return Places([Part(source, out, refused, scores)], manifest, [refused, scores])
 
 
 @contextmanager

@@ -103,11 +103,12 @@ def run(
         surveys = [surveyed[number] for number in range(len(found.parts))]
         inputs = {part.source.name: survey.digest for part, survey in zip(found.parts, surveys, strict=True)}
         check_parts([part.source for part in found.parts], surveys, options.id)
-        manifest = described(artifact.metadata.name, artifact.digest, options, inputs)
-        write_or_compare(found.manifest, manifest, [part.target for part in found.parts])
+        output = "" if source.is_dir() else out.name
+        manifest = described(artifact.metadata.name, artifact.digest, options, inputs, output)
+        write_or_compare(found, manifest)
         numbers = range(shard[0] - 1, len(found.parts), shard[1])
         left = [number for number in numbers if not found.parts[number].target.exists()]
-        sizes = [max(1, len(surveys[number].id_B)) for number in left]
+        sizes = [len(surveys[number].id_B) for number in left]
         tasks = [Task(found.parts[number], model, artifact.digest, options) for number in left]
         skipped = len(numbers) - len(tasks)
         standing = Standing(0, sum(sizes), skipped, len(numbers), 0, 0, 0)
@@ -117,7 +118,7 @@ def run(
             progress(standing)
         # A run with other options may have begun before this one wrote its first part, and replaced the manifest.
         if tasks:
-            write_or_compare(found.manifest, manifest, [part.target for part in found.parts])
+            write_or_compare(found, manifest)
     there = [part for part in found.parts if part.target.exists()]
     refused = [part.refused for part in there if part.refused.exists()]
     scores = [part.scores for part in there if options.backtest and part.scores.exists()]

@@ -218,6 +218,80 @@ def test_a_run_does_not_go_on_with_other_files_or_over_files_of_unknown_origin(
     assert "does not say what it was made of" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["f.csv", "f_refused.csv", "f_scores.csv", "f_manifest.json"])
+def test_a_run_never_writes_over_its_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    table(["a"]).write_csv(tmp_path / name)
+    before = contents(tmp_path)
+    for backtest in ((), ("--backtest", 1)):
+        assert bulk(tmp_path / name, tmp_path / "f.csv", "--horizon", 2, "--model", "sine", *backtest) == 2
+        assert f"would write over its input, {tmp_path / name}" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("folder", ["_refused", "_scores", "parts", "parts/deeper"])
+def test_a_folder_of_output_is_no_folder_of_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    whole, inner = tmp_path / "whole", tmp_path / "whole" / folder
+    inner.mkdir(parents=True)
+    source, out = (inner, whole) if folder.startswith("_") else (whole, inner)
+    table(["a"]).write_csv(source / "part.csv")
+    before = contents(tmp_path)
+    assert bulk(source, out, "--horizon", 2, "--model", "sine") == 2
+    assert "OUT" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("f_refused.csv", "does not say what it was made of"),
+        ("f_scores.csv", "does not say what it was made of"),
+        ("f_manifest.json", "is not a manifest"),
+    ],
+)
+def test_files_that_no_run_has_written_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, why: str
+) -> None:
+    table(["a"]).write_csv(tmp_path / "in.csv")
+    (tmp_path / name).write_text('{"mine": 1}')
+    assert bulk(tmp_path / "in.csv", tmp_path / "f.csv", "--horizon", 2, "--model", "sine") == 2
+    assert why in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
+
+
+def test_two_outputs_of_one_name_and_two_types_do_not_share_their_lists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table(["a"]).write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "f.csv", "--horizon", 2, "--model", "sine") == 0
+    assert bulk(tmp_path / "in.csv", tmp_path / "f.parquet", "--horizon", 2, "--model", "sine") == 2
+    assert f"tells of {tmp_path / 'f.csv'}" in capsys.readouterr().err
+    assert bulk(tmp_path / "in.csv", tmp_path / "f.csv", "--horizon", 2, "--model", "sine") == 0
+
+
+def test_parts_that_differ_in_their_type_alone_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_parts(tmp_path / "in", parts=1, series=1)
+    table(["other"]).write_csv(source / "part-00.csv")
+    assert bulk(source, tmp_path / "out", "--horizon", 2, "--model", "sine", "--workers", 1) == 2
+    assert "two parts are called part-00" in capsys.readouterr().err
+
+
+def test_a_file_without_ids_is_named_after_the_whole_name_of_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source := tmp_path / "in").mkdir()
+    for name in ("s.2023.csv", "s.2024.csv"):
+        (source / name).write_text("ds,y\n1,1\n2,2\n3,3\n")
+    options = ("--horizon", 1, "--model", "sine", "--workers", 1)
+    assert bulk(source, tmp_path / "out", *options) == 0
+    for name in ("s.2023", "s.2024"):
+        assert pl.read_csv(tmp_path / "out" / f"{name}.csv")["unique_id"].to_list() == [name]
+    (source / "t.csv").write_text("unique_id,ds,y\ns.2023,1,1\ns.2023,2,2\n")
+    assert bulk(source, tmp_path / "again", *options) == 1
+    assert "t.csv, row 2: series 's.2023' also lies in" in capsys.readouterr().err
+
+
 def test_a_run_that_wrote_no_forecasts_does_not_bind_the_next(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("unique_id,ds,y\na,2024-01-01,1\na,2024-01-02,nan\n")
