@@ -16,7 +16,7 @@ import polars as pl
 
 from app.bulk.options import Options, WrongOption
 from app.bulk.places import Places, published, series_of
-from model.series.panel import UNIQUE_ID, first_rows
+from model.series.panel import first_rows
 from model.series.table import Table, read_content, table_of
 
 
@@ -32,25 +32,24 @@ class Survey:
 
 
 def survey(path: Path, id: str | None) -> Survey:
-    """Return the survey of a part whose column `id` names series; `unique_id` by default.
+    """Return the survey of a part whose column `id` names series. Without it, the part is one series.
 
     Raises:
         SeriesError: the part cannot be read, or the rows of a series are not together.
     """
     content = read_content(path)
     digest = hashlib.sha256(content).hexdigest()
-    table = table_of(path, content, only=id or UNIQUE_ID)
+    table = table_of(path, content, only=id)
     ids, _ = _series(table, id)
     return Survey(digest, ids.hash(seed=0).to_numpy())
 
 
 def _series(table: Table, id: str | None) -> tuple[pl.Series, npt.NDArray[np.int64]]:
     """Return the id of each series as text, and its first row."""
-    name = id or UNIQUE_ID
-    if name not in table.frame.columns:
+    if id is None or id not in table.frame.columns:
         return pl.Series([series_of(table.path)]), np.zeros(1, np.int64)
-    first_B = first_rows(table, name)[:-1]
-    return table.frame[name].gather(first_B).cast(pl.String), first_B
+    first_B = first_rows(table, id)[:-1]
+    return table.frame[id].gather(first_B).cast(pl.String), first_B
 
 
 def check_parts(paths: Sequence[Path], surveys: Sequence[Survey], id: str | None) -> None:
@@ -65,7 +64,7 @@ def check_parts(paths: Sequence[Path], surveys: Sequence[Survey], id: str | None
 
 def _check_two(first: Path, second: Path, id: str | None) -> None:
     """Raise SeriesError if two parts share a series. Two ids may have the same hash."""
-    tables = [table_of(path, read_content(path), only=id or UNIQUE_ID) for path in (first, second)]
+    tables = [table_of(path, read_content(path), only=id) for path in (first, second)]
     (ids, row_B), (others, other_row_B) = (_series(table, id) for table in tables)
     both = others.is_in(ids.implode())
     if both.any():

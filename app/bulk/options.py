@@ -7,6 +7,7 @@ from model import DEFAULT_ARTIFACT
 from model.artifact import ArtifactMissing
 from model.intervals import Intervals, NoInterval
 from model.series.gaps import Fill
+from model.series.panel import Choice
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Options:
 
     strict: bool = False
     """True if a series that cannot be forecast is an error."""
+
+    @property
+    def ids(self) -> str | None:
+        """The name of the column of ids, if the file has one."""
+        return Choice(self.column, self.time, self.id).ids
 
     def described(self) -> dict[str, object]:
         """Return the options for a manifest. `strict` changes no byte of a part that is written."""

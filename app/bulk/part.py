@@ -17,7 +17,7 @@ import torch
 from app.bulk.backtest import backtest
 from app.bulk.options import Options
 from app.bulk.places import Part, series_of
-from app.bulk.tables import csv_of, repeated, write_refused, write_table
+from app.bulk.tables import REASON, check_names, csv_of, repeated, write_refused, write_table
 from model.artifact import read_artifact
 from model.forecast import Model, SeriesForecasts
 from model.runtime.select import open_runtime
@@ -69,6 +69,7 @@ def forecast_part(task: Task) -> Done:
     """Forecast the series of a part, and write the forecasts.
 
     Raises:
+        WrongOption: two columns of the output would have the same name.
         SeriesError: the part cannot be read, or with `strict` a series of it cannot be forecast.
         ArtifactError: the model cannot be used.
         OSError: something cannot be written.
@@ -106,6 +107,7 @@ class _Block(NamedTuple):
 def _block(panel: Panel, model: Model, options: Options, source: str) -> _Block:
     if panel.columns.id is None:  # a file without ids is one series with the name of the file
         panel = _named(panel, series_of(Path(source)))
+    _check_names(panel, model.artifact.metadata.name, options, source)
     panel = with_times(panel, 0 if options.backtest else options.horizon, source)
     scores = None
     if options.backtest:
@@ -136,6 +138,18 @@ def forecast_table(panel: Panel, model: Model, options: Options, forecasts: Seri
     if forecasts.finite_B.all():
         return frame
     return frame.filter(pl.Series(np.repeat(forecasts.finite_B, steps)))
+
+
+def _check_names(panel: Panel, model: str, options: Options, source: str) -> None:
+    """Raise WrongOption if two columns of the output would have the same name."""
+    id, time, value = panel.columns.id or UNIQUE_ID, panel.columns.time or "ds", panel.columns.value
+    ends = [f"{model}-{end}-{level}" for end in ("lo", "hi") for level in options.level]
+    if options.backtest:
+        measures = [f"{name}-{measure}" for name in (model, "seasonal-naive") for measure in ("mase", "rmsse")]
+        scores = [id, *measures, *(f"coverage-{level}" for level in options.level)]
+        check_names(source, [id, time, "cutoff", value, model, *ends], [id, REASON], scores)
+    else:
+        check_names(source, [id, time, model, *ends], [id, REASON])
 
 
 def _named(panel: Panel, name: str) -> Panel:

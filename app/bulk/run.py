@@ -99,10 +99,10 @@ def run(
     check(options, artifact.intervals)
     found = places(source, out)
     with engine or processes(min(workers, len(found.parts))) as each:
-        surveyed = dict(each(partial(_survey, id=options.id), found.parts))
+        surveyed = dict(each(partial(_survey, id=options.ids), found.parts))
         surveys = [surveyed[number] for number in range(len(found.parts))]
         inputs = {part.source.name: survey.digest for part, survey in zip(found.parts, surveys, strict=True)}
-        check_parts([part.source for part in found.parts], surveys, options.id)
+        check_parts([part.source for part in found.parts], surveys, options.ids)
         output = "" if source.is_dir() else out.name
         manifest = described(artifact.metadata.name, artifact.digest, options, inputs, output)
         write_or_compare(found, manifest)

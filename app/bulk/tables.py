@@ -1,16 +1,31 @@
 """Tables as they are written: their columns, and the bytes of their types."""
 
 import io
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from app.bulk.options import WrongOption
 from app.bulk.places import PARQUET, published
 from model.series.panel import Refused
 
 _GROUP = 100_000
 """The rows in a row group of a Parquet file."""
+
+
+REASON = "reason"
+"""The column of a list of refused series that says why."""
+
+
+def check_names(source: str, *tables: Sequence[str]) -> None:
+    """Raise WrongOption if two columns of a table of the output have the same name."""
+    for names in tables:
+        if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+            why = f"{source}: two columns of the output would be called {twice!r}, and its columns are"
+            raise WrongOption(f"{why} {', '.join(map(repr, names))}: rename the column {twice!r} of the file")
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
@@ -47,7 +62,7 @@ def repeated(ids: pl.Series, each: int) -> pl.Series:
 def write_refused(refused: list[Refused], id: str, path: Path) -> None:
     """Write the series that cannot be forecast, with their reasons. No file is left where there are none."""
     if refused:
-        columns = {id: [str(each.id) for each in refused], "reason": [each.reason for each in refused]}
+        columns = {id: [str(each.id) for each in refused], REASON: [each.reason for each in refused]}
         write_table(pl.DataFrame(columns), path)
     else:
         path.unlink(missing_ok=True)

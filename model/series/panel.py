@@ -75,6 +75,11 @@ class Choice:
     fill: Fill | None = None
     at_least: int = 1
 
+    @property
+    def ids(self) -> str | None:
+        """The name of the column of ids, if the file has one: the usual name may be that of another column."""
+        return self.id or (None if UNIQUE_ID in (self.column, self.time) else UNIQUE_ID)
+
 
 def read_panels(path: Path, choice: Choice, rows: int = ROWS) -> Iterator[Panel]:
     """Yield the series of a CSV or Parquet file in blocks of about so many rows, so that a large file fits into memory.
@@ -85,8 +90,8 @@ def read_panels(path: Path, choice: Choice, rows: int = ROWS) -> Iterator[Panel]
         SeriesError: the file, its columns or a time in it is not usable, or the rows of a series are not together.
     """
     content = read_content(path)
-    whole = table_of(path, content, choice.id or UNIQUE_ID)
-    first_B1 = first_rows(whole, choice.id)
+    whole = table_of(path, content, choice.ids)
+    first_B1 = first_rows(whole, choice.ids)
     starts, end = [0], int(first_B1[-1])
     while starts[-1] < end:
         # The last series that ends within so many rows, or the next one if it is longer
@@ -165,7 +170,7 @@ def panel_of(table: Table, choice: Choice, start_B1: Integers | None = None, for
 def first_rows(table: Table, id: str | None) -> Integers:
     """Return the first row of each series, and the number of all rows, [B+1]. `id` is the column that names series.
 
-    All rows are one series if there is no such column.
+    All rows are one series if it is None, or if there is no such column.
 
     Raises:
         SeriesError: there are no rows, a row has no id, or the rows of a series are not together.
@@ -173,8 +178,7 @@ def first_rows(table: Table, id: str | None) -> Integers:
     height = table.frame.height
     if not height:
         raise SeriesError(f"{table.path}: there are no rows")
-    id = id or UNIQUE_ID
-    if id not in table.frame.columns:
+    if id is None or id not in table.frame.columns:
         return np.array([0, height])
     column = check_ids(table, id)
     # A slice at a time, because comparing texts takes as much memory as the texts

@@ -374,6 +374,40 @@ def test_options_that_cannot_be_used_are_explained(
     assert why in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("columns", "options", "twice"),
+    [
+        (("sine", "ds", "y"), ("--id", "sine"), "sine"),
+        (("unique_id", "sine", "y"), ("--time", "sine"), "sine"),
+        (("reason", "ds", "y"), ("--id", "reason"), "reason"),
+        (("unique_id", "ds", "sine"), ("--column", "sine", "--backtest", 1), "sine"),
+        (("unique_id", "ds", "cutoff"), ("--column", "cutoff", "--backtest", 1), "cutoff"),
+        (("unique_id", "x", "ds"), ("--column", "ds", "--time", "x", "--backtest", 1), None),
+        (("unique_id", "ds"), ("--column", "ds", "--backtest", 1), "ds"),
+        (("unique_id", "y"), ("--time", "unique_id"), "unique_id"),
+        (("sine-mase", "ds", "y"), ("--id", "sine-mase", "--backtest", 1), "sine-mase"),
+    ],
+    ids=str,
+)
+def test_no_column_of_the_output_takes_the_place_of_another(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    columns: tuple[str, ...],
+    options: tuple[object, ...],
+    twice: str | None,
+) -> None:
+    rows = "".join(f"1{f',{number}' * (len(columns) - 1)}\n" for number in range(1, 9))
+    (tmp_path / "in.csv").write_text(f"{','.join(columns)}\n{rows}")
+    status = bulk(tmp_path / "in.csv", tmp_path / "out.csv", "--horizon", 1, "--model", "sine", *options)
+    error = capsys.readouterr().err
+    if twice is None:
+        assert status == 0
+        return
+    assert status == 2
+    assert f"two columns of the output would be called {twice!r}" in error
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_a_backtest_has_forecasts_from_each_origin_and_scores(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
