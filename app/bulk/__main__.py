@@ -110,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _stop(FAILED, str(error))
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except MemoryError:
+        _stop(FAILED, "too little memory; smaller parts, a smaller --horizon and fewer --workers need less")
     except OSError as error:
         _stop(FAILED, f"{error.filename or 'output'}: {error.strerror or error}")
 

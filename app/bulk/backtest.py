@@ -46,7 +46,7 @@ def backtest(panel: Panel, model: Model, options: Options) -> tuple[pl.DataFrame
     values_BOS, naive_BOS = np.empty_like(truth_BOS), np.empty_like(truth_BOS)
     ends: dict[str, Floats] = {}
     finite_B, fits_B = np.ones((2, len(length_B)), np.bool_)
-    for o, left in enumerate(left_O.tolist()):
+    for o, left in enumerate(left_O.tolist() if len(length_B) else left_O[:1].tolist()):
         value_N, first_B1 = _before(panel, left)
         forecasts = model.forecast(value_N, first_B1, steps, options.level)
         season_B = find_seasons(value_N, first_B1)

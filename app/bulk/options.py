@@ -9,6 +9,9 @@ from model.intervals import Intervals, NoInterval
 from model.series.gaps import Fill
 from model.series.panel import Choice
 
+MOST_STEPS = 10_000_000
+"""The most steps that are forecast for a series, from all origins together."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -46,6 +49,10 @@ def check(options: Options, intervals: Intervals | None) -> None:
         raise WrongOption("--horizon: at least 1")
     if options.backtest < 0:
         raise WrongOption("--backtest: the number of origins, at least 1")
+    if options.horizon * max(options.backtest, 1) > MOST_STEPS:
+        if options.horizon > MOST_STEPS:
+            raise WrongOption(f"--horizon: at most {MOST_STEPS:,}")
+        raise WrongOption(f"--backtest: with this --horizon, at most {MOST_STEPS // options.horizon:,} origins")
     if not options.level:
         return
     if intervals is None:

@@ -52,16 +52,18 @@ class RemotePath(PosixPath):
 
     def is_dir(self, **_: Any) -> bool:
         """Return whether this is a folder: whether there are names that begin with its own and a slash."""
+        info = self._info()  # which says how to install pyarrow
         from pyarrow.fs import FileType
 
-        return bool(self._info().type == FileType.Directory)
+        return bool(info.type == FileType.Directory)
 
     def iterdir(self) -> Generator[Self, None, None]:
         """Yield the files and folders in this folder."""
+        system = self._system()
         from pyarrow.fs import FileSelector
 
         with self._told():
-            found = self._system().get_file_info(FileSelector(self._key()))
+            found = system.get_file_info(FileSelector(self._key()))
         yield from (self / info.base_name for info in found)
 
     def open(self, mode: str = "rb", *_: Any, **__: Any) -> Any:

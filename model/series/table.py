@@ -11,6 +11,7 @@ import operator
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,7 +21,7 @@ from typing import SupportsIndex
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 MISSING = ("", "-", "NA", "N/A", "NaN", "nan", "NaT", "null", "NULL", "None")
 """The texts that stand for a missing value. Programs that write CSV files have no common one."""
@@ -110,11 +111,9 @@ def table_of(path: Path, content: bytes, only: str | None = None) -> Table:
         except (OSError, EOFError, zlib.error) as error:
             raise SeriesError(f"{path}: cannot be read: its gzip compression is damaged") from error
     if content.startswith(_PARQUET):
-        try:
+        with _parquet(path):
             chosen = [only] if only is not None and only in pl.read_parquet_schema(io.BytesIO(content)) else None
             return Table(path, pl.read_parquet(io.BytesIO(content), columns=chosen))
-        except PolarsError as error:
-            raise SeriesError(f"{path}: cannot be read as Parquet: {_first_line(error)}") from error
     return _csv(path, _text(path, content))
 
 
@@ -128,15 +127,26 @@ def blocks(path: Path, content: bytes, starts: Sequence[int]) -> Iterator[Table]
     """
     if content.startswith(_PARQUET):
         for first, end in pairwise(starts):
-            try:
+            with _parquet(path):
                 rows = pl.scan_parquet(io.BytesIO(content)).slice(first, end - first).collect()
-            except PolarsError as error:
-                raise SeriesError(f"{path}: cannot be read as Parquet: {_first_line(error)}") from error
             yield Table(path, rows, first=first)
     else:
         table = table_of(path, content)
         for first, end in pairwise(starts):
             yield replace(table, frame=table.frame.slice(first, end - first), first=first)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[None]:
+    """Raise SeriesError for an error of polars, which panics over a time zone that does not exist."""
+    try:
+        yield
+    except PolarsError as error:
+        raise SeriesError(f"{path}: cannot be read as Parquet: {_first_line(error)}") from error
+    except PanicException as error:
+        zone = re.search("unable to parse time zone: '(.*?)'", str(error))
+        needed = f"there is no time zone {zone[1]!r}; a name such as Asia/Kolkata or UTC is needed" if zone else None
+        raise SeriesError(f"{path}: cannot be read as Parquet: {needed or _first_line(error)}") from error
 
 
 def read_content(path: Path) -> bytes:
@@ -234,5 +244,5 @@ def _records(text: str, strict: bool) -> Iterator[tuple[int, list[str]]]:
         number = reader.line_num + 1
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0]

@@ -1,11 +1,14 @@
 """Tests of `python -m app.bulk`: files of series in, forecasts out, each part exactly once."""
 
+import base64
 import multiprocessing
 import os
+import re
 import shutil
 import signal
+import sys
 import time
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +94,8 @@ def test_series_that_cannot_be_forecast_are_listed_and_do_not_stop_the_others(
 
 def test_a_file_of_which_no_series_can_be_forecast_has_an_empty_table(tmp_path: Path) -> None:
     table(["short"], 5).write_csv(tmp_path / "in.csv")
-    for backtest in ((), ("--backtest", 2)):
-        out = tmp_path / f"out{len(backtest)}.csv"
+    for backtest in ((), ("--backtest", 2), ("--backtest", 2_000_000)):
+        out = tmp_path / f"out{''.join(map(str, backtest))}.csv"
         assert bulk(tmp_path / "in.csv", out, *OPTIONS, *backtest) == 0
         assert out.read_text().count("\n") == 1
 
@@ -347,6 +350,8 @@ def test_rows_of_a_series_that_are_not_together_are_refused_with_file_and_row(
         (("in.csv", "out", "--horizon", 3), "names of tables end in .csv or .parquet"),
         (("in.csv", "out.csv", "--horizon", 0), "--horizon: at least 1"),
         (("in.csv", "out.csv", "--horizon", 3, "--level", 100), "--level: whole numbers of per cent, from 1 to 99"),
+        (("in.csv", "out.csv", "--horizon", 10**13), "--horizon: at most 10,000,000"),
+        (("in.csv", "out.csv", "--horizon", 5, "--backtest", 10**13), "at most 2,000,000 origins"),
         (("in.csv", "out.csv", "--horizon", 9999, "--level", 80), "--horizon: with level, at most"),
         (("in.csv", "out.csv", "--horizon", 3, "--model", "none"), "'none' is neither any, sine nor the path of"),
         (("in.csv", "out.csv", "--horizon", 3, "--shard", "4/3"), "--shard: i/n, such as 2/3"),
@@ -406,6 +411,58 @@ def test_no_column_of_the_output_takes_the_place_of_another(
     assert status == 2
     assert f"two columns of the output would be called {twice!r}" in error
     assert not (tmp_path / "out.csv").exists()
+
+
+def _write_blocks(path: Path, times: tuple[list[object], list[object]]) -> None:
+    """Write two series, the first one so long that the second one is read with other rows."""
+    first, second = times
+    repeated = "".join(f"a{series},{at},{number}\n" for series in range(10_000) for number, at in enumerate(first))
+    path.write_text("unique_id,ds,y\n" + repeated + "".join(f"b,{at},{number}\n" for number, at in enumerate(second)))
+
+
+def test_times_may_become_decimals_late_in_a_file(tmp_path: Path) -> None:
+    _write_blocks(tmp_path / "in.csv", (list(range(1, 11)), [1, 1.5, 2, 2.5]))
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", "--horizon", 1, "--model", "sine") == 0
+    found = pl.read_csv(tmp_path / "out.csv")
+    assert found["ds"].to_list()[0] == 11
+    assert found["ds"].to_list()[-1] == 3
+
+
+def test_times_that_become_dates_late_in_a_file_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write_blocks(tmp_path / "in.csv", (list(range(1, 11)), ["2024-01-01", "2024-01-02"]))
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", "--horizon", 1, "--model", "sine") == 1
+    assert "ds has numbers before this row, and dates without an offset from here on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt8, pl.Int16, pl.Int32])
+def test_times_may_leave_the_type_of_their_column(tmp_path: Path, dtype: type[pl.DataType]) -> None:
+    last = int(pl.select(dtype.max()).item())
+    times = pl.Series(list(range(last - 9, last + 1)), dtype=dtype)
+    pl.DataFrame({"ds": times, "y": range(10)}).write_parquet(tmp_path / "in.parquet")
+    assert bulk(tmp_path / "in.parquet", tmp_path / "out.parquet", "--horizon", 2, "--model", "sine") == 0
+    assert pl.read_parquet(tmp_path / "out.parquet")["ds"].to_list() == [last + 1, last + 2]
+
+
+@pytest.mark.parametrize(("zone", "real"), [("+05:30", "Israel"), ("Nowhere/Else", "Asia/Kolkata")])
+def test_a_zone_that_does_not_exist_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], zone: str, real: str
+) -> None:
+    hours = pl.datetime_range(datetime(2024, 1, 1), datetime(2024, 1, 2), "1h", time_zone=real, eager=True)
+    pl.DataFrame({"ds": hours, "y": range(25)}).write_parquet(tmp_path / "in.parquet")
+    content = (tmp_path / "in.parquet").read_bytes()  # polars writes no such zone; other programs do
+    (schema,) = re.findall(rb"[A-Za-z0-9+/]{100,}=*", content)
+    changed = base64.b64encode(base64.b64decode(schema).replace(real.encode(), zone.encode()))
+    (tmp_path / "in.parquet").write_bytes(content.replace(schema, changed))
+    assert bulk(tmp_path / "in.parquet", tmp_path / "out.csv", "--horizon", 2, "--model", "sine") == 1
+    assert f"there is no time zone {zone!r}; a name such as Asia/Kolkata" in capsys.readouterr().err
+
+
+def test_a_store_without_pyarrow_names_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.fs", None)  # whether it is installed or not
+    assert bulk("s3://bucket/in", "s3://bucket/out", "--horizon", 2, "--model", "sine") == 2
+    assert "pip install '.[remote]'" in capsys.readouterr().err
 
 
 def test_a_backtest_has_forecasts_from_each_origin_and_scores(
