@@ -40,7 +40,7 @@ def ray_tasks() -> Iterator[Each]:
     except ImportError:
         raise WrongOption("--engine ray: Ray is not installed: pip install '.[ray]'") from None
     _check_address(os.environ.get(ADDRESS, ""))
-    variables = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}  # as in app/bulk/__main__.py
+    variables = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}  # as in app/bulk/command.py
     try:
         ray.init(log_to_driver=False, logging_level="error", runtime_env={"env_vars": variables})
     except (ConnectionError, RayError) as error:

@@ -37,7 +37,11 @@ def prepare() -> None:
     """Begin to import what the processes need. The caller goes on, and needs it too, so both import side by side."""
     if _METHOD == "forkserver":
         forkserver.set_forkserver_preload(_PRELOADED)
-        forkserver.ensure_running()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller; the process inherits this
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -51,8 +55,7 @@ def processes(count: int) -> Iterator[Each]:
         yield _in_turn
         return
     context = multiprocessing.get_context(_METHOD)
-    if _METHOD == "forkserver":
-        context.set_forkserver_preload(_PRELOADED)
+    prepare()
     before = multiprocessing.active_children()
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
 

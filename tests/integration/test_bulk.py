@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from datetime import date, datetime
@@ -24,6 +25,7 @@ from model.artifact import read_artifact
 from model.runtime.select import open_runtime
 from model.season import find_season
 from tests.bulk import begin, bulk, contents, parts_of, table, wait_for_parts, write_parts
+from tests.server import ROOT
 from tests.waiting import wait_for
 
 OPTIONS = ("--horizon", 5, "--level", 80, 95)
@@ -496,6 +498,25 @@ def test_a_backtest_has_forecasts_from_each_origin_and_scores(
     printed = capsys.readouterr().err
     mean = float(np.mean(scores["seasonal-naive-mase"].to_numpy()))
     assert f"seasonal-naive-mase      {mean:.4f}\n" in printed
+
+
+@pytest.mark.parametrize("module", ["tyro", "numpy", "torch"])
+def test_ctrl_c_during_the_imports_ends_the_command_with_one_line(tmp_path: Path, module: str) -> None:
+    source = write_parts(tmp_path / "in", parts=3, series=1)
+    (tmp_path / "sitecustomize.py").write_text(f"""import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r} and "forkserver" not in str(sys.argv):
+            os.killpg(0, signal.SIGINT)  # as a terminal does
+sys.meta_path.insert(0, Interrupt())
+""")
+    command = [sys.executable, "-m", "app.bulk", source, tmp_path / "out", "--horizon", "2", "--workers", "2"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "client")])}
+    with (tmp_path / "said").open("w") as said:  # no pipe, which processes that still end would hold open
+        ended = subprocess.run(command, cwd=ROOT, env=environment, stderr=said, start_new_session=True, timeout=60)
+    said_lines = (tmp_path / "said").read_text().splitlines()
+    assert said_lines == ["python -m app.bulk: error: interrupted; the same command continues"]
+    assert ended.returncode == 130
 
 
 def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_bytes(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic_settings import CliApp
 
 from app.api.guard import OPEN, is_admin
-from app.bulk.__main__ import INDEX, WRONG, Command
+from app.bulk.command import INDEX, WRONG, Command
 from app.main import create_app
 from app.settings import PREFIX, Settings
 from app.variables import check_variables
