@@ -109,6 +109,7 @@ def _run(command: Command) -> None:
     from app.bulk.cluster import ray_tasks
     from app.bulk.metrics import RunMetrics
     from app.bulk.options import Options, WrongOption, artifact_path
+    from app.bulk.places import rereadable
     from app.bulk.remote import located
     from app.bulk.run import Standing, run, run_to_output
     from app.bulk.screen import progress_bar, say_output, say_summary
@@ -127,6 +128,8 @@ def _run(command: Command) -> None:
         raise WrongOption("--workers: at least 1")
     if command.metrics is not None and command.metrics.suffix != ".prom":
         raise WrongOption(f"--metrics: {command.metrics}: the node exporter reads files whose names end in .prom")
+    if command.metrics is not None and not command.metrics.parent.is_dir():
+        raise WrongOption(f"--metrics: {command.metrics.parent}: there is no such folder")
     model, shard = artifact_path(command.model), _shard(command.shard)
     source, out = located(command.source), located(command.out)
     if str(command.out) == "-":
@@ -145,7 +148,8 @@ def _run(command: Command) -> None:
                 metrics.show(standing)
 
         engine = ray_tasks() if command.engine == "ray" else None
-        summary = run(source, out, model, options, command.workers, shard, progress, engine)
+        with rereadable(source) as file:
+            summary = run(file, out, model, options, command.workers, shard, progress, engine)
     if metrics is not None:
         metrics.succeed()
     say_summary(summary)

@@ -33,12 +33,18 @@ class RunMetrics:
         self._forecast.set(standing.series)
         self._refused.set(standing.refused)
         self._misfits.set(standing.misfits)
-        write_to_textfile(str(self._path), self._registry)
+        self._write()
 
     def succeed(self) -> None:
         """Write that the run has ended well. Raises OSError."""
         self._succeeded.set(time.time())
-        write_to_textfile(str(self._path), self._registry)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            write_to_textfile(str(self._path), self._registry)
+        except OSError as error:  # it names the file that is written aside
+            raise type(error)(error.errno, error.strerror, str(self._path)) from None
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"sine_bulk_{name}", text, labels, registry=self._registry)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from app.bulk.options import WrongOption
 from app.bulk.remote import RemotePath
+from model.series.table import SeriesError, read_content
 
 PARQUET, CSV = (".parquet", ".pq"), (".csv",)
 STANDARD_OUTPUT = "-"
@@ -99,6 +100,25 @@ def _of_file(source: Path, out: Path) -> Places:
         if path.exists() and source.exists() and path.samefile(source):
             raise WrongOption(f"{out}: the run would write over its input, {source}; choose another name for OUT")
     return Places([Part(source, out, refused, scores)], manifest, [refused, scores])
+
+
+@contextmanager
+def rereadable(source: Path) -> Iterator[Path]:
+    """Yield the path of a file or folder as it is, and that of a copy for a pipe, which can be read only once.
+
+    Raises:
+        SeriesError: the pipe cannot be read, or the copy cannot be used. The message names the pipe.
+    """
+    if isinstance(source, RemotePath) or not (source.is_fifo() or source.is_char_device() or source.is_socket()):
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / source.name
+        copy.write_bytes(read_content(source))
+        try:
+            yield copy
+        except SeriesError as error:
+            raise SeriesError(str(error).replace(str(copy), str(source))) from None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import date, datetime
 from pathlib import Path
@@ -324,6 +325,29 @@ def test_the_file_of_metrics_has_the_name_that_the_node_exporter_reads(
     assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS, "--metrics", tmp_path / "metrics.txt") == 2
     assert "--metrics" in (error := capsys.readouterr().err)
     assert ".prom" in error
+
+
+def test_a_missing_folder_of_metrics_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table(["a"]).write_csv(tmp_path / "in.csv")
+    metrics = ("--metrics", tmp_path / "none" / "metrics.prom")
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS, *metrics) == 2
+    assert f"--metrics: {tmp_path / 'none'}: there is no such folder\n" in capsys.readouterr().err
+    (tmp_path / "metrics.prom").mkdir()
+    assert bulk(tmp_path / "in.csv", tmp_path / "out.csv", *OPTIONS, "--metrics", tmp_path / "metrics.prom") == 1
+    assert f"error: {tmp_path / 'metrics.prom'}: Is a directory\n" in capsys.readouterr().err
+
+
+def test_a_pipe_is_forecast_like_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table(["a"]).write_csv(tmp_path / "in.csv")
+    assert bulk(tmp_path / "in.csv", tmp_path / "file.csv", *OPTIONS) == 0
+    os.mkfifo(tmp_path / "pipe")
+    for text, status in (((tmp_path / "in.csv").read_text(), 0), ("unique_id,ds,y\n", 1)):
+        writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(text,))
+        writer.start()
+        assert bulk(tmp_path / "pipe", tmp_path / f"out{status}.csv", *OPTIONS) == status
+        writer.join()
+    assert (tmp_path / "out0.csv").read_bytes() == (tmp_path / "file.csv").read_bytes()
+    assert f"error: {tmp_path / 'pipe'}: there are no rows\n" in capsys.readouterr().err
 
 
 def test_a_series_in_two_parts_is_refused_with_file_and_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
