@@ -97,7 +97,7 @@ def _of_file(source: Path, out: Path) -> Places:
     scores = out.with_name(f"{out.stem}_scores{out.suffix}")
     manifest = out.with_name(f"{out.stem}_manifest.json")
     for path in (out, refused, scores, manifest):
-        if path.exists() and source.exists() and path.samefile(source):
+        if type(path) is type(source) and path.exists() and source.exists() and path.samefile(source):
             raise WrongOption(f"{out}: the run would write over its input, {source}; choose another name for OUT")
     return Places([Part(source, out, refused, scores)], manifest, [refused, scores])
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.datatypes import IntegerType
 
 from app.bulk.options import Options, WrongOption
 from app.bulk.places import published
@@ -461,7 +462,7 @@ def test_times_that_become_dates_late_in_a_file_are_refused(tmp_path: Path, caps
 
 
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt8, pl.Int16, pl.Int32])
-def test_times_may_leave_the_type_of_their_column(tmp_path: Path, dtype: type[pl.DataType]) -> None:
+def test_times_may_leave_the_type_of_their_column(tmp_path: Path, dtype: type[IntegerType]) -> None:
     last = int(pl.select(dtype.max()).item())
     times = pl.Series(list(range(last - 9, last + 1)), dtype=dtype)
     pl.DataFrame({"ds": times, "y": range(10)}).write_parquet(tmp_path / "in.parquet")
@@ -534,7 +535,7 @@ class Interrupt:
             os.killpg(0, signal.SIGINT)  # as a terminal does
 sys.meta_path.insert(0, Interrupt())
 """)
-    command = [sys.executable, "-m", "app.bulk", source, tmp_path / "out", "--horizon", "2", "--workers", "2"]
+    command = [sys.executable, "-m", "app.bulk", str(source), str(tmp_path / "out"), "--horizon", "2", "--workers", "2"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "client")])}
     with (tmp_path / "said").open("w") as said:  # no pipe, which processes that still end would hold open
         ended = subprocess.run(command, cwd=ROOT, env=environment, stderr=said, start_new_session=True, timeout=60)
