@@ -134,7 +134,7 @@ def published(path: Path) -> Iterator[Path]:
             path.write_bytes(new.read_bytes())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{_escaped(path.name)}.{_machine()}-*.new"):
+    for left in path.parent.glob(f".*.{_machine()}-*.new"):
         if not _lives(int(left.name.removesuffix(".new").rpartition("-")[2])):
             left.unlink(missing_ok=True)
     new = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.new")
@@ -158,7 +158,11 @@ def _machine() -> str:
 
 
 def _lives(process: int) -> bool:
-    """Return whether there is a process of this id on this machine."""
+    """Return whether a process of this id runs on this machine. One that has ended may still be listed as a zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:  # there is no such process, it belongs to another user, or this is not Linux
+        pass
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -166,8 +170,3 @@ def _lives(process: int) -> bool:
     except PermissionError:  # a process of another user
         pass
     return True
-
-
-def _escaped(name: str) -> str:
-    """Return a name as a pattern that matches it alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
