@@ -83,8 +83,7 @@ def forecast_part(task: Task) -> Done:
     refused = [each for block in done for each in block.refused]
     if options.strict and refused:
         raise SeriesError(f"{refused[0].reason} (--strict)")
-    # The times of one block may have left the type of the column.
-    frame = pl.concat([block.frame for block in done], how="vertical_relaxed")
+    frame = pl.concat([block.frame for block in done])
     if task.to_output:
         sys.stdout.buffer.write(csv_of(frame))
     else:

@@ -45,9 +45,7 @@ class TimeForm:
     def written(self, at_N: Integers | Floats, last: Times, each: int) -> pl.Series:
         """Return a column of times [N]; `each` of them, one after the other, follow each of the times `last`."""
         if self.kind == "number":
-            numbers = pl.Series(at_N)
-            written = numbers.cast(self.dtype, strict=False)
-            return numbers if written.null_count() else written  # the type of the column may be too small
+            return pl.Series(at_N).cast(self.dtype)
         if self.kind == "date":
             return pl.Series(at_N).cast(pl.Datetime(_unit(last.unit))).cast(pl.Date).cast(self.dtype)
         if self.kind == "datetime":
