@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from model.series.columns import Columns
-from model.series.table import MISSING, Table, table_of
+from model.series.table import MISSING, PARQUET, Table, table_of, type_of
 from model.series.times import has_offset
 from model.series.values import TEXT, text_of
 from sine_client.frequency import Floats, Integers, Times
@@ -85,6 +85,8 @@ def form_of_file(content: bytes, table: Table, name: str, starts: Sequence[int])
         starts: the first row of each block, and the number of all rows. A block at a time needs less memory.
     """
     if table.lines is None and name not in table.frame.columns:
+        if content.startswith(PARQUET) and type_of(content, name) not in TEXT:
+            return None
         table = table_of(table.path, content, name)
     if name not in table.frame.columns or table.frame[name].dtype not in TEXT:
         return None

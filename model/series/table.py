@@ -26,7 +26,7 @@ from polars.exceptions import PanicException, PolarsError
 MISSING = ("", "-", "NA", "N/A", "NaN", "nan", "NaT", "null", "NULL", "None")
 """The texts that stand for a missing value. Programs that write CSV files have no common one."""
 
-_PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
+PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
 _OTHERS = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
@@ -110,11 +110,16 @@ def table_of(path: Path, content: bytes, only: str | None = None) -> Table:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise SeriesError(f"{path}: cannot be read: its gzip compression is damaged") from error
-    if content.startswith(_PARQUET):
+    if content.startswith(PARQUET):
         with _parquet(path):
             chosen = [only] if only is not None and only in pl.read_parquet_schema(io.BytesIO(content)) else None
             return Table(path, pl.read_parquet(io.BytesIO(content), columns=chosen))
     return _csv(path, _text(path, content))
+
+
+def type_of(content: bytes, name: str) -> pl.DataType | None:
+    """Return the type of a column of a Parquet file, None without such a column. No value is read."""
+    return pl.read_parquet_schema(io.BytesIO(content)).get(name)
 
 
 def blocks(path: Path, content: bytes, starts: Sequence[int]) -> Iterator[Table]:
@@ -125,7 +130,7 @@ def blocks(path: Path, content: bytes, starts: Sequence[int]) -> Iterator[Table]
     Raises:
         SeriesError: see `read_table`.
     """
-    if content.startswith(_PARQUET):
+    if content.startswith(PARQUET):
         for first, end in pairwise(starts):
             with _parquet(path):
                 rows = pl.scan_parquet(io.BytesIO(content)).slice(first, end - first).collect()
