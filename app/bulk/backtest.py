@@ -60,10 +60,10 @@ def backtest(panel: Panel, model: Model, options: Options) -> tuple[pl.DataFrame
     ahead_S, rows = np.arange(1 - left_O[0], 1), origins * steps
     at_BS: npt.NDArray[Any] = following(panel.last, panel.frequencies, panel.frequency_B, ahead_S, panel.form.zone)
     cutoff_BO: npt.NDArray[Any] = following(panel.last, panel.frequencies, panel.frequency_B, -left_O, panel.form.zone)
-    id, form = panel.columns.id or "unique_id", panel.form
+    id, form = panel.columns.id_written, panel.form
     columns = {
         id: repeated(panel.ids, rows),
-        panel.columns.time or "ds": form.written(at_BS.ravel(), panel.last, rows),
+        panel.columns.time_written: form.written(at_BS.ravel(), panel.last, rows),
         "cutoff": form.written(np.repeat(cutoff_BO.ravel(), steps), panel.last, rows),
         panel.columns.value: truth_BOS.ravel(),
         name: values_BOS.ravel(),

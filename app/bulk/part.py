@@ -130,8 +130,8 @@ def forecast_table(panel: Panel, model: Model, options: Options, forecasts: Seri
     ahead_S = np.arange(1, steps + 1)
     at_BS = following(panel.last, panel.frequencies, panel.frequency_B, ahead_S, panel.form.zone)
     columns = {
-        panel.columns.id or UNIQUE_ID: repeated(panel.ids, steps),
-        panel.columns.time or "ds": panel.form.written(at_BS.ravel(), panel.last, steps),
+        panel.columns.id_written: repeated(panel.ids, steps),
+        panel.columns.time_written: panel.form.written(at_BS.ravel(), panel.last, steps),
         name: forecasts.values_BS.ravel(),
     }
     frame = pl.DataFrame(columns | {f"{name}-{end}": end_BS.ravel() for end, end_BS in forecasts.ends.items()})
@@ -142,7 +142,7 @@ def forecast_table(panel: Panel, model: Model, options: Options, forecasts: Seri
 
 def _check_names(panel: Panel, model: str, options: Options, source: str) -> None:
     """Raise WrongOption if two columns of the output would have the same name."""
-    id, time, value = panel.columns.id or UNIQUE_ID, panel.columns.time or "ds", panel.columns.value
+    id, time, value = panel.columns.id_written, panel.columns.time_written, panel.columns.value
     ends = [f"{model}-{end}-{level}" for end in ("lo", "hi") for level in options.level]
     if options.backtest:
         measures = [f"{name}-{measure}" for name in (model, "seasonal-naive") for measure in ("mase", "rmsse")]

@@ -23,6 +23,16 @@ class Columns:
     id: str | None
     unused: list[str]
 
+    @property
+    def time_written(self) -> str:
+        """Return the name of the times in a table that is written."""
+        return self.time or DS
+
+    @property
+    def id_written(self) -> str:
+        """Return the name of the ids in a table that is written."""
+        return self.id or UNIQUE_ID
+
 
 def choose(table: Table, value: str | None = None, time: str | None = None, id: str | None = None) -> Columns:
     """Return the columns to use: those that are named, and otherwise `y`, `ds` and `unique_id`, or the only column.

@@ -20,9 +20,6 @@ from training.data import Floats
 RIDGES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 """Ridges, as multiples of the mean square of the inputs."""
 
-LARGEST_RIDGE = 1e9
-"""A larger ridge leaves the simple forecast alone."""
-
 DAY = {168: 24, 336: 48}
 """Steps in a day, for each season of a week with more than one step in a day."""
 
@@ -30,7 +27,9 @@ LONGEST_DENSE = 60
 """Seasons up to this may have a weight for each lag."""
 
 LARGEST_GAIN, GAIN_STEPS = 100.0, 64
-LARGER_RIDGE = 3.0
+
+LARGER_RIDGE, LARGEST_RIDGE = 3.0, 1e9
+"""The factor from a ridge to the next larger one, and the ridge that leaves hardly more than the simple forecast."""
 
 Level = Literal["mean", "last", "season"]
 """L_t: ū, the last value, or the mean of the last season."""
